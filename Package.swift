@@ -1,0 +1,77 @@
+// swift-tools-version: 6.0
+import PackageDescription
+
+// The floors of the house, from the ground up; docs/design.md says what lives on each.
+// A target depends only on targets declared above it.
+
+let optimized: [CSetting] = [
+  // Vector loops want -O3 and the freedom to reorder sums; infinities and NaNs keep their meaning.
+  .unsafeFlags([
+    "-O3", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math",
+    "-ffp-contract=fast",
+  ])
+]
+
+let package = Package(
+  name: "PeCo",
+  platforms: [.macOS(.v15)],
+  products: [.executable(name: "peco", targets: ["peco"])],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
+  ],
+  targets: [
+    // Floor 0: C
+    .systemLibrary(name: "CMPI", path: "Sources/C/CMPI", pkgConfig: "ompi-c"),
+    .systemLibrary(name: "CHDF5", path: "Sources/C/CHDF5", pkgConfig: "hdf5-serial"),
+    .systemLibrary(name: "COpenBLAS", path: "Sources/C/COpenBLAS", pkgConfig: "openblas"),
+    .target(
+      name: "COneDNN", path: "Sources/C/COneDNN", linkerSettings: [.linkedLibrary("dnnl")]),
+    .target(name: "CJPEG", path: "Sources/C/CJPEG", linkerSettings: [.linkedLibrary("jpeg")]),
+    .target(name: "CPNG", path: "Sources/C/CPNG", linkerSettings: [.linkedLibrary("png16")]),
+    .target(name: "CKernels", path: "Sources/C/CKernels", cSettings: optimized),
+
+    // Floor 1
+    .target(name: "Communication", dependencies: ["CMPI"]),
+    .target(name: "Storage", dependencies: ["CHDF5"]),
+    .target(name: "Imaging", dependencies: ["CJPEG", "CPNG"]),
+
+    // Floor 2
+    .target(name: "Tensors", dependencies: ["COpenBLAS", "CKernels"]),
+
+    // Floor 3
+    .target(name: "Layers", dependencies: ["Tensors", "CKernels", "COneDNN"]),
+    .target(name: "Datasets", dependencies: ["Tensors", "Storage", "Imaging"]),
+
+    // Floor 4
+    .target(name: "Models", dependencies: ["Layers", "Storage"]),
+
+    // Floor 5
+    .target(
+      name: "Training",
+      dependencies: [
+        "Models", "Datasets", "Communication", "Storage",
+        .product(name: "Logging", package: "swift-log"), "Yams",
+      ]),
+
+    // Floor 6
+    .executableTarget(
+      name: "peco",
+      dependencies: [
+        "Training", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+
+    .testTarget(name: "CommunicationTests", dependencies: ["Communication"]),
+    .testTarget(name: "StorageTests", dependencies: ["Storage"]),
+    .testTarget(name: "ImagingTests", dependencies: ["Imaging"]),
+    .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
+    .testTarget(name: "LayersTests", dependencies: ["Layers", "Storage"], exclude: ["Fixtures"]),
+    .testTarget(name: "DatasetsTests", dependencies: ["Datasets"]),
+    .testTarget(name: "ModelsTests", dependencies: ["Models", "Storage"], exclude: ["Fixtures"]),
+    .testTarget(name: "TrainingTests", dependencies: ["Training"]),
+    .testTarget(name: "EndToEndTests", dependencies: ["Storage", "peco"]),
+  ],
+  swiftLanguageModes: [.v5],
+  cxxLanguageStandard: .cxx17
+)

@@ -1,0 +1,2 @@
+import CMPI
+func x() { _ = peco_mpi_comm_world() }

@@ -1,0 +1,6 @@
+import ArgumentParser
+
+@main
+struct Peco: ParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "peco")
+}
