@@ -8,7 +8,7 @@ let optimized: [CSetting] = [
   // Vector loops want -O3 and the freedom to reorder sums; infinities and NaNs keep their meaning.
   .unsafeFlags([
     "-O3", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math",
-    "-ffp-contract=fast",
+    "-ffp-contract=fast", "-mprefer-vector-width=512",
   ])
 ]
 

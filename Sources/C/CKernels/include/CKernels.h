@@ -1,1 +1,7 @@
+// The vector loops of PeCo: plain C, built once per instruction set and picked when the program starts,
+// so that one binary serves a mixed cluster. Every pointer is to float32 unless it says otherwise; no
+// function allocates, blocks or spawns threads, and buffers may not overlap unless the comment allows it.
 #pragma once
+#include "dispatch.h"
+#include "elementwise.h"
+#include "processors.h"

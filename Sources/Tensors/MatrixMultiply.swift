@@ -1,0 +1,85 @@
+import COpenBLAS
+
+/// A row-major matrix inside some buffer: rows × columns with `stride` elements from row to row, read as its
+/// transpose if `transposed`.
+public struct MatrixView {
+  let pointer: UnsafeMutablePointer<Float>
+  let stride: Int
+  let transposed: Bool
+
+  /// A matrix at `pointer` whose stored rows are `stride` elements apart.
+  public init(_ pointer: UnsafeMutablePointer<Float>, stride: Int, transposed: Bool = false) {
+    self.pointer = pointer
+    self.stride = stride
+    self.transposed = transposed
+  }
+
+  /// The part that starts at logical row `row` (of op(matrix)).
+  func rows(from row: Int) -> MatrixView {
+    MatrixView(pointer + (transposed ? row : row * stride), stride: stride, transposed: transposed)
+  }
+
+  /// The part that starts at logical column `column` (of op(matrix)).
+  func columns(from column: Int) -> MatrixView {
+    MatrixView(pointer + (transposed ? column * stride : column), stride: stride, transposed: transposed)
+  }
+}
+
+/// Matrix products over OpenBLAS.
+public enum MatrixMultiply {
+  /// C = alpha · op(A) · op(B) + beta · C on all threads of the pool.
+  ///
+  /// The longer side of C is cut into one block a thread, and each thread calls a single-threaded product, so
+  /// that OpenBLAS keeps no threads of its own beside the pool's.
+  ///
+  /// - Parameters:
+  ///   - m: Rows of op(A) and C.
+  ///   - n: Columns of op(B) and C.
+  ///   - k: Columns of op(A), rows of op(B).
+  public static func parallel(
+    _ m: Int, _ n: Int, _ k: Int, _ a: MatrixView, _ b: MatrixView, into c: MatrixView,
+    alpha: Float = 1, beta: Float = 0
+  ) {
+    let pool = ThreadPool.shared
+    // Below about a megaflop a hand-over to another thread costs more than it saves.
+    guard pool.threadCount > 1, m * n * k > 1 << 19 else {
+      return serial(m, n, k, a, b, into: c, alpha: alpha, beta: beta)
+    }
+    let tile = 16
+    if m >= n {
+      pool.forEachRange(of: (m + tile - 1) / tile) { tiles in
+        let start = tiles.lowerBound * tile
+        let end = min(tiles.upperBound * tile, m)
+        serial(
+          end - start, n, k, a.rows(from: start), b, into: c.rows(from: start), alpha: alpha, beta: beta)
+      }
+    } else {
+      pool.forEachRange(of: (n + tile - 1) / tile) { tiles in
+        let start = tiles.lowerBound * tile
+        let end = min(tiles.upperBound * tile, n)
+        serial(
+          m, end - start, k, a, b.columns(from: start), into: c.columns(from: start), alpha: alpha,
+          beta: beta)
+      }
+    }
+  }
+
+  /// C = alpha · op(A) · op(B) + beta · C on the calling thread.
+  public static func serial(
+    _ m: Int, _ n: Int, _ k: Int, _ a: MatrixView, _ b: MatrixView, into c: MatrixView,
+    alpha: Float = 1, beta: Float = 0
+  ) {
+    precondition(!c.transposed, "the result of a product is stored as it is")
+    guard m > 0, n > 0 else { return }
+    cblas_sgemm(
+      CblasRowMajor, a.transposed ? CblasTrans : CblasNoTrans, b.transposed ? CblasTrans : CblasNoTrans,
+      blasint(m), blasint(n), blasint(k), alpha, a.pointer, blasint(a.stride), b.pointer,
+      blasint(b.stride), beta, c.pointer, blasint(c.stride))
+  }
+
+  /// The processor whose kernels OpenBLAS uses, for example "SkylakeX".
+  public static var kernelName: String { String(cString: openblas_get_corename()) }
+
+  /// Keeps OpenBLAS from starting threads of its own. Call once at the start.
+  public static func useSingleThreadedKernels() { openblas_set_num_threads(1) }
+}

@@ -1,0 +1,97 @@
+import Foundation
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// Hands out blocks of memory and takes them back to hand them out again, so that a training step allocates
+/// nothing after the first.
+///
+/// Blocks come in size classes an eighth of a power of two apart. Large blocks are mapped on their own with
+/// huge pages asked for. Safe to use from any thread.
+public final class MemoryPool: @unchecked Sendable {
+  /// The pool every tensor allocates from.
+  public static let shared = MemoryPool()
+
+  /// What the pool holds, in bytes.
+  public struct Usage: Sendable {
+    /// Handed out and not yet returned.
+    public var inUse = 0
+    /// The most that was ever handed out at once.
+    public var peak = 0
+    /// Obtained from the operating system.
+    public var reserved = 0
+  }
+
+  private let lock = NSLock()
+  private var free: [Int: [UnsafeMutableRawPointer]] = [:]
+  private var counters = Usage()
+
+  private static let alignment = 64
+  private static let hugePage = 2 << 20
+
+  private init() {}
+
+  /// What the pool holds at this moment.
+  public var usage: Usage { lock.withLock { counters } }
+
+  /// Makes the present use the new peak, to measure what follows.
+  public func resetPeak() { lock.withLock { counters.peak = counters.inUse } }
+
+  /// The size of the block that serves a request of `bytes`.
+  static func sizeClass(_ bytes: Int) -> Int {
+    let least = max(bytes, 512)
+    let power = 1 << (Int.bitWidth - 1 - least.leadingZeroBitCount)
+    let step = max(power / 8, alignment)
+    return (least + step - 1) / step * step
+  }
+
+  /// A block of at least `bytes`, aligned to 64 bytes, its content undefined.
+  func allocate(_ bytes: Int) -> UnsafeMutableRawPointer {
+    let size = Self.sizeClass(bytes)
+    lock.lock()
+    counters.inUse += size
+    counters.peak = max(counters.peak, counters.inUse)
+    if let block = free[size]?.popLast() {
+      lock.unlock()
+      return block
+    }
+    counters.reserved += size
+    lock.unlock()
+    let alignment = size >= Self.hugePage ? Self.hugePage : Self.alignment
+    var block: UnsafeMutableRawPointer?
+    // Running out of memory is the one failure that no caller can mend: say how much was asked for and end.
+    guard posix_memalign(&block, alignment, size) == 0, let block else {
+      let reserved = usage.reserved >> 20
+      FileHandle.standardError.write(
+        Data("peco: out of memory: \(size >> 20) MiB more were needed, \(reserved) MiB in use\n".utf8))
+      exit(71)
+    }
+    #if os(Linux)
+      if size >= Self.hugePage { madvise(block, size, Int32(MADV_HUGEPAGE)) }
+    #endif
+    return block
+  }
+
+  /// Takes back a block that `allocate` handed out for the same number of bytes.
+  func release(_ block: UnsafeMutableRawPointer, bytes: Int) {
+    let size = Self.sizeClass(bytes)
+    lock.withLock {
+      counters.inUse -= size
+      free[size, default: []].append(block)
+    }
+  }
+}
+
+/// A block of the pool, returned to it when the last tensor that uses it goes.
+final class PoolBlock {
+  let base: UnsafeMutableRawPointer
+  let bytes: Int
+
+  init(bytes: Int) {
+    self.bytes = bytes
+    base = MemoryPool.shared.allocate(bytes)
+  }
+
+  deinit { MemoryPool.shared.release(base, bytes: bytes) }
+}

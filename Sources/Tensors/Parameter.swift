@@ -1,0 +1,185 @@
+/// A named tensor of a model that training changes, or that is saved with it.
+public final class Parameter {
+  /// What changes a parameter.
+  public enum Kind: Sendable {
+    /// The optimizer, following the gradient.
+    case trained
+    /// The model itself (a codebook's moving averages); saved in checkpoints, without gradient.
+    case state
+    /// Nothing (the weights of a perceptual network); neither trained nor saved.
+    case frozen
+  }
+
+  /// Path of the parameter in its model, such as `blocks.0.attn.qkv.weight`.
+  public let name: String
+  /// Sizes of the axes, as PyTorch lays the same weight out.
+  public let shape: [Int]
+  /// What changes it.
+  public let kind: Kind
+  /// Whether weight decay applies: not to biases, norms, tokens and position embeddings.
+  public let isDecayed: Bool
+  /// The value. Moves into the flat buffer when `FlatParameters` takes the model over.
+  public internal(set) var value: Tensor
+  /// The gradient so far, to be added to; nil if the parameter is not being trained.
+  public internal(set) var gradient: Tensor?
+  /// Place in the layout of `FlatParameters`.
+  public internal(set) var index = 0
+
+  /// A parameter with a value of its own.
+  public init(name: String, kind: Kind, isDecayed: Bool, value: Tensor) {
+    self.name = name
+    self.shape = value.shape
+    self.kind = kind
+    self.isDecayed = isDecayed
+    self.value = value
+  }
+
+  /// Number of elements.
+  public var count: Int { value.count }
+
+  /// Gives the parameter a gradient of its own, zero at first; for use without `FlatParameters`.
+  public func enableGradient() {
+    if kind == .trained { gradient = Tensor(shape) }
+  }
+}
+
+/// How a parameter starts.
+public enum Initializer: Sendable {
+  case zeros
+  case ones
+  case constant(Float)
+  /// Normal with a standard deviation, cut at `bound` deviations.
+  case truncatedNormal(_ deviation: Float, bound: Float = 1)
+  case normal(_ deviation: Float)
+  /// Uniform in [-limit, limit].
+  case uniform(_ limit: Float)
+
+  func fill(_ tensor: Tensor, stream: RandomStream) {
+    var stream = stream
+    let elements = UnsafeMutableBufferPointer(start: tensor.pointer, count: tensor.count)
+    switch self {
+    case .zeros: tensor.fill(0)
+    case .ones: tensor.fill(1)
+    case .constant(let value): tensor.fill(value)
+    case .truncatedNormal(let deviation, let bound):
+      for i in elements.indices { elements[i] = stream.truncatedNormal(deviation: deviation, bound: bound) }
+    case .normal(let deviation):
+      for i in elements.indices { elements[i] = deviation * stream.normal() }
+    case .uniform(let limit):
+      for i in elements.indices { elements[i] = stream.uniform(-limit, limit) }
+    }
+  }
+}
+
+/// The place in a model where parameters are made: a path for their names, and the list they gather in.
+///
+///     let scope = ParameterScope(seed: 0)
+///     let projection = Linear(768, 3072, in: scope / "blocks.0.mlp" / "fc1")
+///     scope.parameters  // blocks.0.mlp.fc1.weight, blocks.0.mlp.fc1.bias
+///
+/// Modules make their parameters in the order in which forward uses them. The value of a parameter depends on
+/// the seed and its name alone.
+public struct ParameterScope {
+  private final class Registry {
+    var parameters: [Parameter] = []
+    var names: Set<String> = []
+  }
+
+  private let registry: Registry
+  private let seed: UInt64
+  private let path: String
+  private let isFrozen: Bool
+
+  /// The root of a model. `frozen`: its parameters are not trained and not saved.
+  public init(seed: UInt64, frozen: Bool = false) {
+    registry = Registry()
+    self.seed = seed
+    path = ""
+    isFrozen = frozen
+  }
+
+  private init(_ parent: ParameterScope, path: String) {
+    registry = parent.registry
+    seed = parent.seed
+    isFrozen = parent.isFrozen
+    self.path = path
+  }
+
+  /// The scope named `component` inside this one.
+  public static func / (scope: ParameterScope, component: String) -> ParameterScope {
+    ParameterScope(scope, path: scope.path.isEmpty ? component : scope.path + "." + component)
+  }
+
+  /// The scope numbered `index` inside this one, as in `blocks.0`.
+  public static func / (scope: ParameterScope, index: Int) -> ParameterScope { scope / String(index) }
+
+  /// Everything made so far, in order.
+  public var parameters: [Parameter] { registry.parameters }
+
+  /// Makes a parameter that training changes.
+  ///
+  /// - Parameter decayed: Whether weight decay applies; by default to matrices and kernels, not to vectors.
+  public func parameter(
+    _ name: String, _ shape: [Int], _ initializer: Initializer, decayed: Bool? = nil
+  ) -> Parameter {
+    make(
+      name, shape, initializer, kind: isFrozen ? .frozen : .trained, decayed: decayed ?? (shape.count > 1))
+  }
+
+  /// Makes a tensor that the model itself keeps up to date and checkpoints save.
+  public func state(_ name: String, _ shape: [Int], _ initializer: Initializer) -> Parameter {
+    make(name, shape, initializer, kind: isFrozen ? .frozen : .state, decayed: false)
+  }
+
+  private func make(
+    _ name: String, _ shape: [Int], _ initializer: Initializer, kind: Parameter.Kind, decayed: Bool
+  ) -> Parameter {
+    let name = path.isEmpty ? name : path + "." + name
+    precondition(registry.names.insert(name).inserted, "two parameters are named \(name)")
+    let value = Tensor(uninitialized: shape)
+    initializer.fill(value, stream: RandomStream(seed: seed, purpose: .initialWeight, name: name))
+    let parameter = Parameter(name: name, kind: kind, isDecayed: decayed, value: value)
+    registry.parameters.append(parameter)
+    return parameter
+  }
+}
+
+/// The trained parameters of a model in one flat buffer, and their gradients in another of the same layout.
+///
+/// The order is that in which backward finishes, the reverse of forward's, so that the gradients which are
+/// ready first lie together and a bucket of them is one slice.
+public final class FlatParameters {
+  /// The trained parameters in layout order.
+  public let parameters: [Parameter]
+  /// Where each lies, in elements; starts are multiples of 16.
+  public let ranges: [Range<Int>]
+  /// All values; gaps between parameters are zero.
+  public let values: Tensor
+  /// All gradients; gaps between parameters are zero.
+  public let gradients: Tensor
+
+  /// Moves the trained ones among `parameters` into flat buffers.
+  public init(_ parameters: [Parameter]) {
+    let trained = Array(parameters.filter { $0.kind == .trained }.reversed())
+    var ranges: [Range<Int>] = []
+    var end = 0
+    for parameter in trained {
+      ranges.append(end..<end + parameter.count)
+      end += (parameter.count + 15) / 16 * 16
+    }
+    values = Tensor([end])
+    gradients = Tensor([end])
+    for (index, (parameter, range)) in zip(trained, ranges).enumerated() {
+      let view = values.view(at: range.lowerBound, shape: parameter.shape)
+      view.copyElements(from: parameter.value)
+      parameter.value = view
+      parameter.gradient = gradients.view(at: range.lowerBound, shape: parameter.shape)
+      parameter.index = index
+    }
+    self.parameters = trained
+    self.ranges = ranges
+  }
+
+  /// Number of elements with the gaps.
+  public var count: Int { values.count }
+}

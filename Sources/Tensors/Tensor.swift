@@ -1,0 +1,142 @@
+import CKernels
+
+/// A dense, row-major array of float32.
+///
+/// A tensor on a tape (`tape != nil`) takes part in differentiation: operations on it are recorded, and
+/// `backward` sends gradients through those that need them. The value itself never changes once an operation
+/// has produced it.
+public final class Tensor {
+  /// Sizes of the axes, outermost first. Empty for a scalar.
+  public let shape: [Int]
+  /// Number of elements.
+  public let count: Int
+  /// The elements, in row-major order.
+  public let pointer: UnsafeMutablePointer<Float>
+  /// The tape that records what is computed from this tensor, if any.
+  public internal(set) var tape: Tape?
+  /// Where the gradient with respect to this tensor gathers; nil where nobody needs it.
+  var slot: GradientSlot?
+  fileprivate var block: PoolBlock
+
+  /// A tensor whose elements are undefined until written.
+  public init(uninitialized shape: [Int]) {
+    let count = shape.reduce(1, *)
+    precondition(shape.allSatisfy { $0 >= 0 }, "negative size in shape \(shape)")
+    self.shape = shape
+    self.count = count
+    block = PoolBlock(bytes: max(count, 1) * MemoryLayout<Float>.stride)
+    pointer = block.base.assumingMemoryBound(to: Float.self)
+  }
+
+  private init(viewing base: Tensor, at offset: Int, shape: [Int]) {
+    self.shape = shape
+    count = shape.reduce(1, *)
+    precondition(offset >= 0 && offset + count <= base.count, "view outside of its tensor")
+    block = base.block
+    pointer = base.pointer + offset
+  }
+
+  /// A tensor of the same value everywhere.
+  public convenience init(_ shape: [Int], filledWith value: Float = 0) {
+    self.init(uninitialized: shape)
+    ThreadPool.shared.forEachRange(of: count, grain: 1 << 15) { [pointer] range in
+      peco_fill(pointer + range.lowerBound, value, range.count)
+    }
+  }
+
+  /// A tensor of the given elements in row-major order.
+  public convenience init(_ elements: [Float], shape: [Int]) {
+    self.init(uninitialized: shape)
+    precondition(elements.count == count, "\(elements.count) elements do not fill shape \(shape)")
+    elements.withUnsafeBufferPointer { source in
+      if let base = source.baseAddress { pointer.update(from: base, count: count) }
+    }
+  }
+
+  /// A scalar.
+  public convenience init(_ value: Float) { self.init([value], shape: []) }
+
+  /// The elements, copied.
+  public var elements: [Float] { Array(UnsafeBufferPointer(start: pointer, count: count)) }
+
+  /// The only element of a tensor of one.
+  public var item: Float {
+    precondition(count == 1, "item of a tensor of \(count) elements")
+    return pointer[0]
+  }
+
+  /// Whether a gradient with respect to this tensor is wanted.
+  public var needsGradient: Bool { slot != nil }
+
+  /// The gradient that has gathered so far. Kept after `backward` only for leaves (`Tape.leaf`).
+  public var gradient: Tensor? { slot?.gradient }
+
+  /// The same elements under another shape; gradients flow through.
+  public func reshaped(_ shape: [Int]) -> Tensor {
+    let view = Tensor(viewing: self, at: 0, shape: shape)
+    precondition(view.count == count, "cannot reshape \(self.shape) to \(shape)")
+    view.tape = tape
+    view.slot = slot
+    return view
+  }
+
+  /// The same memory as a plain value, off the tape.
+  public var detached: Tensor { Tensor(viewing: self, at: 0, shape: shape) }
+
+  /// A window of `shape` starting at element `offset`, off the tape; writes are seen by both.
+  public func view(at offset: Int, shape: [Int]) -> Tensor {
+    Tensor(viewing: self, at: offset, shape: shape)
+  }
+
+  /// A copy in memory of its own, off the tape.
+  public func copy() -> Tensor {
+    let result = Tensor(uninitialized: shape)
+    result.copyElements(from: self)
+    return result
+  }
+
+  /// Overwrites the elements with those of a tensor of the same size.
+  public func copyElements(from other: Tensor) {
+    precondition(other.count == count)
+    ThreadPool.shared.forEachRange(of: count, grain: 1 << 15) { [pointer] range in
+      (pointer + range.lowerBound).update(from: other.pointer + range.lowerBound, count: range.count)
+    }
+  }
+
+  /// Overwrites every element.
+  public func fill(_ value: Float) {
+    ThreadPool.shared.forEachRange(of: count, grain: 1 << 15) { [pointer] range in
+      peco_fill(pointer + range.lowerBound, value, range.count)
+    }
+  }
+
+  /// Adds `term` into the gradient of this tensor; does nothing where none is wanted.
+  ///
+  /// The tensor may be kept, not copied: the caller does not write to `term` afterwards.
+  public func addGradient(_ term: @autoclosure () -> Tensor) { slot?.add(term()) }
+
+  /// Whether nothing else holds the memory, so that it may be overwritten.
+  func hasMemoryToItself() -> Bool { isKnownUniquelyReferenced(&block) }
+}
+
+/// Where the gradient with respect to one tensor gathers while backward runs.
+final class GradientSlot {
+  var gradient: Tensor?
+
+  func add(_ term: Tensor) {
+    guard var present = gradient else {
+      gradient = term.tape == nil ? term : term.detached
+      return
+    }
+    precondition(present.count == term.count, "gradients \(present.shape) and \(term.shape) do not add")
+    gradient = nil
+    // The same tensor may have been handed to several slots: write over it only where this one holds it alone.
+    let alone = isKnownUniquelyReferenced(&present) && present.hasMemoryToItself()
+    let total = alone ? present : Tensor(uninitialized: present.shape)
+    ThreadPool.shared.forEachRange(of: present.count, grain: 1 << 15) { range in
+      let i = range.lowerBound
+      peco_add(total.pointer + i, present.pointer + i, term.pointer + i, range.count)
+    }
+    gradient = total
+  }
+}
