@@ -35,7 +35,7 @@ let package = Package(
     // Floor 1
     .target(name: "Communication", dependencies: ["CMPI"]),
     .target(name: "Storage", dependencies: ["CHDF5"]),
-    .target(name: "Imaging", dependencies: ["CJPEG", "CPNG"]),
+    .target(name: "Imaging", dependencies: ["CJPEG", "CPNG", "CKernels"]),
 
     // Floor 2
     .target(name: "Tensors", dependencies: ["COpenBLAS", "CKernels"]),
@@ -63,8 +63,8 @@ let package = Package(
       ]),
 
     .testTarget(name: "CommunicationTests", dependencies: ["Communication"]),
-    .testTarget(name: "StorageTests", dependencies: ["Storage"]),
-    .testTarget(name: "ImagingTests", dependencies: ["Imaging"]),
+    .testTarget(name: "StorageTests", dependencies: ["Storage"], exclude: ["Fixtures"]),
+    .testTarget(name: "ImagingTests", dependencies: ["Imaging"], exclude: ["Fixtures"]),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
     .testTarget(name: "LayersTests", dependencies: ["Layers", "Storage"], exclude: ["Fixtures"]),
     .testTarget(name: "DatasetsTests", dependencies: ["Datasets"]),

@@ -1,2 +1,0 @@
-import CHDF5
-func x() { _ = peco_h5_native_float() }
