@@ -62,7 +62,9 @@ let package = Package(
         "Training", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
-    .testTarget(name: "CommunicationTests", dependencies: ["Communication"]),
+    .executableTarget(
+      name: "communication-probe", dependencies: ["Communication"], path: "Tests/Support/CommunicationProbe"),
+    .testTarget(name: "CommunicationTests", dependencies: ["Communication", "communication-probe"]),
     .testTarget(name: "StorageTests", dependencies: ["Storage"], exclude: ["Fixtures"]),
     .testTarget(name: "ImagingTests", dependencies: ["Imaging"], exclude: ["Fixtures"]),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),

@@ -1,0 +1,116 @@
+import Foundation
+
+/// Sums gradients over all ranks while backward still runs.
+///
+/// Backward calls `ready` as each parameter's gradient becomes final. A bucket is summed in place, on a thread of its own,
+/// once all of its parameters are ready and all buckets before it are summed: the order is the layout's on every rank,
+/// whatever order backward took, so ranks cannot wait for each other crosswise. Open MPI's non-blocking all-reduce makes no
+/// progress by itself; hence the thread. With one rank there is no thread and no work.
+public final class GradientReducer {
+  /// What one step's communication took.
+  public struct Timing: Equatable {
+    /// Seconds the thread spent in reductions, waiting for slower ranks included.
+    public var communicationSeconds: Double
+    /// Seconds of it that backward did not hide: the wait in `finish()`.
+    public var exposedSeconds: Double
+  }
+
+  /// How the buffer is cut.
+  public let buckets: GradientBuckets
+  private let bucketOfParameter: [Int]
+  private let thread: ReductionThread?
+
+  private var isInStep = false
+  private var isReady: [Bool]
+  private var missing: [Int]
+  private var readyBuckets = 0
+  private let lock = NSLock()
+
+  /// Prepares the reduction of a flat gradient buffer; collective.
+  ///
+  /// - Parameters:
+  ///   - gradients: the buffer, which must outlive the reducer.
+  ///   - count: its elements.
+  ///   - parameters: each parameter's elements, ascending, in the order in which backward finishes.
+  ///   - bucketBytes: how much is reduced at a time.
+  public init(
+    communicator: Communicator, gradients: UnsafeMutablePointer<Float>, count: Int, parameters: [Range<Int>],
+    bucketBytes: Int = 4 << 20
+  ) throws {
+    precondition((parameters.last?.upperBound ?? 0) <= count, "parameters reach past the gradient buffer")
+    buckets = GradientBuckets(parameters: parameters, bucketBytes: bucketBytes)
+    bucketOfParameter = buckets.parameters.enumerated().flatMap { bucket, members in
+      members.map { _ in bucket }
+    }
+    isReady = [Bool](repeating: false, count: parameters.count)
+    missing = buckets.parameters.map(\.count)
+
+    let layout = buckets.ranges.flatMap { [$0.lowerBound, $0.upperBound] }
+    try communicator.checkEqual(
+      checksum: layout.withUnsafeBytes { fnv1a($0) }, what: "the layouts of the gradients")
+    thread =
+      communicator.size == 1
+      ? nil
+      : ReductionThread(communicator: try communicator.duplicate(), base: gradients, buckets: buckets.ranges)
+  }
+
+  deinit { close() }
+
+  /// Starts a step: no gradient is ready.
+  public func begin() {
+    lock.withLock {
+      precondition(!isInStep, "begin() without finish() of the step before")
+      isInStep = true
+      readyBuckets = 0
+      for index in isReady.indices { isReady[index] = false }
+      for (bucket, members) in buckets.parameters.enumerated() { missing[bucket] = members.count }
+    }
+    thread?.begin()
+  }
+
+  /// Says that a parameter's gradient is final on this rank, at most once a step; from any thread, in any order.
+  public func ready(_ parameter: Int) {
+    guard let thread else { return }
+    let released: Int? = lock.withLock {
+      precondition(isInStep, "ready() outside of begin() and finish()")
+      precondition(!isReady[parameter], "the gradient of parameter \(parameter) was final already")
+      isReady[parameter] = true
+      missing[bucketOfParameter[parameter]] -= 1
+      let before = readyBuckets
+      while readyBuckets < missing.count, missing[readyBuckets] == 0 { readyBuckets += 1 }
+      return readyBuckets > before ? readyBuckets : nil
+    }
+    if let released { thread.release(upTo: released) }
+  }
+
+  /// Waits until every gradient is summed over all ranks.
+  ///
+  /// Parameters that never became ready took no part in this step: their gradients, zero here, are summed like all others,
+  /// so that ranks which disagree about them still make the same calls. Throws what went wrong on the thread.
+  @discardableResult
+  public func finish() throws -> Timing {
+    lock.withLock {
+      precondition(isInStep, "finish() without begin()")
+      isInStep = false
+    }
+    guard let thread else { return Timing(communicationSeconds: 0, exposedSeconds: 0) }
+    let start = ContinuousClock.now
+    thread.release(upTo: buckets.ranges.count)
+    let communication = try thread.wait()
+    return Timing(
+      communicationSeconds: communication, exposedSeconds: (ContinuousClock.now - start).inSeconds)
+  }
+
+  /// Ends the thread and gives back its communicator; a second call does nothing.
+  ///
+  /// Every rank must call it, or drop the reducer, between steps and before the communicator finishes.
+  public func close() {
+    thread?.stop()
+  }
+}
+
+extension Duration {
+  var inSeconds: Double {
+    Double(components.seconds) + Double(components.attoseconds) * 1e-18
+  }
+}

@@ -1,2 +1,0 @@
-import CMPI
-func x() { _ = peco_mpi_comm_world() }

@@ -1,0 +1,75 @@
+import Communication
+import Foundation
+
+func probeCollectives(_ ranks: Communicator) throws {
+  let (rank, size) = (ranks.rank, ranks.size)
+  try expect(size == Int(ProcessInfo.processInfo.environment["OMPI_COMM_WORLD_SIZE"] ?? ""), "all ranks")
+  try expect(ranks.localSize == size && ranks.localRank == rank, "one node")
+
+  // Reductions, the longest one of several MPI calls.
+  let triangle = size * (size + 1) / 2
+  try expect(try ranks.allReduce(.sum, Int64(rank + 1)) == Int64(triangle), "integer sum")
+  try expect(try ranks.allReduce(.max, Double(rank)) == Double(size - 1), "maximum")
+  try expect(try ranks.allReduce(.min, Float(rank)) == 0, "minimum")
+  for count in [1, 1000, 9_000_001] {
+    let sums = try ranks.allReduce(.sum, (0..<count).map { Float(($0 % 7) * (rank + 1)) })
+    try expect(sums.indices.allSatisfy { sums[$0] == Float(($0 % 7) * triangle) }, "sum of \(count) floats")
+  }
+  let metrics = try ranks.reduceMetrics(["loss": 0.5, "count": Double(rank)])
+  try expect(
+    metrics == ["loss": 0.5 * Double(size), "count": Double(size * (size - 1) / 2)], "metrics \(metrics)")
+  do {
+    _ = try ranks.reduceMetrics(rank == 0 ? ["a": 1] : ["b": 1])
+    try expect(false, "different names to throw")
+  } catch is CommunicationError {}
+
+  // Broadcasts from the last rank.
+  let last = size - 1
+  var floats = [Float](repeating: Float(rank), count: 5_000_000)
+  try floats.withUnsafeMutableBufferPointer { buffer in
+    if let base = buffer.baseAddress { try ranks.broadcast(base, count: buffer.count, from: last) }
+  }
+  try expect(floats.allSatisfy { $0 == Float(last) }, "broadcast floats")
+  let word = try ranks.broadcast(rank == last ? "Wörter 🙂" : "", from: last)
+  try expect(word == "Wörter 🙂", "broadcast string")
+  try expect(try ranks.broadcast(bytes: rank == 0 ? [] : [1, 2]) == [], "broadcast nothing")
+
+  // Gathers of different lengths, nothing included.
+  try expect(try ranks.allGather(Int64(rank)) == (0..<size).map { Int64($0) }, "all-gather numbers")
+  let words = (0..<size).map { String(repeating: "é", count: $0) }
+  try expect(try ranks.allGather(words[rank]) == words, "all-gather strings")
+  try expect(try ranks.gather(words[rank], to: last) == (rank == last ? words : nil), "gather strings")
+
+  // A duplicate speaks beside the original.
+  let second = try ranks.duplicate()
+  let thread = Thread {
+    do {
+      for _ in 0..<200 { _ = try second.allReduce(.sum, Float(1)) }
+    } catch { second.fail(error) }
+  }
+  thread.start()
+  for _ in 0..<200 {
+    try expect(try ranks.allReduce(.sum, Float(2)) == Float(2 * size), "sum beside another")
+  }
+  while !thread.isFinished { usleep(100) }
+  second.finish()
+  try ranks.barrier()
+  if ranks.isRoot { print("collectives on \(size) ranks: passed") }
+}
+
+/// Prints the bandwidth of in-place sums, for a person who looks into the machine.
+func measureBandwidth(_ ranks: Communicator) throws {
+  for megabytes in [1, 4, 16, 64, 368] {
+    let count = megabytes << 18
+    let buffer = UnsafeMutablePointer<Float>.allocate(capacity: count)
+    defer { buffer.deallocate() }
+    buffer.initialize(repeating: 0, count: count)
+    try ranks.allReduce(.sum, buffer, count: count)
+    try ranks.barrier()
+    let start = ContinuousClock.now
+    let repeats = max(3, 368 / megabytes)
+    for _ in 0..<repeats { try ranks.allReduce(.sum, buffer, count: count) }
+    let elapsed = (ContinuousClock.now - start) / repeats
+    if ranks.isRoot { print("\(megabytes) MiB: \(Double(count * 4) / (elapsed / .seconds(1)) / 1e9) GB/s") }
+  }
+}
