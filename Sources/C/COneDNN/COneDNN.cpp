@@ -1,1 +1,305 @@
 #include "COneDNN.h"
+
+#include <dlfcn.h>
+
+#include <atomic>
+#include <cstring>
+#include <dnnl.hpp>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <tuple>
+#include <unordered_map>
+
+namespace {
+
+using dnnl::memory;
+using tag = memory::format_tag;
+
+dnnl::engine &engine() {
+  static dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
+  return cpu;
+}
+
+dnnl::stream &stream() {
+  thread_local dnnl::stream here(engine());
+  return here;
+}
+
+thread_local std::string last_error;
+std::atomic<int> wanted_threads{0};
+
+// OpenMP keeps the number of threads per calling thread. The function is looked up when the program runs, so
+// that whichever OpenMP library oneDNN brought along is the one that is told.
+void apply_threads() {
+  using setter = void (*)(int);
+  static setter set = reinterpret_cast<setter>(dlsym(RTLD_DEFAULT, "omp_set_num_threads"));
+  thread_local int applied = 0;
+  int wanted = wanted_threads.load(std::memory_order_relaxed);
+  if (wanted == applied || wanted == 0) return;
+  if (set) set(wanted);
+  applied = wanted;
+}
+
+enum class Operation { forward, forward_bias, forward_relu, forward_bias_relu, data, weights, weights_bias };
+
+// One operation on one shape: the convolution, and the reorder between OIHW and the layout it wants.
+struct Primitive {
+  dnnl::primitive convolution;
+  dnnl::reorder reorder;
+  memory::desc source, destination, weight, plain_weight, bias;
+  std::string kernel;
+};
+
+memory::dims output_size(const peco_dnn_convolution &c) {
+  return {(c.height + c.pad_top + c.pad_bottom - c.kernel_height) / c.stride + 1,
+          (c.width + c.pad_left + c.pad_right - c.kernel_width) / c.stride + 1};
+}
+
+std::shared_ptr<Primitive> make(const peco_dnn_convolution &c, Operation operation) {
+  const auto f32 = memory::data_type::f32;
+  const auto direct = dnnl::algorithm::convolution_direct;
+  auto out = output_size(c);
+  memory::dims weight_dims{c.out_channels, c.in_channels, c.kernel_height, c.kernel_width};
+  memory::dims strides{c.stride, c.stride}, before{c.pad_top, c.pad_left}, after{c.pad_bottom, c.pad_right};
+
+  auto result = std::make_shared<Primitive>();
+  result->source = memory::desc({c.batch, c.in_channels, c.height, c.width}, f32, tag::nhwc);
+  result->destination = memory::desc({c.batch, c.out_channels, out[0], out[1]}, f32, tag::nhwc);
+  result->plain_weight = memory::desc(weight_dims, f32, tag::oihw);
+  result->bias = memory::desc({c.out_channels}, f32, tag::x);
+  memory::desc any_weight(weight_dims, f32, tag::any);
+
+  bool has_bias = operation == Operation::forward_bias || operation == Operation::forward_bias_relu ||
+                  operation == Operation::weights_bias;
+  bool has_relu = operation == Operation::forward_relu || operation == Operation::forward_bias_relu;
+  dnnl::primitive_attr attributes;
+  if (has_relu) {
+    dnnl::post_ops after_convolution;
+    after_convolution.append_eltwise(1, dnnl::algorithm::eltwise_relu, 0, 0);
+    attributes.set_post_ops(after_convolution);
+  }
+  dnnl::convolution_forward::primitive_desc forward(
+      has_bias ? dnnl::convolution_forward::desc(dnnl::prop_kind::forward_training, direct, result->source,
+                                                 any_weight, result->bias, result->destination, strides,
+                                                 before, after)
+               : dnnl::convolution_forward::desc(dnnl::prop_kind::forward_training, direct, result->source,
+                                                 any_weight, result->destination, strides, before, after),
+      attributes, engine());
+
+  switch (operation) {
+    case Operation::data: {
+      dnnl::convolution_backward_data::primitive_desc description(
+          {direct, result->source, any_weight, result->destination, strides, before, after}, engine(),
+          forward);
+      result->convolution = dnnl::convolution_backward_data(description);
+      result->weight = description.weights_desc();
+      result->kernel = description.impl_info_str();
+      break;
+    }
+    case Operation::weights:
+    case Operation::weights_bias: {
+      using primitive = dnnl::convolution_backward_weights;
+      primitive::primitive_desc description(
+          has_bias ? primitive::desc(direct, result->source, any_weight, result->bias, result->destination,
+                                     strides, before, after)
+                   : primitive::desc(direct, result->source, any_weight, result->destination, strides, before,
+                                     after),
+          engine(), forward);
+      result->convolution = primitive(description);
+      result->weight = description.diff_weights_desc();
+      result->kernel = description.impl_info_str();
+      break;
+    }
+    default:
+      result->convolution = dnnl::convolution_forward(forward);
+      result->weight = forward.weights_desc();
+      result->kernel = forward.impl_info_str();
+  }
+
+  if (operation == Operation::weights || operation == Operation::weights_bias) {
+    dnnl::primitive_attr adding;
+    dnnl::post_ops sum;
+    sum.append_sum(1);
+    adding.set_post_ops(sum);
+    result->reorder = dnnl::reorder(dnnl::reorder::primitive_desc(
+        engine(), result->weight, engine(), result->plain_weight, adding));
+  } else if (result->weight != result->plain_weight) {
+    result->reorder = dnnl::reorder(dnnl::reorder::primitive_desc(
+        engine(), result->plain_weight, engine(), result->weight));
+  }
+  return result;
+}
+
+using Key = std::tuple<std::string, Operation, int>;
+
+std::shared_ptr<Primitive> primitive(const peco_dnn_convolution &c, Operation operation) {
+  static std::mutex mutex;
+  static std::map<Key, std::shared_ptr<Primitive>> known;
+  apply_threads();
+  // How a kernel cuts its work is decided when it is made, for the number of threads at that moment.
+  Key key{std::string(reinterpret_cast<const char *>(&c), sizeof c), operation, wanted_threads.load()};
+  std::lock_guard<std::mutex> guard(mutex);
+  auto &entry = known[key];
+  if (!entry) entry = make(c, operation);
+  return entry;
+}
+
+// Memory in which weights lie in a kernel's own layout while it runs: one block a thread, which only grows.
+class Scratch {
+ public:
+  float *at_least(size_t bytes) {
+    if (bytes > size_) {
+      std::free(block_);
+      block_ = nullptr;
+      size_ = 0;
+      size_t rounded = (bytes + 4095) / 4096 * 4096;
+      if (posix_memalign(&block_, 4096, rounded) != 0) throw std::bad_alloc();
+      size_ = rounded;
+    }
+    return static_cast<float *>(block_);
+  }
+  ~Scratch() { std::free(block_); }
+
+ private:
+  void *block_ = nullptr;
+  size_t size_ = 0;
+};
+
+float *scratch(size_t bytes) {
+  thread_local Scratch here;
+  return here.at_least(bytes);
+}
+
+memory wrap(const memory::desc &description, const float *data) {
+  return memory(description, engine(), const_cast<float *>(data));
+}
+
+memory prepared_weight(const Primitive &p, const float *weight) {
+  if (p.weight == p.plain_weight) return wrap(p.weight, weight);
+  memory result = wrap(p.weight, scratch(p.weight.get_size()));
+  memory plain = wrap(p.plain_weight, weight);
+  dnnl::reorder(p.reorder).execute(stream(), plain, result);
+  return result;
+}
+
+template <typename Body>
+int guarded(const peco_dnn_convolution &c, const char *what, Body body) {
+  int status;
+  std::string reason;
+  try {
+    body();
+    return 0;
+  } catch (const dnnl::error &error) {
+    status = error.status ? error.status : 1;
+    reason = error.what();
+  } catch (const std::exception &error) {
+    status = 1;
+    reason = error.what();
+  }
+  last_error = std::string("oneDNN cannot ") + what + " of a convolution from " +
+               std::to_string(c.in_channels) + " to " + std::to_string(c.out_channels) + " channels, kernel " +
+               std::to_string(c.kernel_height) + "x" + std::to_string(c.kernel_width) + ", stride " +
+               std::to_string(c.stride) + ", on " + std::to_string(c.batch) + " pictures of " +
+               std::to_string(c.height) + "x" + std::to_string(c.width) + ": " + reason;
+  return status;
+}
+
+}  // namespace
+
+extern "C" {
+
+int peco_dnn_convolution_forward(const peco_dnn_convolution *shape, const float *x, const float *weight,
+                                 const float *bias, float *y, int relu) {
+  return guarded(*shape, "compute the output", [&] {
+    auto p = primitive(*shape, bias ? (relu ? Operation::forward_bias_relu : Operation::forward_bias)
+                                    : (relu ? Operation::forward_relu : Operation::forward));
+    std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, wrap(p->source, x)},
+                                              {DNNL_ARG_WEIGHTS, prepared_weight(*p, weight)},
+                                              {DNNL_ARG_DST, wrap(p->destination, y)}};
+    if (bias) arguments.emplace(DNNL_ARG_BIAS, wrap(p->bias, bias));
+    p->convolution.execute(stream(), arguments);
+    stream().wait();
+  });
+}
+
+int peco_dnn_convolution_backward_data(const peco_dnn_convolution *shape, const float *dy,
+                                       const float *weight, float *dx) {
+  return guarded(*shape, "compute the input gradient", [&] {
+    auto p = primitive(*shape, Operation::data);
+    p->convolution.execute(stream(), {{DNNL_ARG_DIFF_DST, wrap(p->destination, dy)},
+                                      {DNNL_ARG_WEIGHTS, prepared_weight(*p, weight)},
+                                      {DNNL_ARG_DIFF_SRC, wrap(p->source, dx)}});
+    stream().wait();
+  });
+}
+
+int peco_dnn_convolution_backward_weights(const peco_dnn_convolution *shape, const float *dy, const float *x,
+                                          float *dweight, float *dbias) {
+  return guarded(*shape, "compute the weight gradient", [&] {
+    auto p = primitive(*shape, dbias ? Operation::weights_bias : Operation::weights);
+    size_t weight_floats = (p->weight.get_size() + 63) / 64 * 16;
+    float *block = scratch(weight_floats * sizeof(float) + p->bias.get_size());
+    memory gradient = wrap(p->weight, block);
+    float *bias_gradient = block + weight_floats;
+    std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, wrap(p->source, x)},
+                                              {DNNL_ARG_DIFF_DST, wrap(p->destination, dy)},
+                                              {DNNL_ARG_DIFF_WEIGHTS, gradient}};
+    if (dbias) arguments.emplace(DNNL_ARG_DIFF_BIAS, wrap(p->bias, bias_gradient));
+    p->convolution.execute(stream(), arguments);
+    memory plain = wrap(p->plain_weight, dweight);
+    dnnl::reorder(p->reorder).execute(stream(), gradient, plain);
+    stream().wait();
+    if (dbias)
+      for (int i = 0; i < shape->out_channels; i++) dbias[i] += bias_gradient[i];
+  });
+}
+
+void peco_dnn_set_threads(int threads) { wanted_threads.store(threads < 1 ? 1 : threads); }
+
+const char *peco_dnn_last_error(void) { return last_error.c_str(); }
+
+const char *peco_dnn_version(void) {
+  static const std::string text = [] {
+    const dnnl_version_t *v = dnnl_version();
+    return std::to_string(v->major) + "." + std::to_string(v->minor) + "." + std::to_string(v->patch);
+  }();
+  return text.c_str();
+}
+
+const char *peco_dnn_runtime(void) {
+  switch (dnnl_version()->cpu_runtime) {
+    case DNNL_RUNTIME_SEQ: return "sequential";
+    case DNNL_RUNTIME_OMP: return "OpenMP";
+    case DNNL_RUNTIME_TBB: return "TBB";
+    case DNNL_RUNTIME_THREADPOOL: return "thread pool";
+    default: return "unknown";
+  }
+}
+
+const char *peco_dnn_instruction_set(void) {
+  switch (dnnl::get_effective_cpu_isa()) {
+    case dnnl::cpu_isa::sse41: return "SSE4.1";
+    case dnnl::cpu_isa::avx: return "AVX";
+    case dnnl::cpu_isa::avx2: return "AVX2";
+    case dnnl::cpu_isa::avx2_vnni: return "AVX2 with VNNI";
+    case dnnl::cpu_isa::avx512_core: return "AVX-512";
+    case dnnl::cpu_isa::avx512_core_vnni: return "AVX-512 with VNNI";
+    case dnnl::cpu_isa::avx512_core_bf16: return "AVX-512 with bfloat16";
+    case dnnl::cpu_isa::avx512_core_amx: return "AVX-512 with AMX";
+    default: return "generic";
+  }
+}
+
+const char *peco_dnn_convolution_kernel(const peco_dnn_convolution *shape, int operation) {
+  const char *name = nullptr;
+  guarded(*shape, "name the kernel", [&] {
+    name = primitive(*shape, operation == 0   ? Operation::forward_bias
+                             : operation == 1 ? Operation::data
+                                              : Operation::weights_bias)
+               ->kernel.c_str();
+  });
+  return name;
+}
+}

@@ -2,6 +2,11 @@
 // so that one binary serves a mixed cluster. Every pointer is to float32 unless it says otherwise; no
 // function allocates, blocks or spawns threads, and buffers may not overlap unless the comment allows it.
 #pragma once
+#include "activations.h"
+#include "channels.h"
+#include "differences.h"
 #include "dispatch.h"
 #include "elementwise.h"
 #include "processors.h"
+#include "resampling.h"
+#include "spatial_softmax.h"

@@ -1,1 +1,52 @@
+// Two-dimensional convolution over oneDNN, for float32 pictures with channels last (NHWC) and weights as
+// PyTorch lays them out (OIHW).
+//
+// Primitives are made once per shape and kept. Every function may be called from any thread, and computes on
+// the number of OpenMP threads set with `peco_dnn_set_threads`. Functions that compute return 0, or a oneDNN
+// status code after which `peco_dnn_last_error` tells what went wrong on the calling thread.
 #pragma once
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// The shape of a convolution. The output's height is
+/// (height + pad_top + pad_bottom - kernel_height) / stride + 1, and its width likewise.
+typedef struct {
+  int32_t batch, height, width, in_channels, out_channels;
+  int32_t kernel_height, kernel_width, stride;
+  int32_t pad_top, pad_bottom, pad_left, pad_right;
+} peco_dnn_convolution;
+
+/// y[N,OH,OW,O] = x[N,H,W,I] * weight[O,I,KH,KW] + bias[O], and its ReLU if `relu` is not 0. `bias` may be null.
+int peco_dnn_convolution_forward(const peco_dnn_convolution *shape, const float *x, const float *weight,
+                                 const float *bias, float *y, int relu);
+
+/// dx[N,H,W,I], overwritten, from dy[N,OH,OW,O] and weight[O,I,KH,KW].
+int peco_dnn_convolution_backward_data(const peco_dnn_convolution *shape, const float *dy,
+                                       const float *weight, float *dx);
+
+/// Adds to dweight[O,I,KH,KW], and to dbias[O] unless it is null, what dy[N,OH,OW,O] and x[N,H,W,I] give.
+int peco_dnn_convolution_backward_weights(const peco_dnn_convolution *shape, const float *dy, const float *x,
+                                          float *dweight, float *dbias);
+
+/// How many OpenMP threads convolutions use.
+void peco_dnn_set_threads(int threads);
+
+/// What went wrong in the last call on this thread that did not return 0.
+const char *peco_dnn_last_error(void);
+
+/// Version of the library, such as "2.6.3".
+const char *peco_dnn_version(void);
+/// What runs the library's threads, such as "OpenMP".
+const char *peco_dnn_runtime(void);
+/// The widest instruction set the library uses on this processor, such as "AVX-512".
+const char *peco_dnn_instruction_set(void);
+/// Name of the kernel that computes a convolution (operation 0: forward, 1: backward data, 2: backward
+/// weights), or null where there is none.
+const char *peco_dnn_convolution_kernel(const peco_dnn_convolution *shape, int operation);
+
+#ifdef __cplusplus
+}
+#endif

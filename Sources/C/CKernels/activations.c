@@ -1,0 +1,29 @@
+#include "activations.h"
+
+#include "dispatch.h"
+#include "exponential.h"
+
+PECO_CLONES void peco_silu(float *restrict y, const float *restrict x, size_t n) {
+  for (size_t i = 0; i < n; i++) y[i] = x[i] * peco_inline_sigmoid(x[i]);
+}
+
+PECO_CLONES void peco_silu_backward(float *restrict dx, const float *restrict x, const float *restrict dy,
+                                    size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    float s = peco_inline_sigmoid(x[i]);
+    dx[i] = dy[i] * s * (1 + x[i] * (1 - s));
+  }
+}
+
+PECO_CLONES void peco_relu(float *restrict y, const float *restrict x, size_t n) {
+  for (size_t i = 0; i < n; i++) y[i] = x[i] < 0 ? 0 : x[i];
+}
+
+PECO_CLONES void peco_relu_backward(float *restrict dx, const float *restrict y, const float *restrict dy,
+                                    size_t n) {
+  for (size_t i = 0; i < n; i++) dx[i] = y[i] > 0 ? dy[i] : 0;
+}
+
+PECO_CLONES void peco_exp(float *restrict y, const float *restrict x, size_t n) {
+  for (size_t i = 0; i < n; i++) y[i] = peco_inline_exp(x[i]);
+}

@@ -1,0 +1,47 @@
+import CKernels
+import Tensors
+
+/// A fixed factor and offset for each channel, such as between the ranges two networks expect pictures in.
+public struct ChannelAffine {
+  private let scale: Tensor
+  private let offset: Tensor
+
+  /// y[..., c] = x[..., c] · scale[c] + offset[c].
+  public init(scale: [Float], offset: [Float]) {
+    precondition(scale.count == offset.count, "as many factors as offsets")
+    self.scale = Tensor(scale, shape: [scale.count])
+    self.offset = Tensor(offset, shape: [offset.count])
+  }
+
+  /// From pictures in [−1, 1] to pictures whose [0, 1] values are normalised by mean and standard deviation.
+  public static func normalization(mean: [Float], deviation: [Float]) -> ChannelAffine {
+    ChannelAffine(
+      scale: deviation.map { 0.5 / $0 }, offset: zip(mean, deviation).map { (0.5 - $0) / $1 })
+  }
+
+  /// From pictures in [−1, 1] to what networks trained on ImageNet by torchvision's recipe expect.
+  public static var imageNetNormalization: ChannelAffine {
+    normalization(mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225])
+  }
+
+  /// [..., channels], of the same shape.
+  public func callAsFunction(_ x: Tensor) -> Tensor {
+    let (scale, offset) = (scale, offset)
+    let noOffset = Tensor([scale.count])
+    return Tape.record(Self.apply(x, scale, offset), from: [x]) { dy in
+      x.addGradient(Self.apply(dy, scale, noOffset))
+    }
+  }
+
+  private static func apply(_ x: Tensor, _ scale: Tensor, _ offset: Tensor) -> Tensor {
+    let channels = scale.count
+    precondition(x.shape.last == channels, "\(channels) channels are expected, not shape \(x.shape)")
+    let y = Tensor(uninitialized: x.shape)
+    ThreadPool.shared.forEachRange(of: x.count / channels, grain: max(1, 1 << 14 / channels)) { rows in
+      let start = rows.lowerBound * channels
+      peco_channel_affine(
+        y.pointer + start, x.pointer + start, scale.pointer, offset.pointer, rows.count, channels)
+    }
+    return y
+  }
+}

@@ -1,0 +1,60 @@
+import CKernels
+import Tensors
+
+/// Two-dimensional convolution with learned weights [out, in, kernel, kernel] and bias [out].
+public struct Convolution2d {
+  /// Weights, [out, in, kernel, kernel].
+  public let weight: Parameter
+  /// Bias, [out].
+  public let bias: Parameter?
+  /// Step from one output pixel to the next, in input pixels.
+  public let stride: Int
+  /// Zeros around the input.
+  public let padding: Padding
+
+  /// A convolution from `inChannels` to `outChannels`.
+  ///
+  /// - Parameter initializer: How the weights start; by default weights and bias as PyTorch's `Conv2d`, uniform
+  ///   within 1/√(fan-in). With an initializer given, the bias starts at zero.
+  public init(
+    _ inChannels: Int, _ outChannels: Int, kernel: Int, stride: Int = 1, padding: Padding = 0,
+    bias: Bool = true, in scope: ParameterScope, initializer: Initializer? = nil
+  ) {
+    let limit = 1 / Float(inChannels * kernel * kernel).squareRoot()
+    weight = scope.parameter(
+      "weight", [outChannels, inChannels, kernel, kernel], initializer ?? .uniform(limit))
+    self.bias =
+      bias ? scope.parameter("bias", [outChannels], initializer == nil ? .uniform(limit) : .zeros) : nil
+    self.stride = stride
+    self.padding = padding
+  }
+
+  /// [batch, height, width, in] → [batch, (height + padding − kernel)/stride + 1, …, out].
+  public func callAsFunction(_ x: Tensor) -> Tensor {
+    convolution2d(x, weight: weight, bias: bias, stride: stride, padding: padding)
+  }
+
+  /// The convolution followed by ReLU, in one pass.
+  public func withReLU(_ x: Tensor) -> Tensor {
+    convolution2d(x, weight: weight, bias: bias, stride: stride, padding: padding, relu: true)
+  }
+}
+
+/// The convolution of `x` [batch, height, width, in] with `weight` [out, in, height, width], as PyTorch's `conv2d`.
+///
+/// - Parameter relu: Whether ReLU follows in the same pass.
+public func convolution2d(
+  _ x: Tensor, weight: Parameter, bias: Parameter?, stride: Int = 1, padding: Padding = 0, relu: Bool = false
+) -> Tensor {
+  let kernel = ConvolutionKernel(input: x.shape, weight: weight.shape, stride: stride, padding: padding)
+  let y = kernel.forward(x, weight: weight.value, bias: bias?.value, relu: relu)
+  let parameters = [weight] + (bias.map { [$0] } ?? [])
+  let mask = relu ? y.detached : nil
+  return Tape.record(y, from: [x], parameters: parameters) { dy in
+    let dy = mask.map { reluBackward(dy, output: $0) } ?? dy
+    if let weightGradient = weight.gradient {
+      kernel.backwardWeights(dy, x, weightGradient: weightGradient, biasGradient: bias?.gradient)
+    }
+    x.addGradient(kernel.backwardData(dy, weight: weight.value))
+  }
+}

@@ -1,0 +1,101 @@
+import COneDNN
+import Foundation
+import Tensors
+
+/// Zeros around a picture, in pixels.
+public struct Padding: Sendable, Equatable, ExpressibleByIntegerLiteral {
+  /// Rows above.
+  public var top: Int
+  /// Rows below.
+  public var bottom: Int
+  /// Columns on the left.
+  public var left: Int
+  /// Columns on the right.
+  public var right: Int
+
+  /// Zeros on each side.
+  public init(top: Int, bottom: Int, left: Int, right: Int) {
+    (self.top, self.bottom, self.left, self.right) = (top, bottom, left, right)
+  }
+
+  /// The same on all four sides.
+  public init(_ all: Int) { self.init(top: all, bottom: all, left: all, right: all) }
+
+  /// The same on all four sides.
+  public init(integerLiteral all: Int) { self.init(all) }
+}
+
+/// oneDNN's convolution of one shape: pictures NHWC, weights OIHW.
+struct ConvolutionKernel {
+  private var shape: peco_dnn_convolution
+
+  /// The convolution of `input` [batch, height, width, in channels] with `weight` [out, in, height, width].
+  init(input: [Int], weight: [Int], stride: Int, padding: Padding) {
+    precondition(input.count == 4, "a convolution takes [batch, height, width, channels], not \(input)")
+    precondition(
+      weight.count == 4 && weight[1] == input[3],
+      "weights \(weight) do not fit an input of \(input[3]) channels")
+    precondition(
+      input[1] + padding.top + padding.bottom >= weight[2]
+        && input[2] + padding.left + padding.right >= weight[3],
+      "a picture of \(input[1])x\(input[2]) is smaller than the kernel \(weight[2])x\(weight[3])")
+    shape = peco_dnn_convolution(
+      batch: Int32(input[0]), height: Int32(input[1]), width: Int32(input[2]), in_channels: Int32(input[3]),
+      out_channels: Int32(weight[0]), kernel_height: Int32(weight[2]), kernel_width: Int32(weight[3]),
+      stride: Int32(stride), pad_top: Int32(padding.top), pad_bottom: Int32(padding.bottom),
+      pad_left: Int32(padding.left), pad_right: Int32(padding.right))
+  }
+
+  /// Shape of the output, [batch, height, width, out channels].
+  var outputShape: [Int] {
+    let height = (shape.height + shape.pad_top + shape.pad_bottom - shape.kernel_height) / shape.stride + 1
+    let width = (shape.width + shape.pad_left + shape.pad_right - shape.kernel_width) / shape.stride + 1
+    return [Int(shape.batch), Int(height), Int(width), Int(shape.out_channels)]
+  }
+
+  /// Shape of the input, [batch, height, width, in channels].
+  var inputShape: [Int] { [Int(shape.batch), Int(shape.height), Int(shape.width), Int(shape.in_channels)] }
+
+  func forward(_ x: Tensor, weight: Tensor, bias: Tensor?, relu: Bool = false) -> Tensor {
+    let y = Tensor(uninitialized: outputShape)
+    run { shape in
+      peco_dnn_convolution_forward(shape, x.pointer, weight.pointer, bias?.pointer, y.pointer, relu ? 1 : 0)
+    }
+    return y
+  }
+
+  func backwardData(_ dy: Tensor, weight: Tensor) -> Tensor {
+    let dx = Tensor(uninitialized: inputShape)
+    run { shape in peco_dnn_convolution_backward_data(shape, dy.pointer, weight.pointer, dx.pointer) }
+    return dx
+  }
+
+  /// Adds to the gradients of weight and bias.
+  func backwardWeights(_ dy: Tensor, _ x: Tensor, weightGradient: Tensor, biasGradient: Tensor?) {
+    run { shape in
+      peco_dnn_convolution_backward_weights(
+        shape, dy.pointer, x.pointer, weightGradient.pointer, biasGradient?.pointer)
+    }
+  }
+
+  private func run(_ body: (UnsafePointer<peco_dnn_convolution>) -> Int32) {
+    guard shape.batch > 0 else { return }
+    peco_dnn_set_threads(Int32(ThreadPool.shared.threadCount))
+    if withUnsafePointer(to: shape, body) == 0 { return }
+    // What is left here is the library out of memory, or unable to run on this processor at all: nothing that a
+    // caller could mend.
+    let reason = String(cString: peco_dnn_last_error())
+    FileHandle.standardError.write(Data("peco: \(reason)\n".utf8))
+    exit(71)
+  }
+}
+
+/// What computes convolutions, for reports.
+public enum ConvolutionLibrary {
+  /// Name and version, such as "oneDNN 2.6.3".
+  public static var version: String { "oneDNN " + String(cString: peco_dnn_version()) }
+  /// What runs its threads, such as "OpenMP".
+  public static var threadRuntime: String { String(cString: peco_dnn_runtime()) }
+  /// The widest instruction set it uses on this processor, such as "AVX-512".
+  public static var instructionSet: String { String(cString: peco_dnn_instruction_set()) }
+}

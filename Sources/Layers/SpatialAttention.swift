@@ -1,0 +1,75 @@
+import CKernels
+import Tensors
+
+/// The self-attention block of VQGAN (Esser et al., 2012.09841): group normalisation, one head in which every
+/// pixel attends to every other, a projection, and the input added back.
+public struct SpatialAttention {
+  private let norm: GroupNorm
+  private let query, key, value, projection: Convolution2d
+
+  /// A block on pictures of `channels`; its parameters are `norm`, `q`, `k`, `v` and `proj_out`.
+  public init(channels: Int, groups: Int, in scope: ParameterScope) {
+    norm = GroupNorm(groups: groups, channels: channels, in: scope / "norm")
+    query = Convolution2d(channels, channels, kernel: 1, in: scope / "q")
+    key = Convolution2d(channels, channels, kernel: 1, in: scope / "k")
+    value = Convolution2d(channels, channels, kernel: 1, in: scope / "v")
+    projection = Convolution2d(channels, channels, kernel: 1, in: scope / "proj_out")
+  }
+
+  /// [batch, height, width, channels], of the same shape. Time and memory grow with (height · width)².
+  public func callAsFunction(_ x: Tensor) -> Tensor {
+    let normalized = norm(x)
+    let attended = singleHeadAttention(
+      query: query(normalized), key: key(normalized), value: value(normalized))
+    return sum(x, projection(attended))
+  }
+}
+
+/// softmax(q·kᵀ/√channels)·v within each picture, pixels as tokens: [batch, height, width, channels], of the same
+/// shape.
+public func singleHeadAttention(query q: Tensor, key k: Tensor, value v: Tensor) -> Tensor {
+  precondition(q.shape == k.shape && q.shape == v.shape, "query, key and value are of one shape")
+  let (pictures, tokens, channels) = (q.shape[0], q.shape[1] * q.shape[2], q.shape[3])
+  let scale = 1 / Float(channels).squareRoot()
+  let probabilities = Tensor(uninitialized: [pictures, tokens, tokens])
+  let y = Tensor(uninitialized: q.shape)
+
+  func matrix(_ tensor: Tensor, _ picture: Int, transposed: Bool = false) -> MatrixView {
+    let width = tensor.count / (pictures * tokens)
+    return MatrixView(tensor.pointer + picture * tokens * width, stride: width, transposed: transposed)
+  }
+  // One picture a task; a single picture is spread over all threads inside the products.
+  ThreadPool.shared.forEach(pictures) { picture in
+    let p = probabilities.pointer + picture * tokens * tokens
+    MatrixMultiply.parallel(
+      tokens, tokens, channels, matrix(q, picture), matrix(k, picture, transposed: true),
+      into: matrix(probabilities, picture))
+    peco_spatial_softmax(p, scale, tokens, tokens)
+    MatrixMultiply.parallel(
+      tokens, channels, tokens, matrix(probabilities, picture), matrix(v, picture), into: matrix(y, picture))
+  }
+
+  return Tape.record(y, from: [q, k, v]) { dy in
+    let (dq, dk) = (Tensor(uninitialized: q.shape), Tensor(uninitialized: q.shape))
+    let (dv, dp) = (Tensor(uninitialized: q.shape), Tensor(uninitialized: probabilities.shape))
+    ThreadPool.shared.forEach(pictures) { picture in
+      MatrixMultiply.parallel(
+        tokens, channels, tokens, matrix(probabilities, picture, transposed: true), matrix(dy, picture),
+        into: matrix(dv, picture))
+      MatrixMultiply.parallel(
+        tokens, tokens, channels, matrix(dy, picture), matrix(v, picture, transposed: true),
+        into: matrix(dp, picture))
+      let start = picture * tokens * tokens
+      peco_spatial_softmax_backward(
+        dp.pointer + start, probabilities.pointer + start, scale, tokens, tokens)
+      MatrixMultiply.parallel(
+        tokens, channels, tokens, matrix(dp, picture), matrix(k, picture), into: matrix(dq, picture))
+      MatrixMultiply.parallel(
+        tokens, channels, tokens, matrix(dp, picture, transposed: true), matrix(q, picture),
+        into: matrix(dk, picture))
+    }
+    q.addGradient(dq)
+    k.addGradient(dk)
+    v.addGradient(dv)
+  }
+}
