@@ -71,7 +71,7 @@ let package = Package(
     .testTarget(name: "LayersTests", dependencies: ["Layers", "Storage"], exclude: ["Fixtures"]),
     .testTarget(name: "DatasetsTests", dependencies: ["Datasets"]),
     .testTarget(name: "ModelsTests", dependencies: ["Models", "Storage"], exclude: ["Fixtures"]),
-    .testTarget(name: "TrainingTests", dependencies: ["Training"]),
+    .testTarget(name: "TrainingTests", dependencies: ["Training", "Storage"], exclude: ["Fixtures"]),
     .testTarget(name: "EndToEndTests", dependencies: ["Storage", "peco"]),
   ],
   swiftLanguageModes: [.v5],

@@ -7,6 +7,7 @@
 #include "differences.h"
 #include "dispatch.h"
 #include "elementwise.h"
+#include "optimizer.h"
 #include "processors.h"
 #include "resampling.h"
 #include "spatial_softmax.h"

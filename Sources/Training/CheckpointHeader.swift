@@ -1,0 +1,95 @@
+import Storage
+
+/// What a checkpoint says about itself: attributes of the file, quick to read.
+public struct CheckpointHeader: Sendable, Equatable {
+  /// The layout this program writes.
+  public static let currentFormat = 1
+
+  /// Layout of the file.
+  public var format = CheckpointHeader.currentFormat
+  /// What was being trained.
+  public var kind: RunKind
+  /// Steps done.
+  public var step: Int
+  /// Passes over the data completed.
+  public var epoch: Int
+  /// Pictures of the present pass already used, over all ranks.
+  public var samplePosition: Int
+  /// Updates the optimizer has made; fewer than `step` where steps were skipped.
+  public var updates: Int
+  /// The seed of the run.
+  public var seed: UInt64
+  /// The resolved configuration, YAML.
+  public var configuration: String
+
+  public init(
+    kind: RunKind, step: Int, epoch: Int, samplePosition: Int, updates: Int, seed: UInt64,
+    configuration: String
+  ) {
+    self.kind = kind
+    self.step = step
+    self.epoch = epoch
+    self.samplePosition = samplePosition
+    self.updates = updates
+    self.seed = seed
+    self.configuration = configuration
+  }
+
+  func write(to file: HDF5File, contents: [CheckpointEntry]) throws {
+    try file.setAttribute("format", format)
+    try file.setAttribute("kind", kind.rawValue)
+    try file.setAttribute("step", step)
+    try file.setAttribute("epoch", epoch)
+    try file.setAttribute("sample_position", samplePosition)
+    try file.setAttribute("updates", updates)
+    try file.setAttribute("seed", seed)
+    try file.setAttribute("configuration", configuration)
+    try file.setAttribute("digest", digest(with: contents))
+  }
+
+  init(reading file: HDF5File) throws {
+    func required<Value: HDF5AttributeValue>(_ name: String) throws -> Value {
+      guard let value = try file.attribute(name, as: Value.self) else {
+        throw CheckpointError(
+          path: file.path, problem: "has no attribute '\(name)': this is not a checkpoint of peco",
+          advice: "give a file that peco wrote under RUN/checkpoints")
+      }
+      return value
+    }
+    format = try required("format")
+    guard format == Self.currentFormat else {
+      throw CheckpointError(
+        path: file.path, problem: "has format \(format), this program reads \(Self.currentFormat)",
+        advice: "read it with the version of peco that wrote it")
+    }
+    let kind: String = try required("kind")
+    guard let known = RunKind(rawValue: kind) else {
+      throw CheckpointError(path: file.path, problem: "is of the unknown kind '\(kind)'")
+    }
+    self.kind = known
+    step = try required("step")
+    epoch = try required("epoch")
+    samplePosition = try required("sample_position")
+    updates = try required("updates")
+    seed = try required("seed")
+    configuration = try required("configuration")
+  }
+
+  /// A fingerprint of everything the datasets' own checksums do not cover: the attributes, and which datasets
+  /// there are.
+  func digest(with contents: [CheckpointEntry]) -> String {
+    var text = "\(format) \(kind.rawValue) \(step) \(epoch) \(samplePosition) \(updates) \(seed)\n"
+    text += configuration
+    for entry in contents.sorted(by: { $0.name < $1.name }) { text += "\n\(entry.name) \(entry.shape)" }
+    // FNV-1a, 64 bits.
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+    return String(hash, radix: 16)
+  }
+}
+
+/// The name and shape of a dataset in a checkpoint.
+struct CheckpointEntry: Hashable {
+  let name: String
+  let shape: [Int]
+}

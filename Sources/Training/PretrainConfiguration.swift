@@ -1,0 +1,191 @@
+/// The sizes of vision transformers that have names (Dosovitskiy et al., 2010.11929; tiny and small from DeiT).
+public enum ViTSize: String, Sendable, CaseIterable {
+  case tiny, small, base, large, huge
+
+  /// Elements of a token.
+  public var width: Int {
+    switch self {
+    case .tiny: 192
+    case .small: 384
+    case .base: 768
+    case .large: 1024
+    case .huge: 1280
+    }
+  }
+
+  /// Number of blocks.
+  public var depth: Int {
+    switch self {
+    case .tiny, .small, .base: 12
+    case .large: 24
+    case .huge: 32
+    }
+  }
+
+  /// Attention heads a block.
+  public var heads: Int {
+    switch self {
+    case .tiny: 3
+    case .small: 6
+    case .base: 12
+    case .large, .huge: 16
+    }
+  }
+}
+
+/// The configuration of `peco pretrain`: masked image modelling against a tokenizer's words (PeCo, section 3.3;
+/// BEiT, section 2).
+public struct PretrainConfiguration: RunConfiguration {
+  /// `model.*`: the vision transformer.
+  public struct Model: Sendable, Equatable {
+    /// What tells tokens where they are.
+    public enum Positions: String, Sendable, CaseIterable {
+      /// One table of relative position biases for all blocks.
+      case sharedRelative = "shared_relative"
+      /// A table of relative position biases a block.
+      case relative
+      /// A learned embedding that is added to the tokens.
+      case absolute
+    }
+
+    /// The size that gives width, depth and heads where they are not given themselves.
+    public var size = ViTSize.base
+    public var explicitWidth: Int?
+    public var explicitDepth: Int?
+    public var explicitHeads: Int?
+    /// Elements of a token.
+    public var width: Int { explicitWidth ?? size.width }
+    /// Number of blocks.
+    public var depth: Int { explicitDepth ?? size.depth }
+    /// Attention heads a block.
+    public var heads: Int { explicitHeads ?? size.heads }
+    /// Width of the MLP's hidden layer over that of a token.
+    public var mlpRatio = 4.0
+    /// Side of a patch, in pixels.
+    public var patchSize = 16
+    /// First value of layer scale; nil leaves it out.
+    public var layerScale: Double? = 0.1
+    /// Part of the samples that skip the last block's branches; it grows in a line from 0 at the first.
+    public var dropPath = 0.1
+    public var positions = Positions.sharedRelative
+  }
+
+  /// `masking.*`: which patches are hidden.
+  public struct Masking: Sendable, Equatable {
+    /// How patches are chosen.
+    public enum Kind: String, Sendable, CaseIterable {
+      /// Block by block, as BEiT's algorithm 1.
+      case blockwise
+      /// Each on its own.
+      case random
+    }
+
+    /// How many patches are hidden.
+    public enum Amount: Sendable, Equatable {
+      case count(Int)
+      case ratio(Double)
+    }
+
+    public var kind = Kind.blockwise
+    public var amount = Amount.count(75)
+    /// Fewest patches of a block.
+    public var minimumBlock = 16
+    /// Least ratio of a block's height to its width; the most is its inverse.
+    public var aspect = 0.3
+
+    /// How many of `patches` are hidden.
+    public func count(of patches: Int) -> Int {
+      switch amount {
+      case .count(let count): count
+      case .ratio(let ratio): Int((ratio * Double(patches)).rounded())
+      }
+    }
+  }
+
+  /// `tokens.*`: the words to be predicted.
+  public struct Tokens: Sendable, Equatable {
+    /// Where the words come from.
+    public enum Source: Sendable, Equatable {
+      /// A tokenizer's checkpoint; words are computed as training goes on.
+      case tokenizer(String)
+      /// A file made by `peco tokenizer encode`.
+      case file(String)
+    }
+
+    public var source = Source.tokenizer("")
+    /// Side of the pictures the tokenizer sees; nil: as the model.
+    public var imageSize: Int?
+  }
+
+  public static let kind = RunKind.pretrain
+
+  public var shared: SharedConfiguration
+  public var model = Model()
+  public var masking = Masking()
+  public var tokens = Tokens()
+
+  /// Patches along a side of the picture.
+  public var grid: Int { shared.data.imageSize / model.patchSize }
+
+  /// The papers' settings of what every run has.
+  public static var sharedDefaults: SharedConfiguration {
+    var defaults = SharedConfiguration()
+    defaults.data.colorJitter = 0.4
+    defaults.data.mean = [0.485, 0.456, 0.406]
+    defaults.data.standardDeviation = [0.229, 0.224, 0.225]
+    defaults.training.globalBatchSize = 2048
+    defaults.optimizer.learningRate = 1.5e-3
+    defaults.optimizer.minimumLearningRate = 1e-5
+    defaults.optimizer.clipGradientNorm = 3
+    return defaults
+  }
+
+  public init(_ reader: ConfigurationReader) {
+    shared = SharedConfiguration(reader, defaults: Self.sharedDefaults)
+    readModel(reader)
+    readMasking(reader)
+
+    let given = reader.exclusive(["tokens.tokenizer", "tokens.file"], required: true)
+    let tokenizer = reader.optional("tokens.tokenizer", .text("the path of a tokenizer's checkpoint"))
+    let file = reader.optional("tokens.file", .text("the path of a file of tokens"))
+    tokens.source = given == "tokens.file" ? .file(file ?? "") : .tokenizer(tokenizer ?? "")
+    tokens.imageSize = reader.optional("tokens.image_size", .int(.between(8, 4096)))
+  }
+
+  private mutating func readModel(_ reader: ConfigurationReader) {
+    model.size = reader.value("model.size", .choice(), default: model.size)
+    model.explicitWidth = reader.optional("model.width", .int(.between(1, 65536)))
+    model.explicitDepth = reader.optional("model.depth", .int(.between(1, 1000)))
+    model.explicitHeads = reader.optional("model.heads", .int(.between(1, 1024)))
+    model.mlpRatio = reader.value("model.mlp_ratio", .double(.between(0.1, 64)), default: model.mlpRatio)
+    model.patchSize = reader.value("model.patch_size", .int(.between(1, 256)), default: model.patchSize)
+    model.layerScale = reader.optional("model.layer_scale", .double(.above(0)), default: model.layerScale)
+    model.dropPath = reader.value("model.drop_path", .double(.from(0, below: 1)), default: model.dropPath)
+    model.positions = reader.value("model.positions", .choice(), default: model.positions)
+    reader.require(
+      model.width % model.heads == 0, model.explicitHeads == nil ? "model.width" : "model.heads",
+      "a width of \(model.width) cannot be divided among \(model.heads) heads")
+    reader.require(
+      shared.data.imageSize % model.patchSize == 0, "data.image_size",
+      "found \(shared.data.imageSize), expected a multiple of model.patch_size, which is \(model.patchSize)")
+  }
+
+  private mutating func readMasking(_ reader: ConfigurationReader) {
+    masking.kind = reader.value("masking.kind", .choice(), default: masking.kind)
+    let given = reader.exclusive(["masking.count", "masking.ratio"], required: true)
+    let count = reader.optional("masking.count", .int(.atLeast(1)))
+    let ratio = reader.optional("masking.ratio", .double(.between(0.001, 0.999)))
+    masking.amount = ratio.map { .ratio($0) } ?? .count(count ?? 1)
+    masking.minimumBlock = reader.value(
+      "masking.minimum_block", .int(.atLeast(1)), default: masking.minimumBlock)
+    masking.aspect = reader.value("masking.aspect", .double(.between(0.01, 1)), default: masking.aspect)
+    let patches = grid * grid
+    let masked = masking.count(of: patches)
+    reader.require(
+      masked >= 1 && masked < patches, given ?? "masking.count",
+      "hides \(masked) of \(patches) patches (\(grid) × \(grid)), expected 1 to \(patches - 1)")
+    reader.require(
+      masking.kind == .random || masking.minimumBlock <= masked, "masking.minimum_block",
+      "found \(masking.minimumBlock), more than the \(masked) patches to be hidden: no block would fit")
+  }
+}

@@ -1,0 +1,144 @@
+/// The configuration of `peco tokenizer train`: a VQ-VAE with perceptual loss (PeCo, section 3.1 and 3.2).
+public struct TokenizerConfiguration: RunConfiguration {
+  /// `model.*`: the encoder and the decoder.
+  public struct Model: Sendable, Equatable {
+    /// Channels at the first level.
+    public var baseWidth = 128
+    /// Channels of each level over those of the first; each level but the first halves the picture's side.
+    public var channelMultipliers = [1, 1, 2, 2, 4]
+    /// Residual blocks at each level.
+    public var blocksPerLevel = 2
+    /// Whether the smallest level attends to itself.
+    public var attention = true
+  }
+
+  /// `codebook.*`: the vector quantizer.
+  public struct Codebook: Sendable, Equatable {
+    /// Number of words.
+    public var size = 8192
+    /// Elements of a word.
+    public var wordLength = 256
+    /// Decay of the moving averages that the words follow.
+    public var decay = 0.99
+    /// Weight of the commitment loss, the paper's β.
+    public var commitmentWeight = 0.25
+    /// A word is revived when the moving average of its uses a step is below this.
+    public var revivalThreshold = 0.01
+    /// Steps from one revival to the next; 0: never.
+    public var reviveEverySteps = 0
+  }
+
+  /// `loss.*`: what the decoder is asked for.
+  public struct Loss: Sendable, Equatable {
+    /// How two pixels differ.
+    public enum Pixel: String, Sendable, CaseIterable {
+      /// By absolute value.
+      case l1
+      /// By square.
+      case l2
+    }
+
+    public var pixel = Pixel.l2
+    /// Weight of the pixels' difference.
+    public var pixelWeight = 1.0
+    /// Weight of the features' difference, the paper's λ.
+    public var perceptualWeight = 1.0
+  }
+
+  /// `perceptual.*`: the network whose features a picture and its reconstruction should share.
+  public struct Perceptual: Sendable, Equatable {
+    /// What kind of network it is.
+    public enum Network: String, Sendable, CaseIterable {
+      case none, vgg16, vit
+    }
+
+    public var network = Network.none
+    /// Path of the weights, or `random`; nil without a network.
+    public var weights: String?
+    /// Depths that are compared, counted from 1: blocks of a ViT, stages of VGG-16. Nil: four of equal
+    /// distance for a ViT, all stages for VGG-16.
+    public var taps: [Int]?
+    /// Side of the pictures it is shown; nil: as they are.
+    public var imageSize: Int?
+    /// Size of a ViT.
+    public var size = ViTSize.base
+    /// Side of a ViT's patches.
+    public var patchSize = 16
+  }
+
+  public static let kind = RunKind.tokenizer
+
+  public var shared: SharedConfiguration
+  public var model = Model()
+  public var codebook = Codebook()
+  public var loss = Loss()
+  public var perceptual = Perceptual()
+
+  /// The paper's settings of what every run has.
+  public static var sharedDefaults: SharedConfiguration {
+    var defaults = SharedConfiguration()
+    defaults.training.globalBatchSize = 128
+    defaults.training.microBatchSize = 4
+    defaults.optimizer.name = .adam
+    defaults.optimizer.learningRate = 5e-5
+    defaults.optimizer.betas = [0.5, 0.95]
+    defaults.optimizer.weightDecay = 0
+    return defaults
+  }
+
+  public init(_ reader: ConfigurationReader) {
+    shared = SharedConfiguration(reader, defaults: Self.sharedDefaults)
+
+    model.baseWidth = reader.value("model.base_width", .int(.between(1, 4096)), default: model.baseWidth)
+    model.channelMultipliers = reader.value(
+      "model.channel_multipliers", .list(of: .int(.between(1, 64))), default: model.channelMultipliers)
+    model.blocksPerLevel = reader.value(
+      "model.blocks_per_level", .int(.between(1, 64)), default: model.blocksPerLevel)
+    model.attention = reader.value("model.attention", .bool, default: model.attention)
+    let stride = 1 << min(model.channelMultipliers.count - 1, 16)
+    reader.require(
+      shared.data.imageSize % stride == 0, "data.image_size",
+      "found \(shared.data.imageSize), expected a multiple of \(stride), by which the "
+        + "\(model.channelMultipliers.count) levels of model.channel_multipliers divide the picture's side")
+
+    codebook.size = reader.value("codebook.size", .int(.between(2, 1 << 24)), default: codebook.size)
+    codebook.wordLength = reader.value(
+      "codebook.word_length", .int(.between(1, 65536)), default: codebook.wordLength)
+    codebook.decay = reader.value("codebook.decay", .double(.from(0, below: 1)), default: codebook.decay)
+    codebook.commitmentWeight = reader.value(
+      "codebook.commitment_weight", .double(.atLeast(0)), default: codebook.commitmentWeight)
+    codebook.revivalThreshold = reader.value(
+      "codebook.revival_threshold", .double(.atLeast(0)), default: codebook.revivalThreshold)
+    codebook.reviveEverySteps = reader.value(
+      "codebook.revive_every_steps", .int(.atLeast(0)), default: codebook.reviveEverySteps)
+
+    loss.pixel = reader.value("loss.pixel", .choice(), default: loss.pixel)
+    loss.pixelWeight = reader.value("loss.pixel_weight", .double(.atLeast(0)), default: loss.pixelWeight)
+    loss.perceptualWeight = reader.value(
+      "loss.perceptual_weight", .double(.atLeast(0)), default: loss.perceptualWeight)
+
+    perceptual.network = reader.value("perceptual.network", .choice(), default: perceptual.network)
+    perceptual.weights = reader.optional("perceptual.weights", .text("the path of a file, or 'random'"))
+    perceptual.taps = reader.optional("perceptual.taps", .list(of: .int(.between(1, 1000))))
+    perceptual.imageSize = reader.optional("perceptual.image_size", .int(.between(8, 4096)))
+    perceptual.size = reader.value("perceptual.size", .choice(), default: perceptual.size)
+    perceptual.patchSize = reader.value(
+      "perceptual.patch_size", .int(.between(1, 256)), default: perceptual.patchSize)
+    reader.require(
+      perceptual.network == .none || perceptual.weights != nil, "perceptual.weights",
+      "missing; the network \(perceptual.network.rawValue) needs the path of its weights, or 'random'")
+    if let taps = perceptual.taps {
+      let depths = perceptual.network == .vgg16 ? 5 : perceptual.size.depth
+      reader.require(
+        taps.allSatisfy { $0 <= depths } && taps == taps.sorted() && Set(taps).count == taps.count,
+        "perceptual.taps", "found \(taps), expected rising numbers from 1 to \(depths)")
+    }
+    if perceptual.network == .vit {
+      let side = perceptual.imageSize ?? shared.data.imageSize
+      reader.require(
+        side % perceptual.patchSize == 0,
+        perceptual.imageSize == nil ? "perceptual.patch_size" : "perceptual.image_size",
+        "pictures of \(side) pixels cannot be cut into patches of \(perceptual.patchSize)")
+    }
+  }
+}

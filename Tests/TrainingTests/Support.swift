@@ -1,0 +1,58 @@
+import Foundation
+import Storage
+import Tensors
+import Testing
+import Training
+
+/// The tests that compute, one after another: some of them change the number of threads.
+@Suite(.serialized) struct Computing {}
+
+/// A file of the tests' own folder.
+func fixture(_ name: String) throws -> HDF5File {
+  let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+  return try HDF5File(opening: folder.appendingPathComponent("Fixtures/\(name)").path)
+}
+
+/// Runs `body` with a folder of its own, which is removed after.
+func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
+  let folder = FileManager.default.temporaryDirectory
+    .appendingPathComponent("peco-training-\(UUID().uuidString)").path
+  try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+  defer { try? FileManager.default.removeItem(atPath: folder) }
+  return try body(folder)
+}
+
+/// A small model: a matrix, a vector and a state.
+struct SmallModel {
+  let parameters: [Parameter]
+  let flat: FlatParameters
+  let optimizer: Optimizer
+
+  init(seed: UInt64 = 1, rows: Int = 5, extraLayer: Bool = false) {
+    let scope = ParameterScope(seed: seed)
+    _ = scope.parameter("blocks.0.weight", [rows, 3], .normal(1))
+    _ = scope.parameter("blocks.0.bias", [3], .normal(1))
+    _ = scope.state("codebook.uses", [4], .uniform(1))
+    if extraLayer { _ = scope.parameter("head.weight", [2, 2], .normal(1)) }
+    parameters = scope.parameters
+    flat = FlatParameters(parameters)
+    optimizer = Optimizer(flat, configuration: OptimizerConfiguration())
+  }
+
+  /// A few steps with gradients that depend on the step alone.
+  func train(steps: Range<Int>) {
+    for step in steps {
+      var stream = RandomStream(seed: 7, purpose: .test, time: step)
+      for parameter in flat.parameters {
+        guard let gradient = parameter.gradient else { continue }
+        for i in 0..<gradient.count { gradient.pointer[i] = stream.normal() }
+      }
+      optimizer.update(learningRate: 0.01, weightDecay: 0.1)
+      for parameter in parameters where parameter.kind == .state { parameter.value.pointer[0] += 1 }
+    }
+  }
+
+  var values: [[Float]] {
+    parameters.map(\.value.elements) + [optimizer.firstMoment.elements, optimizer.secondMoment.elements]
+  }
+}
