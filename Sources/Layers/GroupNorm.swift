@@ -32,7 +32,8 @@ public struct GroupNorm {
 
   private func normalize(_ x: Tensor, silu: Bool) -> Tensor {
     let plan = Plan(x.shape)
-    precondition(plan.channels == weight.count, "\(plan.channels) channels, where \(weight.count) are expected")
+    precondition(
+      plan.channels == weight.count, "\(plan.channels) channels, where \(weight.count) are expected")
     let coefficients = Coefficients(pictures: plan.pictures, channels: plan.channels)
     let y = Tensor(uninitialized: x.shape)
     let (rows, channels) = (plan.rows, plan.channels)

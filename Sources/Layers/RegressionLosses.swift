@@ -16,9 +16,10 @@ private func compare(
   _ x: Tensor, _ target: Tensor,
   sum: (UnsafePointer<Float>?, UnsafePointer<Float>?, Int) -> Double,
   slope: Float,
-  gradient: @escaping (
-    UnsafeMutablePointer<Float>?, UnsafePointer<Float>?, UnsafePointer<Float>?, Float, Int
-  ) -> Void
+  gradient:
+    @escaping (
+      UnsafeMutablePointer<Float>?, UnsafePointer<Float>?, UnsafePointer<Float>?, Float, Int
+    ) -> Void
 ) -> Tensor {
   precondition(x.shape == target.shape, "\(x.shape) cannot be compared with \(target.shape)")
   let total = blockwiseSum(of: x.count) { range in

@@ -23,7 +23,3 @@ PECO_CLONES void peco_relu_backward(float *restrict dx, const float *restrict y,
                                     size_t n) {
   for (size_t i = 0; i < n; i++) dx[i] = y[i] > 0 ? dy[i] : 0;
 }
-
-PECO_CLONES void peco_exp(float *restrict y, const float *restrict x, size_t n) {
-  for (size_t i = 0; i < n; i++) y[i] = peco_inline_exp(x[i]);
-}

@@ -10,5 +10,3 @@ void peco_silu_backward(float *dx, const float *x, const float *dy, size_t n);
 void peco_relu(float *y, const float *x, size_t n);
 /// dx[i] = dy[i] where y[i] > 0, else 0; y is the output of ReLU.
 void peco_relu_backward(float *dx, const float *y, const float *dy, size_t n);
-/// y[i] = exp(x[i])
-void peco_exp(float *y, const float *x, size_t n);

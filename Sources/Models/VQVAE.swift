@@ -1,0 +1,75 @@
+import Layers
+import Tensors
+
+/// The tokenizer of PeCo: a convolutional encoder, a codebook, and a decoder that draws pictures from words.
+///
+/// Architecture and parameter names are VQGAN's (Esser et al., 2012.09841), with two residual blocks at each
+/// resolution and self-attention at the smallest (Dong et al., 2111.12710, section 3). Pictures are
+/// [batch, height, width, 3] with values in [−1, 1].
+public final class VQVAE {
+  /// What a forward pass in training gives.
+  public struct Output {
+    /// The pictures as drawn from their words, [batch, height, width, 3].
+    public let reconstruction: Tensor
+    /// The commitment loss, a scalar without its weight.
+    public let commitment: Tensor
+    /// The word of each token, picture by picture, row by row.
+    public let tokens: [Int32]
+    /// What the encoder gave before the codebook, [batch, grid, grid, word length], off the tape.
+    public let encoded: Tensor
+  }
+
+  /// The size of the model.
+  public let configuration: VQVAEConfiguration
+  /// The codebook.
+  public let quantizer: VectorQuantizer
+  /// Everything the scope of the model holds, in the order of forward.
+  public let parameters: [Parameter]
+
+  private let encoder: VQVAEEncoder
+  private let quantizerInput: Convolution2d
+  private let quantizerOutput: Convolution2d
+  private let decoder: VQVAEDecoder
+
+  /// A tokenizer whose parameters are made in `scope`. Throws if the configuration cannot be.
+  public init(_ configuration: VQVAEConfiguration, in scope: ParameterScope) throws {
+    try configuration.validate()
+    let length = configuration.wordLength
+    self.configuration = configuration
+    encoder = VQVAEEncoder(configuration, in: scope / "encoder")
+    quantizerInput = Convolution2d(length, length, kernel: 1, in: scope / "quant_conv")
+    quantizer = VectorQuantizer(
+      words: configuration.codebookSize, length: length, decay: configuration.codebookDecay,
+      in: scope / "quantize")
+    quantizerOutput = Convolution2d(length, length, kernel: 1, in: scope / "post_quant_conv")
+    decoder = VQVAEDecoder(configuration, in: scope / "decoder")
+    parameters = scope.parameters
+  }
+
+  /// Vectors before the codebook, [batch, height / patch, width / patch, word length].
+  public func encode(_ pictures: Tensor) -> Tensor { quantizerInput(encoder(pictures)) }
+
+  /// Pictures from vectors of the codebook, [batch, height, width, 3].
+  public func decode(_ quantized: Tensor) -> Tensor { decoder(quantizerOutput(quantized)) }
+
+  /// The word of each token of the pictures, picture by picture, row by row.
+  public func tokens(_ pictures: Tensor) -> [Int32] { quantizer.nearest(encode(pictures)) }
+
+  /// Pictures [pictures, height, width, 3] drawn from the words of their tokens.
+  public func pictures(from tokens: [Int32]) -> Tensor {
+    let grid = configuration.gridSize
+    let pictures = tokens.count / (grid * grid)
+    precondition(
+      tokens.count == pictures * grid * grid, "\(tokens.count) tokens do not fill pictures of \(grid)²")
+    return decode(quantizer.lookUp(tokens, shape: [pictures, grid, grid, configuration.wordLength]))
+  }
+
+  /// Encodes, quantizes and decodes. On a tape, the vectors count in the codebook's next update.
+  public func callAsFunction(_ pictures: Tensor) -> Output {
+    let z = encode(pictures)
+    let words = quantizer(z)
+    return Output(
+      reconstruction: decode(words.quantized), commitment: words.commitment, tokens: words.indices,
+      encoded: z.detached)
+  }
+}

@@ -1,0 +1,93 @@
+/// The size of a VQ-VAE tokenizer.
+public struct VQVAEConfiguration: Sendable, Equatable, Codable {
+  /// Height and width of the pictures, in pixels.
+  public var imageSize = 224
+  /// Channels at the level of the full picture.
+  public var baseWidth = 64
+  /// Channels at each level as multiples of `baseWidth`; every level after the first halves height and width.
+  public var channelMultipliers = [1, 1, 2, 2, 4]
+  /// Residual blocks at each level of encoder and decoder (PeCo has two in both).
+  public var blocksPerLevel = 2
+  /// Further residual blocks at each level of the decoder; VQGAN's published decoder has one.
+  public var extraDecoderBlocks = 0
+  /// Whether self-attention follows each residual block at the smallest level, beside that in the middle.
+  public var attentionAtSmallestLevel = true
+  /// Number of words in the codebook.
+  public var codebookSize = 8192
+  /// Length of a word.
+  public var wordLength = 256
+  /// Groups of the group normalisation; where the channels of a level are not a multiple, their greatest common
+  /// divisor.
+  public var normalizationGroups = 32
+  /// How much of the codebook's moving averages one step keeps.
+  public var codebookDecay: Float = 0.99
+  /// Weight of the commitment loss.
+  public var commitmentWeight: Float = 0.25
+
+  /// PeCo's tokenizer at base width 64.
+  public init() {}
+
+  /// Pixels of the picture along one side of a token.
+  public var patchSize: Int { 1 << (channelMultipliers.count - 1) }
+  /// Tokens along each side of a picture.
+  public var gridSize: Int { imageSize / patchSize }
+
+  /// Throws an error that names the field that cannot be.
+  public func validate() throws {
+    func require(_ condition: Bool, _ field: String, _ problem: @autoclosure () -> String) throws {
+      if !condition { throw ModelConfigurationError(field: field, problem: problem()) }
+    }
+    func requirePositive(_ value: Int, _ field: String) throws {
+      try require(value > 0, field, "is \(value), but must be at least 1")
+    }
+    try requirePositive(imageSize, "imageSize")
+    try requirePositive(baseWidth, "baseWidth")
+    try requirePositive(blocksPerLevel, "blocksPerLevel")
+    try requirePositive(codebookSize, "codebookSize")
+    try requirePositive(wordLength, "wordLength")
+    try requirePositive(normalizationGroups, "normalizationGroups")
+    try require(
+      extraDecoderBlocks >= 0, "extraDecoderBlocks", "is \(extraDecoderBlocks), but must not be negative")
+    try require(
+      !channelMultipliers.isEmpty, "channelMultipliers", "is empty, but names the levels: give one or more")
+    try require(
+      channelMultipliers.count <= 16, "channelMultipliers",
+      "has \(channelMultipliers.count) levels, but at most 16 make sense")
+    try require(
+      channelMultipliers.allSatisfy { $0 > 0 }, "channelMultipliers",
+      "is \(channelMultipliers), but every multiplier must be at least 1")
+    try require(
+      imageSize % patchSize == 0, "imageSize",
+      "is \(imageSize), but \(channelMultipliers.count) levels halve it \(channelMultipliers.count - 1) times: "
+        + "give a multiple of \(patchSize)")
+    try require(
+      codebookDecay > 0 && codebookDecay < 1, "codebookDecay",
+      "is \(codebookDecay), but must lie between 0 and 1")
+    try require(
+      commitmentWeight >= 0 && commitmentWeight.isFinite, "commitmentWeight",
+      "is \(commitmentWeight), but must not be negative")
+  }
+
+  func groups(for channels: Int) -> Int {
+    var (a, b) = (normalizationGroups, channels)
+    while b != 0 { (a, b) = (b, a % b) }
+    return a
+  }
+}
+
+/// A model was described by numbers that do not go together.
+public struct ModelConfigurationError: Error, CustomStringConvertible, Equatable, Sendable {
+  /// The field that cannot be as it is.
+  public let field: String
+  /// What it is and what it must be.
+  public let problem: String
+
+  /// An error about `field`.
+  public init(field: String, problem: String) {
+    self.field = field
+    self.problem = problem
+  }
+
+  /// Field and problem in one sentence.
+  public var description: String { "\(field) \(problem)" }
+}
