@@ -1,0 +1,13 @@
+// The Gaussian error linear unit, x Φ(x) with Φ the normal distribution function (the exact form, not tanh's).
+#pragma once
+#include <stddef.h>
+
+/// y[i] = gelu(x[i]); y may be x.
+void peco_gelu(float *y, const float *x, size_t n);
+/// dx[i] = dy[i] · gelu'(x[i]); dx may be x or dy.
+void peco_gelu_gradient(float *dx, const float *x, const float *dy, size_t n);
+/// y[r, i] = gelu(x[r, i] + bias[i]); y may be x.
+void peco_bias_gelu(float *y, const float *x, const float *bias, size_t rows, size_t n);
+/// dx[r, i] = dy[r, i] · gelu'(x[r, i] + bias[i]) and dbias[i] += Σ_r dx[r, i]; dx may be x.
+void peco_bias_gelu_gradient(
+    float *dx, float *dbias, const float *x, const float *bias, const float *dy, size_t rows, size_t n);

@@ -1,0 +1,20 @@
+// Loops over the rows of a matrix: biases, their gradients, residual connections, patches.
+#pragma once
+#include <stddef.h>
+
+/// y[r, i] += row[i]; rows of y are `stride` apart.
+void peco_add_row(float *y, size_t stride, const float *row, size_t rows, size_t n);
+/// sums[i] += Σ_r x[r, i]; rows of x are `stride` apart.
+void peco_add_column_sums(float *sums, const float *x, size_t stride, size_t rows, size_t n);
+/// y = x + factor · gamma[i] · branch; `gamma` may be null for one.
+void peco_residual(
+    float *y, const float *x, const float *branch, const float *gamma, float factor, size_t rows, size_t n);
+/// dbranch = factor · gamma[i] · dy; dgamma[i] += factor · Σ_r dy branch unless dgamma is null.
+void peco_residual_gradient(
+    float *dbranch, float *dgamma, const float *dy, const float *branch, const float *gamma, float factor,
+    size_t rows, size_t n);
+/// Reads the square patch at `picture` (channels last, rows `stride` elements apart) in the order
+/// (channel, row, column) of a convolution's kernel.
+void peco_unfold_patch(float *row, const float *picture, size_t stride, size_t patch, size_t channels);
+/// Writes it back.
+void peco_fold_patch(float *picture, const float *row, size_t stride, size_t patch, size_t channels);

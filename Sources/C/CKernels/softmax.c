@@ -1,0 +1,138 @@
+#include "softmax.h"
+
+#include <math.h>
+
+#include "dispatch.h"
+#include "vectormath.h"
+
+enum { lanes = 16 };
+
+// Rows are rarely a multiple of the vector width: the rest goes through a padded copy instead of one by one.
+PECO_INLINE float exp_in_place(float *restrict x, float shift, size_t n) {
+  size_t whole = n / lanes * lanes;
+  float sum = 0;
+  for (size_t i = 0; i < whole; i++) {
+    float e = peco_exp(x[i] - shift);
+    x[i] = e;
+    sum += e;
+  }
+  if (whole < n) {
+    float rest[lanes];
+    for (size_t i = 0; i < lanes; i++) rest[i] = -INFINITY;
+    for (size_t i = whole; i < n; i++) rest[i - whole] = x[i] - shift;
+    for (size_t i = 0; i < lanes; i++) {
+      rest[i] = peco_exp(rest[i]);
+      sum += rest[i];
+    }
+    for (size_t i = whole; i < n; i++) x[i] = rest[i - whole];
+  }
+  return sum;
+}
+
+PECO_INLINE float maximum(const float *x, size_t n) {
+  float most = -INFINITY;
+  for (size_t i = 0; i < n; i++) most = x[i] > most ? x[i] : most;
+  return most;
+}
+
+PECO_CLONES void peco_softmax(float *restrict y, const float *restrict x, size_t rows, size_t n) {
+  for (size_t r = 0; r < rows; r++, x += n, y += n) {
+    float most = maximum(x, n);
+    for (size_t i = 0; i < n; i++) y[i] = x[i];
+    float scale = 1.0f / exp_in_place(y, most, n);
+    for (size_t i = 0; i < n; i++) y[i] *= scale;
+  }
+}
+
+PECO_CLONES void peco_softmax_gradient(
+    float *restrict dx, const float *restrict y, const float *restrict dy, size_t rows, size_t n) {
+  for (size_t r = 0; r < rows; r++, y += n, dy += n, dx += n) {
+    float dot = 0;
+    for (size_t i = 0; i < n; i++) dot += y[i] * dy[i];
+    for (size_t i = 0; i < n; i++) dx[i] = y[i] * (dy[i] - dot);
+  }
+}
+
+PECO_INLINE const float *bias_row(const float *bias, const int32_t *positions, size_t r, size_t n) {
+  return bias + (positions ? (size_t)positions[r] : r) * n;
+}
+
+PECO_CLONES void peco_attention_softmax(
+    float *restrict s, float *restrict normalizer, const float *restrict bias,
+    const int32_t *restrict positions, size_t rows, size_t n) {
+  for (size_t r = 0; r < rows; r++, s += n) {
+    if (bias) {
+      const float *b = bias_row(bias, positions, r, n);
+      for (size_t i = 0; i < n; i++) s[i] += b[i];
+    }
+    float most = maximum(s, n);
+    float sum = exp_in_place(s, most, n);
+    float scale = 1.0f / sum;
+    for (size_t i = 0; i < n; i++) s[i] *= scale;
+    normalizer[r] = most + logf(sum);
+  }
+}
+
+PECO_CLONES void peco_attention_weights(
+    float *restrict s, const float *restrict normalizer, const float *restrict bias,
+    const int32_t *restrict positions, size_t rows, size_t n) {
+  for (size_t r = 0; r < rows; r++, s += n) {
+    if (bias) {
+      const float *b = bias_row(bias, positions, r, n);
+      for (size_t i = 0; i < n; i++) s[i] += b[i];
+    }
+    exp_in_place(s, normalizer[r], n);
+  }
+}
+
+PECO_CLONES void peco_attention_softmax_gradient(
+    float *restrict dp, const float *restrict p, float *restrict dbias, const int32_t *restrict positions,
+    size_t rows, size_t n) {
+  for (size_t r = 0; r < rows; r++, p += n, dp += n) {
+    float dot = 0;
+    for (size_t i = 0; i < n; i++) dot += p[i] * dp[i];
+    for (size_t i = 0; i < n; i++) dp[i] = p[i] * (dp[i] - dot);
+    if (dbias) {
+      float *d = (float *)bias_row(dbias, positions, r, n);
+      for (size_t i = 0; i < n; i++) d[i] += dp[i];
+    }
+  }
+}
+
+PECO_CLONES double peco_cross_entropy(
+    float *restrict normalizer, size_t *correct, const float *restrict z, const int32_t *restrict targets,
+    float smoothing, size_t rows, size_t n) {
+  double loss = 0;
+  size_t hits = 0;
+  for (size_t r = 0; r < rows; r++, z += n) {
+    float most = maximum(z, n);
+    float sum = 0, total = 0;
+    for (size_t i = 0; i < n; i++) {
+      sum += peco_exp(z[i] - most);
+      total += z[i];
+    }
+    normalizer[r] = most + logf(sum);
+    float target = z[targets[r]];
+    loss += (1.0f - smoothing) * (normalizer[r] - target);
+    if (smoothing != 0.0f) loss += smoothing * (normalizer[r] - total / (float)n);
+    if (target >= most) {
+      // Of equal logits the first is the answer, as with argmax.
+      int32_t first = 0;
+      while (z[first] != most) first++;
+      hits += first == targets[r];
+    }
+  }
+  *correct = hits;
+  return loss;
+}
+
+PECO_CLONES void peco_cross_entropy_gradient(
+    float *restrict dz, const float *restrict z, const float *restrict normalizer,
+    const int32_t *restrict targets, float smoothing, float scale, size_t rows, size_t n) {
+  float share = smoothing / (float)n;
+  for (size_t r = 0; r < rows; r++, z += n, dz += n) {
+    float shift = normalizer[r];
+    for (size_t i = 0; i < n; i++) dz[i] = scale * (peco_exp(z[i] - shift) - share);
+    dz[targets[r]] -= scale * (1.0f - smoothing);
+  }
+}

@@ -1,0 +1,56 @@
+// exp and the normal distribution as straight-line code, so that loops over them vectorise in every clone.
+#pragma once
+#include <stdint.h>
+#include <string.h>
+
+#define PECO_INLINE static inline __attribute__((always_inline))
+
+/// e^x with a relative error below 2e-7; 0 below -86.6 (no subnormals), infinity above 88.7, NaN for NaN.
+PECO_INLINE float peco_exp(float x) {
+// The reduction of the argument relies on the order of its two subtractions.
+#pragma clang fp reassociate(off)
+  float bounded = x < -86.6f ? -86.6f : x;
+  bounded = bounded > 88.8f ? 88.8f : bounded;
+  bounded = x == x ? bounded : 0.0f;
+  int32_t n = (int32_t)(bounded * 1.44269504f + (bounded < 0 ? -0.5f : 0.5f));
+  float whole = (float)n;
+  float r = bounded - whole * 0.693359375f;
+  r = r - whole * -2.12194440e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  // 2^n in two factors, because 2^128 has no exponent of its own.
+  int32_t bits = (n - 1 + 127) * (1 << 23);
+  float power;
+  memcpy(&power, &bits, sizeof power);
+  float result = p * power * 2.0f;
+  result = x < -86.6f ? 0.0f : result;
+  return x == x ? result : x;
+}
+
+/// Φ(x), the distribution function of the standard normal, with a relative error below 1e-6 for x > -5 and 5e-6
+/// down to -13, and e^(-x²/2).
+///
+/// For t = |x|/√2 and s = 1/(1 + 0.3275911 t), erfc(t) e^(t²) is a polynomial in s (fitted by us in the
+/// maximum norm of the relative error, 1.1e-7; the form is Abramowitz and Stegun's 7.1.26).
+PECO_INLINE float peco_normal_cdf(float x, float *density) {
+#pragma clang fp reassociate(off)
+  float magnitude = x < 0 ? -x : x;
+  float s = 1.0f / (1.0f + 0.3275911f * 0.707106781f * magnitude);
+  float q = -0.141868219f;
+  q = q * s + 0.499766201f;
+  q = q * s - 0.411195636f;
+  q = q * s + 0.458106637f;
+  q = q * s + 0.0228482224f;
+  q = q * s + 0.206680566f;
+  q = q * s + 0.180600688f;
+  q = q * s + 0.185061634f;
+  float e = peco_exp(-0.5f * x * x);
+  float tail = 0.5f * e * q * s;
+  *density = e;
+  return x < 0 ? tail : 1.0f - tail;
+}

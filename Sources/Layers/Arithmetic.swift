@@ -1,0 +1,28 @@
+import CKernels
+import Tensors
+
+/// x + y, of the same shape.
+public func add(_ x: Tensor, _ y: Tensor) -> Tensor {
+  precondition(x.shape == y.shape, "shapes \(x.shape) and \(y.shape) do not add")
+  let sum = Tensor(uninitialized: x.shape)
+  ThreadPool.shared.forEachRange(of: x.count, grain: 1 << 15) { range in
+    let i = range.lowerBound
+    peco_add(sum.pointer + i, x.pointer + i, y.pointer + i, range.count)
+  }
+  return Tape.record(sum, from: [x, y]) { gradient in
+    x.addGradient(gradient)
+    y.addGradient(gradient)
+  }
+}
+
+/// factor · x.
+public func scale(_ x: Tensor, _ factor: Float) -> Tensor {
+  func scaled(_ x: Tensor) -> Tensor {
+    let y = Tensor(uninitialized: x.shape)
+    ThreadPool.shared.forEachRange(of: x.count, grain: 1 << 15) { range in
+      peco_scale(y.pointer + range.lowerBound, x.pointer + range.lowerBound, factor, range.count)
+    }
+    return y
+  }
+  return Tape.record(scaled(x), from: [x]) { gradient in x.addGradient(scaled(gradient)) }
+}

@@ -1,0 +1,103 @@
+import CKernels
+import Tensors
+
+/// Puts the sequence of a transformer together: a class token, then the patches, masked ones replaced by a mask
+/// token; plus absolute position embeddings.
+public struct TokenAssembly {
+  /// [1, 1, width]
+  public let classToken: Parameter
+  /// [1, 1, width]; nil in a model that masks nothing.
+  public let maskToken: Parameter?
+  /// [1, patches + 1, width]; nil without absolute positions.
+  public let positions: Parameter?
+  private let patches: Int
+
+  /// Makes `cls_token` and, as asked for, `mask_token` and `pos_embed` in `scope`.
+  public init(
+    patches: Int, width: Int, maskToken: Bool, positions: Bool, in scope: ParameterScope,
+    initializer: Initializer = .truncatedNormal(0.02)
+  ) {
+    self.patches = patches
+    classToken = scope.parameter("cls_token", [1, 1, width], initializer, decayed: false)
+    self.maskToken =
+      maskToken ? scope.parameter("mask_token", [1, 1, width], initializer, decayed: false) : nil
+    self.positions =
+      positions ? scope.parameter("pos_embed", [1, patches + 1, width], initializer, decayed: false) : nil
+  }
+
+  /// The patches that are not masked, as flat numbers b · patches + p, ascending.
+  ///
+  /// - Parameter masked: The masked ones, ascending.
+  public func visible(masked: [Int32], samples: Int) -> [Int] {
+    var visible: [Int] = []
+    visible.reserveCapacity(samples * patches - masked.count)
+    var next = masked.makeIterator()
+    var hidden = next.next()
+    for patch in 0..<samples * patches {
+      if let skipped = hidden, Int(skipped) == patch { hidden = next.next() } else { visible.append(patch) }
+    }
+    precondition(hidden == nil, "masked positions must ascend and lie within the batch")
+    return visible
+  }
+
+  /// Assembles tokens [samples, patches + 1, width].
+  ///
+  /// - Parameters:
+  ///   - embedded: The visible patches' embeddings in order, [visible, width].
+  ///   - visible: Their flat numbers, or nil if all patches are.
+  public func callAsFunction(_ embedded: Tensor, visible: [Int]?, samples: Int) -> Tensor {
+    let width = classToken.count
+    let (patches, tokens) = (patches, patches + 1)
+    precondition(visible == nil || maskToken != nil, "this model has no mask token")
+    precondition(embedded.count == (visible?.count ?? samples * patches) * width)
+    // Row of `embedded` that each token shows: -1 for the class token, -2 for the mask token.
+    var source = [Int](repeating: -2, count: samples * tokens)
+    for sample in 0..<samples { source[sample * tokens] = -1 }
+    for (row, patch) in (visible ?? Array(0..<samples * patches)).enumerated() {
+      source[patch / patches * tokens + 1 + patch % patches] = row
+    }
+    let y = Tensor(uninitialized: [samples, tokens, width])
+    ThreadPool.shared.forEachRange(of: samples * tokens, grain: rowGrain(width)) { range in
+      for token in range {
+        let row = source[token]
+        let from =
+          row >= 0 ? embedded.pointer + row * width : (row == -1 ? classToken : maskToken)?.value.pointer
+        guard let from else { continue }
+        if let positions {
+          peco_add(
+            y.pointer + token * width, from, positions.value.pointer + token % tokens * width, width)
+        } else {
+          (y.pointer + token * width).update(from: from, count: width)
+        }
+      }
+    }
+    let parameters = [classToken] + [maskToken, positions].compactMap { $0 }
+    return Tape.record(y, from: [embedded], parameters: parameters) { dy in
+      let sums = [
+        RowSum(classToken.gradient, count: width), RowSum(maskToken?.gradient, count: width),
+      ]
+      accumulateOverRows(samples * tokens, grain: rowGrain(width), into: sums) { range, sums in
+        for token in range where source[token] < 0 {
+          peco_add_in_place(sums[-1 - source[token]], dy.pointer + token * width, width)
+        }
+      }
+      if let gradient = positions?.gradient {
+        ThreadPool.shared.forEachRange(of: tokens * width, grain: 1 << 14) { range in
+          for sample in 0..<samples {
+            peco_add_in_place(
+              gradient.pointer + range.lowerBound,
+              dy.pointer + sample * tokens * width + range.lowerBound, range.count)
+          }
+        }
+      }
+      guard embedded.needsGradient else { return }
+      let gradient = Tensor(uninitialized: embedded.shape)
+      ThreadPool.shared.forEachRange(of: samples * tokens, grain: rowGrain(width)) { range in
+        for token in range where source[token] >= 0 {
+          (gradient.pointer + source[token] * width).update(from: dy.pointer + token * width, count: width)
+        }
+      }
+      embedded.addGradient(gradient)
+    }
+  }
+}

@@ -1,0 +1,96 @@
+import Layers
+import Tensors
+
+/// A vision transformer in BEiT's form (Bao et al., 2106.08254), with the parameter names of its published code
+/// and of timm.
+public struct VisionTransformer {
+  /// What it is made of.
+  public let configuration: VisionTransformerConfiguration
+  /// The normalisation after the last block. `hiddenStates` and `features` do not apply it.
+  public let norm: LayerNorm
+  private let patchEmbedding: PatchEmbedding
+  private let assembly: TokenAssembly
+  private let sharedBias: RelativePositionBias?
+  private let blocks: [VisionTransformerBlock]
+
+  /// Makes the parameters in `scope`.
+  ///
+  /// - Parameter maskToken: Whether patches may be masked (`mask_token`).
+  /// - Throws: `VisionTransformerConfigurationError`.
+  public init(
+    _ configuration: VisionTransformerConfiguration, maskToken: Bool = false, in scope: ParameterScope
+  ) throws {
+    try configuration.validate()
+    self.configuration = configuration
+    let initial = Initializer.truncatedNormal(configuration.initialDeviation)
+    patchEmbedding = PatchEmbedding(
+      patchSize: configuration.patchSize, width: configuration.width, in: scope / "patch_embed",
+      initializer: initial)
+    assembly = TokenAssembly(
+      patches: configuration.patches, width: configuration.width, maskToken: maskToken,
+      positions: configuration.positions.contains(.absolute), in: scope, initializer: initial)
+    sharedBias =
+      configuration.positions.contains(.sharedRelative)
+      ? RelativePositionBias(
+        gridHeight: configuration.grid, gridWidth: configuration.grid, heads: configuration.heads,
+        in: scope / "rel_pos_bias") : nil
+    blocks = (0..<configuration.depth).map {
+      VisionTransformerBlock(configuration, number: $0, in: scope / "blocks" / $0)
+    }
+    norm = LayerNorm(configuration.width, epsilon: configuration.normEpsilon, in: scope / "norm")
+  }
+
+  /// The tokens after the last block, before the final norm: [B, N + 1, width], the class token first.
+  ///
+  /// - Parameters:
+  ///   - pictures: [B, imageSize, imageSize, 3]
+  ///   - masked: Flat numbers (b · N + p) of the masked patches, ascending.
+  ///   - depth: The draws of stochastic depth; nil to use every branch of every sample.
+  public func hiddenStates(
+    _ pictures: Tensor, masked: [Int32] = [], depth: StochasticDepth? = nil
+  ) -> Tensor {
+    let (tokens, bias) = embed(pictures, masked: masked)
+    return blocks.reduce(tokens) { $1($0, bias: bias, depth: depth) }
+  }
+
+  /// The tokens after the last block, before the final norm, of some of them only: [rows.count, width].
+  ///
+  /// The last block computes queries, projection and MLP for these alone.
+  ///
+  /// - Parameter rows: Flat token numbers (b · (N + 1) + n), ascending.
+  public func hiddenStates(
+    _ pictures: Tensor, masked: [Int32] = [], rows: [Int], depth: StochasticDepth? = nil
+  ) -> Tensor {
+    let (tokens, bias) = embed(pictures, masked: masked)
+    let last = blocks.count - 1
+    return blocks[last](
+      blocks[..<last].reduce(tokens) { $1($0, bias: bias, depth: depth) }, rows: rows, bias: bias,
+      depth: depth)
+  }
+
+  /// The tokens after several blocks, for example after 3, 6, 9 and 12 as PeCo's perceptual loss reads them:
+  /// [B, N + 1, width] each. Blocks after the last one asked for are not computed.
+  ///
+  /// - Parameter blocks: How many blocks the tokens have passed; 0 stands for the embedding.
+  public func features(_ pictures: Tensor, blocks wanted: [Int]) -> [Tensor] {
+    precondition(wanted.allSatisfy { $0 >= 0 && $0 <= blocks.count }, "no such block among \(wanted)")
+    var (tokens, bias) = embed(pictures, masked: [])
+    var states = [0: tokens]
+    for number in 0..<(wanted.max() ?? 0) {
+      tokens = blocks[number](tokens, bias: bias, depth: nil)
+      if wanted.contains(number + 1) { states[number + 1] = tokens }
+    }
+    return wanted.compactMap { states[$0] }
+  }
+
+  private func embed(_ pictures: Tensor, masked: [Int32]) -> (tokens: Tensor, bias: Tensor?) {
+    let side = configuration.imageSize
+    precondition(
+      pictures.shape.count == 4 && pictures.shape[1] == side && pictures.shape[2] == side,
+      "pictures of shape \(pictures.shape) for a model of \(side) × \(side)")
+    let samples = pictures.shape[0]
+    let visible = masked.isEmpty ? nil : assembly.visible(masked: masked, samples: samples)
+    let tokens = assembly(patchEmbedding(pictures, patches: visible), visible: visible, samples: samples)
+    return (tokens, sharedBias?(alongside: tokens))
+  }
+}

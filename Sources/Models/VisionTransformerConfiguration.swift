@@ -1,0 +1,125 @@
+import Layers
+
+/// What a vision transformer is made of.
+public struct VisionTransformerConfiguration: Sendable, Equatable {
+  /// How a token knows where it lies.
+  public struct Positions: OptionSet, Sendable {
+    public let rawValue: Int
+    public init(rawValue: Int) { self.rawValue = rawValue }
+
+    /// One table of relative position biases for all blocks (`rel_pos_bias.relative_position_bias_table`).
+    public static let sharedRelative = Positions(rawValue: 1)
+    /// A table of relative position biases in each block (`blocks.N.attn.relative_position_bias_table`).
+    public static let relative = Positions(rawValue: 2)
+    /// A learned vector for each position, added to the tokens (`pos_embed`).
+    public static let absolute = Positions(rawValue: 4)
+  }
+
+  /// Side of the square pictures in pixels.
+  public var imageSize = 224
+  /// Side of the square patches in pixels.
+  public var patchSize = 16
+  /// Length of a token.
+  public var width = 768
+  /// Number of blocks.
+  public var depth = 12
+  /// Attention heads in each block.
+  public var heads = 12
+  /// Width of the MLP's hidden layer as a multiple of `width`.
+  public var mlpRatio: Float = 4
+  /// Value at which layer scale starts; nil for none.
+  public var layerScale: Float? = 0.1
+  /// Stochastic depth's rate in the last block; it rises linearly from 0 in the first.
+  public var dropPath: Float = 0.1
+  /// How a token knows where it lies.
+  public var positions: Positions = .sharedRelative
+  /// Which of queries, keys and values have a bias.
+  public var qkvBias: Attention.Bias = .queryValue
+  /// Added to the variance by layer normalisation.
+  public var normEpsilon: Float = 1e-6
+  /// Standard deviation of the weights at the start (a normal distribution cut at one deviation).
+  public var initialDeviation: Float = 0.02
+
+  /// ViT-B/16 as BEiT and PeCo pretrain it.
+  public init() {}
+
+  /// ViT-Ti/16: width 192, 12 blocks, 3 heads.
+  public static let tiny = preset(width: 192, depth: 12, heads: 3)
+  /// ViT-S/16: width 384, 12 blocks, 6 heads.
+  public static let small = preset(width: 384, depth: 12, heads: 6)
+  /// ViT-B/16: width 768, 12 blocks, 12 heads.
+  public static let base = preset(width: 768, depth: 12, heads: 12)
+  /// ViT-L/16: width 1024, 24 blocks, 16 heads; layer scale from 1e-5, as BEiT.
+  public static let large = preset(width: 1024, depth: 24, heads: 16, layerScale: 1e-5)
+  /// ViT-H/14: width 1280, 32 blocks, 16 heads.
+  public static let huge = preset(width: 1280, depth: 32, heads: 16, patchSize: 14, layerScale: 1e-5)
+
+  /// The presets by the names that configurations use.
+  public static let presets: [String: VisionTransformerConfiguration] = [
+    "tiny": tiny, "small": small, "base": base, "large": large, "huge": huge,
+  ]
+
+  private static func preset(
+    width: Int, depth: Int, heads: Int, patchSize: Int = 16, layerScale: Float = 0.1
+  ) -> VisionTransformerConfiguration {
+    var configuration = VisionTransformerConfiguration()
+    configuration.width = width
+    configuration.depth = depth
+    configuration.heads = heads
+    configuration.patchSize = patchSize
+    configuration.layerScale = layerScale
+    return configuration
+  }
+
+  /// Patches along each side of a picture.
+  public var grid: Int { imageSize / patchSize }
+  /// Patches of a picture.
+  public var patches: Int { grid * grid }
+  /// Patches and the class token.
+  public var tokens: Int { patches + 1 }
+  /// Width of the MLP's hidden layer.
+  public var hiddenWidth: Int { Int((Float(width) * mlpRatio).rounded()) }
+
+  /// Stochastic depth's rate in a block, from 0 in the first to `dropPath` in the last.
+  public func dropPathRate(block: Int) -> Float {
+    depth > 1 ? dropPath * Float(block) / Float(depth - 1) : 0
+  }
+
+  /// Throws `VisionTransformerConfigurationError` naming the first field that does not fit.
+  public func validate() throws {
+    func require(_ holds: Bool, _ field: String, _ found: Any, _ allowed: String) throws {
+      if !holds {
+        throw VisionTransformerConfigurationError(field: field, found: "\(found)", allowed: allowed)
+      }
+    }
+    try require(patchSize > 0, "patchSize", patchSize, "a positive number of pixels")
+    try require(
+      imageSize > 0 && imageSize % patchSize == 0, "imageSize", imageSize,
+      "a positive multiple of the patch size, \(patchSize)")
+    try require(width > 0, "width", width, "a positive number")
+    try require(depth > 0, "depth", depth, "at least one block")
+    try require(
+      heads > 0 && width % heads == 0, "heads", heads, "a positive divisor of the width, \(width)")
+    try require(mlpRatio.isFinite && hiddenWidth > 0, "mlpRatio", mlpRatio, "a positive number")
+    try require(layerScale?.isFinite ?? true, "layerScale", layerScale ?? 0, "a finite number, or none")
+    try require(dropPath >= 0 && dropPath < 1, "dropPath", dropPath, "a rate from 0 to less than 1")
+    try require(normEpsilon > 0, "normEpsilon", normEpsilon, "a positive number")
+    try require(initialDeviation > 0, "initialDeviation", initialDeviation, "a positive number")
+    try require(
+      !positions.isSuperset(of: [.sharedRelative, .relative]), "positions", "sharedRelative, relative",
+      "relative positions either shared by all blocks or in each block, not both")
+  }
+}
+
+/// A field of a configuration that does not fit.
+public struct VisionTransformerConfigurationError: Error, CustomStringConvertible, Equatable {
+  /// Name of the field.
+  public let field: String
+  /// Its value.
+  public let found: String
+  /// What it may be.
+  public let allowed: String
+
+  /// One sentence for the person at the terminal.
+  public var description: String { "vision transformer: \(field) is \(found); it must be \(allowed)" }
+}
