@@ -68,9 +68,13 @@ let package = Package(
     .testTarget(name: "StorageTests", dependencies: ["Storage"], exclude: ["Fixtures"]),
     .testTarget(name: "ImagingTests", dependencies: ["Imaging"], exclude: ["Fixtures"]),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
-    .testTarget(name: "LayersTests", dependencies: ["Layers", "Storage"], exclude: ["Fixtures"]),
+    .target(
+      name: "TestSupport", dependencies: ["Tensors", "Storage"], path: "Tests/Support/TestSupport"),
+    .testTarget(
+      name: "LayersTests", dependencies: ["Layers", "Storage", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "DatasetsTests", dependencies: ["Datasets"]),
-    .testTarget(name: "ModelsTests", dependencies: ["Models", "Storage"], exclude: ["Fixtures"]),
+    .testTarget(
+      name: "ModelsTests", dependencies: ["Models", "Storage", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "TrainingTests", dependencies: ["Training", "Storage"], exclude: ["Fixtures"]),
     .testTarget(name: "EndToEndTests", dependencies: ["Storage", "peco"]),
   ],
