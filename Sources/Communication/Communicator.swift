@@ -27,6 +27,15 @@ public final class Communicator {
   /// Whether this is the rank that prints, logs and writes checkpoints.
   public var isRoot: Bool { rank == 0 }
 
+  /// The MPI library and its version, as it names itself; known without starting MPI.
+  public static var libraryVersion: String {
+    var text = [CChar](repeating: 0, count: Int(MPI_MAX_LIBRARY_VERSION_STRING) + 1)
+    var length: Int32 = 0
+    guard MPI_Get_library_version(&text, &length) == MPI_SUCCESS else { return "an unknown MPI" }
+    let version = String(decoding: text.prefix(Int(length)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return String(version.prefix { $0 != "," && $0 != "\n" })
+  }
+
   /// The ranks this process was started with: all of them under a launcher, itself otherwise.
   ///
   /// Call it once, early, on the thread that will call `finish()`.
