@@ -181,7 +181,7 @@ extension Computing {
         try save(model, store, step: 1)
         let partial = ".step-000000002.h5.partial-123"
         for name in [partial, "notes.txt", "step-2.h5", "step-000000002.h5.bak"] {
-          FileManager.default.createFile(atPath: folder + "/" + name, contents: Data())
+          try Data().write(to: URL(fileURLWithPath: folder + "/" + name))
         }
         #expect(try store.list().map(\.step) == [1])
         #expect(try store.prepare() == [partial])

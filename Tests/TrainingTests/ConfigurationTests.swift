@@ -1,0 +1,113 @@
+import Foundation
+import Testing
+import Training
+
+/// The recipes' configurations, and the files under `configs/`.
+@Suite struct ConfigurationTests {
+  private static let configs = URL(fileURLWithPath: #filePath)
+    .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    .appendingPathComponent("configs").path
+
+  private static var files: [String] {
+    (FileManager.default.enumerator(atPath: configs)?.compactMap { $0 as? String } ?? [])
+      .filter {
+        $0.hasSuffix(".yaml") && ($0.contains("tokenizer") || $0.contains("pretrain") || $0.contains("300e"))
+      }
+      .sorted()
+  }
+
+  private func roundTrip<Configuration: RunConfiguration>(_ type: Configuration.Type, _ path: String) throws {
+    let (first, yaml) = try Configuration.load(file: path)
+    let (second, again) = try Configuration.load(yaml: yaml, source: "resolved")
+    #expect(first == second)
+    #expect(yaml == again)
+  }
+
+  @Test(arguments: files) func everyFileReadsAndSurvivesBeingResolved(_ name: String) throws {
+    let path = Self.configs + "/" + name
+    if name.contains("tokenizer") {
+      try roundTrip(TokenizerConfiguration.self, path)
+    } else {
+      try roundTrip(PretrainConfiguration.self, path)
+    }
+  }
+
+  @Test func theFilesAreThere() {
+    #expect(Self.files.count == 10)
+  }
+
+  @Test func thePapersSettings() throws {
+    let (base, _) = try PretrainConfiguration.load(file: Self.configs + "/peco_vit_base_300e.yaml")
+    #expect(base.model.width == 768 && base.model.depth == 12 && base.model.heads == 12 && base.grid == 14)
+    #expect(base.masking.count(of: 196) == 75)
+    let schedule = base.shared.optimizer.learningRateSchedule(
+      steps: 300 * 625, stepsPerEpoch: 625, globalBatchSize: base.shared.training.globalBatchSize)
+    #expect(schedule(6249) == 1.5e-3 && schedule.warmupSteps == 6250 && schedule.end == 1e-5)
+    let (huge, _) = try PretrainConfiguration.load(file: Self.configs + "/peco_vit_huge_300e.yaml")
+    #expect(huge.model.width == 1280 && huge.model.depth == 32 && huge.model.heads == 16)
+    let (tokenizer, _) = try TokenizerConfiguration.load(file: Self.configs + "/peco_tokenizer_imagenet.yaml")
+    #expect(tokenizer.codebook.size == 8192 && tokenizer.shared.optimizer.betas == [0.5, 0.95])
+    #expect(tokenizer.perceptual.taps == [3, 6, 9, 12])
+  }
+
+  private let pretrain = """
+    data: {path: a.h5}
+    training: {steps: 10}
+    masking: {ratio: 0.4}
+    tokens: {file: t.h5}
+    """
+
+  @Test func defaultsAndOverrides() throws {
+    let (plain, _) = try PretrainConfiguration.load(yaml: pretrain, source: "x")
+    #expect(plain.shared.training.length == .steps(10) && plain.tokens.source == .file("t.h5"))
+    #expect(plain.masking.count(of: 196) == 78 && plain.model.layerScale == 0.1)
+    #expect(plain.shared.checkpoint.everyMinutes == 30)
+    let (other, yaml) = try PretrainConfiguration.load(
+      yaml: pretrain, source: "x",
+      overrides: [
+        "training.epochs=2.5", "masking.count=20", "tokens.tokenizer=run", "model.layer_scale=null",
+        "checkpoint.every_minutes=null", "optimizer.warmup_steps=3", "model.size=tiny", "model.depth=2",
+        "seed=18446744073709551615",
+      ])
+    #expect(other.shared.training.length == .epochs(2.5) && other.tokens.source == .tokenizer("run"))
+    #expect(other.masking.amount == .count(20) && other.model.layerScale == nil)
+    #expect(other.shared.checkpoint.everyMinutes == nil && other.shared.optimizer.warmup == .steps(3))
+    #expect(other.model.width == 192 && other.model.depth == 2 && other.shared.seed == .max)
+    #expect(try PretrainConfiguration.load(yaml: yaml, source: "resolved").configuration == other)
+  }
+
+  @Test(
+    arguments: [
+      ("data.image_size=225", "data.image_size"), ("masking.count=196", "masking.count"),
+      ("masking.count=10", "masking.minimum_block"), ("model.heads=7", "model.heads"),
+      ("data.crop_scale=[1, 0.5]", "data.crop_scale"),
+      ("training.global_batch_size=0", "training.global_batch_size"),
+      ("optimizer.betas=[0.9]", "optimizer.betas"), ("tokens.tokenizer=a", nil),
+      ("model.drop_path=1", "model.drop_path"), ("model.sise=base", "model.sise"),
+      ("optimizer.name=sgd", "optimizer.name"), ("checkpoint.keep=0", "checkpoint.keep"),
+    ] as [(String, String?)])
+  func impossibleValuesNameTheirKey(_ override: String, _ key: String?) throws {
+    guard let key else {
+      #expect(throws: Never.self) {
+        try PretrainConfiguration.load(yaml: pretrain, source: "x", overrides: [override])
+      }
+      return
+    }
+    let error = try #require(throws: ConfigurationError.self) {
+      try PretrainConfiguration.load(yaml: pretrain, source: "x", overrides: [override])
+    }
+    #expect(error.issues.map(\.key) == [key])
+  }
+
+  @Test(arguments: [
+    ("data.image_size=200", "data.image_size"), ("perceptual.network=vit", "perceptual.weights"),
+    ("perceptual.taps=[3, 2]", "perceptual.taps"), ("loss.pixel=l3", "loss.pixel"),
+  ])
+  func impossibleTokenizersNameTheirKey(_ override: String, _ key: String) throws {
+    let error = try #require(throws: ConfigurationError.self) {
+      try TokenizerConfiguration.load(
+        yaml: "data: {path: a.h5}\ntraining: {epochs: 1}", source: "x", overrides: [override])
+    }
+    #expect(error.issues.map(\.key) == [key])
+  }
+}
