@@ -10,6 +10,7 @@
 #include "gelu.h"
 #include "layernorm.h"
 #include "optimizer.h"
+#include "pictures.h"
 #include "processors.h"
 #include "resampling.h"
 #include "rows.h"

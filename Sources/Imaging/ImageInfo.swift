@@ -1,0 +1,100 @@
+import CJPEG
+
+/// A format in which pictures are stored.
+public enum ImageFormat: String, Sendable, Equatable {
+  case jpeg = "JPEG"
+  case png = "PNG"
+
+  /// Recognises a format by the first bytes of its data; nil when it is neither.
+  public static func detect(_ bytes: UnsafeRawBufferPointer) -> ImageFormat? {
+    if bytes.starts(with: [0xFF, 0xD8, 0xFF]) { return .jpeg }
+    if bytes.starts(with: [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]) { return .png }
+    return nil
+  }
+
+  /// Recognises a format by the first bytes of its data; nil when it is neither.
+  public static func detect(_ bytes: [UInt8]) -> ImageFormat? { bytes.withUnsafeBytes { detect($0) } }
+}
+
+/// What a picture's header says, read without decoding it.
+public struct ImageInfo: Sendable, Equatable {
+  /// How the stored components make a colour.
+  public enum ColorSpace: String, Sendable {
+    case gray, grayAlpha, palette, rgb, rgbAlpha, ycc, cmyk, ycck
+  }
+
+  /// A header that asks for more pixels than this is refused as damaged or hostile.
+  public static let maximumPixels = 1 << 28
+
+  public let format: ImageFormat
+  public let width: Int
+  public let height: Int
+  /// Stored values a pixel.
+  public let components: Int
+  public let colorSpace: ColorSpace
+
+  /// Reads the header of JPEG or PNG data.
+  public init(_ bytes: UnsafeRawBufferPointer) throws {
+    guard let format = ImageFormat.detect(bytes) else {
+      throw ImagingError(
+        problem: bytes.isEmpty ? "is empty" : "is neither JPEG nor PNG",
+        advice: bytes.isEmpty ? nil : "convert it to one of them, or leave it out")
+    }
+    self.format = format
+    switch format {
+    case .jpeg:
+      var header = peco_jpeg_header()
+      var report = peco_jpeg_report()
+      guard peco_jpeg_read_header(bytes.bytes, bytes.count, &header, &report) == 0 else {
+        throw ImagingError(problem: "damaged JPEG header: " + String(cString: peco_jpeg_message(&report)))
+      }
+      width = Int(header.width)
+      height = Int(header.height)
+      components = Int(header.components)
+      switch Int(header.color_space) {
+      case PECO_JPEG_GRAY: colorSpace = .gray
+      case PECO_JPEG_RGB: colorSpace = .rgb
+      case PECO_JPEG_YCC: colorSpace = .ycc
+      case PECO_JPEG_CMYK: colorSpace = .cmyk
+      case PECO_JPEG_YCCK: colorSpace = .ycck
+      default:
+        throw ImagingError(problem: "unknown JPEG colour space of \(header.components) components")
+      }
+    case .png:
+      // Signature, then the IHDR chunk: length, "IHDR", width, height, bit depth, colour type.
+      guard bytes.count >= 26, bytes[12..<16].elementsEqual("IHDR".utf8) else {
+        throw ImagingError(problem: "damaged PNG header: the data ends before it")
+      }
+      width = bytes.bigEndian32(at: 16)
+      height = bytes.bigEndian32(at: 20)
+      switch bytes[25] {
+      case 0: (colorSpace, components) = (.gray, 1)
+      case 2: (colorSpace, components) = (.rgb, 3)
+      case 3: (colorSpace, components) = (.palette, 1)
+      case 4: (colorSpace, components) = (.grayAlpha, 2)
+      case 6: (colorSpace, components) = (.rgbAlpha, 4)
+      default: throw ImagingError(problem: "damaged PNG header: unknown colour type \(bytes[25])")
+      }
+    }
+    guard width > 0, height > 0 else {
+      throw ImagingError(problem: "the header says \(width)×\(height) pixels")
+    }
+    guard width <= ImageInfo.maximumPixels / height else {
+      throw ImagingError(
+        problem:
+          "the header says \(width)×\(height) pixels, more than the \(ImageInfo.maximumPixels) accepted",
+        advice: "it is damaged, or must be made smaller first")
+    }
+  }
+
+  /// Reads the header of JPEG or PNG data.
+  public init(_ bytes: [UInt8]) throws { self = try bytes.withUnsafeBytes { try ImageInfo($0) } }
+}
+
+extension UnsafeRawBufferPointer {
+  var bytes: UnsafePointer<UInt8>? { baseAddress?.assumingMemoryBound(to: UInt8.self) }
+
+  fileprivate func bigEndian32(at index: Int) -> Int {
+    self[index..<(index + 4)].reduce(0) { $0 << 8 | Int($1) }
+  }
+}
