@@ -18,6 +18,8 @@ public final class Communicator {
   /// The name of this node.
   public let hostname: String
 
+  /// Whether rank 0 runs on this node too.
+  let isOnFirstNode: Bool
   /// Nil in a process on its own.
   let mpi: MPI_Comm?
   private let ownsWorld: Bool
@@ -52,6 +54,7 @@ public final class Communicator {
   public init() {
     (rank, size, localRank, localSize) = (0, 1, 0, 1)
     hostname = nodeName()
+    isOnFirstNode = true
     mpi = nil
     ownsWorld = false
   }
@@ -93,9 +96,13 @@ public final class Communicator {
     if node != nil {
       localRank = try read(MPI_Comm_rank(node, &number))
       localSize = try read(MPI_Comm_size(node, &number))
+      var lowest = Int64(rank)
+      _ = try read(
+        peco_mpi_allreduce_in_place(&lowest, 1, Int64.mpiDatatype, Reduction.min.operation, node))
+      isOnFirstNode = lowest == 0
       _ = MPI_Comm_free(&node)
     } else {
-      (localRank, localSize) = (0, 1)
+      (localRank, localSize, isOnFirstNode) = (0, 1, rank == 0)
     }
     hostname = host
     mpi = world
@@ -106,6 +113,7 @@ public final class Communicator {
     (rank, size) = (original.rank, original.size)
     (localRank, localSize) = (original.localRank, original.localSize)
     hostname = original.hostname
+    isOnFirstNode = original.isOnFirstNode
     mpi = duplicate
     ownsWorld = false
   }

@@ -6,17 +6,13 @@ extension Communicator {
 
   /// Prints one rank's error once, with its rank and host, and ends the whole job.
   ///
-  /// Ranks that fail in the same moment hold back in rank order, so that the lowest one speaks and ends the others before
-  /// they repeat it.
+  /// Ranks that fail in the same moment hold back in turn, so that the first of rank 0's node speaks and ends the others
+  /// before they repeat it.
   public func fail(_ error: Error, exitCode: Int32 = 1) -> Never {
-    switch error {
-    case is AgreedError, is CommunicationError:
-      if error is AgreedError && !isRoot { holdBack(seconds: 5) } else { holdBack(seconds: turn) }
-      printError("\(error)")
-    default:
-      holdBack(seconds: turn)
-      printError(size == 1 ? "\(error)" : "rank \(rank) on \(hostname): \(error)")
-    }
+    let namesItsRank = error is AgreedError || error is CommunicationError || size == 1
+    // What all agreed on is the first rank's to say; the others only make sure that the job ends.
+    holdBack(seconds: error is AgreedError && !isRoot ? 5 : turn)
+    printError(namesItsRank ? "\(error)" : "rank \(rank) on \(hostname): \(error)")
     abort(exitCode)
   }
 
@@ -34,9 +30,15 @@ extension Communicator {
     _exit(code)
   }
 
-  private var turn: Double { min(Double(rank) * 0.25, 2) }
+  /// How long this rank leaves the others to speak first. mpirun ends the ranks of its own node at once, and those of
+  /// others two seconds after a rank has failed.
+  private var turn: Double {
+    (isOnFirstNode ? 0 : 2.5) + min(0.25 * Double(localRank), 1.5)
+  }
 
   private func holdBack(seconds: Double) {
+    // The launcher ends ranks by SIGTERM, which must not be caught any more.
+    signal(SIGTERM, SIG_DFL)
     if seconds > 0 { usleep(UInt32(seconds * 1e6)) }
   }
 
