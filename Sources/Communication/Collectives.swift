@@ -36,8 +36,8 @@ extension UInt8: ReducibleScalar {
   public static var mpiDatatype: MPI_Datatype { peco_mpi_byte() }
 }
 
-/// Elements in one MPI call. MPI counts in 32 bits, and 16 MiB of floats at a time are also reduced faster than hundreds at
-/// once, which no longer fit any cache.
+/// Elements in one MPI call. MPI counts in 32 bits, and 16 MiB of floats at a time are also reduced faster
+/// than hundreds at once, which no longer fit any cache.
 private let elementsPerCall = 4 << 20
 
 extension Communicator {
@@ -45,8 +45,8 @@ extension Communicator {
 
   /// Reduces `count` values over all ranks in place.
   ///
-  /// Every rank receives the same bits. For the same ranks and count the result is bit-identical from run to run: Open MPI
-  /// picks the algorithm, and with it the order of additions, by size and count alone.
+  /// Every rank receives the same bits. For the same ranks and count the result is bit-identical from run to
+  /// run: Open MPI picks the algorithm, and with it the order of additions, by size and count alone.
   public func allReduce<Scalar: ReducibleScalar>(
     _ reduction: Reduction, _ values: UnsafeMutablePointer<Scalar>, count: Int
   ) throws {
@@ -186,7 +186,8 @@ extension Communicator {
           let length = Int32(min(elementsPerCall, buffer.count - start))
           try check(
             peco_mpi_receive(
-              buffer.baseAddress.map { $0 + start }, length, UInt8.mpiDatatype, Int32(source), gatherTag, mpi),
+              buffer.baseAddress.map { $0 + start }, length, UInt8.mpiDatatype, Int32(source), gatherTag,
+              mpi),
             "receiving \(buffer.count) bytes from rank \(source)")
         }
       }
@@ -201,8 +202,8 @@ extension Communicator {
 
   // MARK: Barrier
 
-  /// Returns once every rank has called it. It sleeps while it waits, so that waiting ranks leave their cores to those at
-  /// work.
+  /// Returns once every rank has called it. It sleeps while it waits, so that waiting ranks leave their cores
+  /// to those at work.
   public func barrier() throws {
     _ = try barrier(unless: { false })
   }

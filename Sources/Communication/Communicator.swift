@@ -3,9 +3,10 @@ import Foundation
 
 /// The ranks of one job and what they say to each other.
 ///
-/// Under `mpirun` or `srun` it stands on MPI's world communicator; a process on its own gets a communicator of size one
-/// that never touches MPI. Collective calls must be made by every rank in the same order, and on one communicator by one
-/// thread at a time; the reduction thread of `GradientReducer` has a communicator of its own.
+/// Under `mpirun` or `srun` it stands on MPI's world communicator; a process on its own gets a communicator
+/// of size one that never touches MPI. Collective calls must be made by every rank in the same order, and on
+/// one communicator by one thread at a time; the reduction thread of `GradientReducer` has a communicator of
+/// its own.
 public final class Communicator {
   /// This process's number, from 0 to `size - 1`.
   public let rank: Int
@@ -81,8 +82,9 @@ public final class Communicator {
     size = try read(MPI_Comm_size(world, &number))
     guard Int(provided) >= Int(MPI_THREAD_MULTIPLE) else {
       throw CommunicationError(
-        "this MPI library was built without MPI_THREAD_MULTIPLE, which reducing gradients during backward needs; "
-          + "use an Open MPI built with it (every release since 4.0 is)", rank: rank, host: host)
+        "this MPI library was built without MPI_THREAD_MULTIPLE, which reducing gradients "
+          + "during backward needs; use an Open MPI built with it (every release since 4.0 is)", rank: rank,
+        host: host)
     }
     if let expectedSize, expectedSize != size {
       throw CommunicationError(
@@ -129,7 +131,8 @@ public final class Communicator {
 
   /// Leaves the job in order, together with all other ranks; a second call does nothing.
   ///
-  /// On a duplicate it gives back the duplicate alone. After `start()`'s communicator has finished, nothing may be sent.
+  /// On a duplicate it gives back the duplicate alone. After `start()`'s communicator has finished, nothing
+  /// may be sent.
   public func finish() {
     let wasOpen = lifetime.withLock {
       defer { isOpen = false }
@@ -160,12 +163,13 @@ private func nodeName() -> String {
   return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
 }
 
-/// Open MPI's settings that suit this work, where the user has not chosen otherwise; they are read when MPI starts.
+/// Open MPI's settings that suit this work, where the user has not chosen otherwise; they are read when MPI
+/// starts.
 private func chooseOpenMPIDefaults() {
-  // Ranks that wait yield their core. It costs nothing where each has its own, and where ranks or threads outnumber cores
-  // it decides: 3.6 against 0.005 GB/s for four ranks on two cores.
+  // Ranks that wait yield their core. It costs nothing where each has its own, and where ranks or threads
+  // outnumber cores it decides: 3.6 against 0.005 GB/s for four ranks on two cores.
   setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0)
-  // Copying through shared memory instead of from process to process (CMA): 1.5 times as fast for reductions on one node
-  // (16 against 11 GB/s at 4 MiB), and containers often forbid CMA.
+  // Copying through shared memory instead of from process to process (CMA): 1.5 times as fast for reductions
+  // on one node (16 against 11 GB/s at 4 MiB), and containers often forbid CMA.
   setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", 0)
 }

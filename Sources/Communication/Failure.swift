@@ -6,8 +6,8 @@ extension Communicator {
 
   /// Prints one rank's error once, with its rank and host, and ends the whole job.
   ///
-  /// Ranks that fail in the same moment hold back in turn, so that the first of rank 0's node speaks and ends the others
-  /// before they repeat it.
+  /// Ranks that fail in the same moment hold back in turn, so that the first of rank 0's node speaks and ends
+  /// the others before they repeat it.
   public func fail(_ error: Error, exitCode: Int32 = 1) -> Never {
     let namesItsRank = error is AgreedError || error is CommunicationError || size == 1
     // What all agreed on is the first rank's to say; the others only make sure that the job ends.
@@ -30,8 +30,8 @@ extension Communicator {
     _exit(code)
   }
 
-  /// How long this rank leaves the others to speak first. mpirun ends the ranks of its own node at once, and those of
-  /// others two seconds after a rank has failed.
+  /// How long this rank leaves the others to speak first. mpirun ends the ranks of its own node at once, and
+  /// those of others two seconds after a rank has failed.
   private var turn: Double {
     (isOnFirstNode ? 0 : 2.5) + min(0.25 * Double(localRank), 1.5)
   }
@@ -49,7 +49,8 @@ extension Communicator {
 
   // MARK: Agreement
 
-  /// The value, where every rank has one; otherwise the same error on all ranks, saying which rank failed and why. Collective.
+  /// The value, where every rank has one; otherwise the same error on all ranks, saying which rank failed and
+  /// why. Collective.
   public func agree<Value>(on result: Result<Value, Error>) throws -> Value {
     guard size > 1 else { return try result.get() }
     var isFailure: Int64 = 0

@@ -1,14 +1,15 @@
 /// How a flat gradient buffer is cut into the pieces that are reduced together.
 ///
-/// Parameters lie in the order in which backward finishes. A bucket takes whole parameters until the next one would overflow
-/// it; a parameter larger than a bucket has one to itself.
+/// Parameters lie in the order in which backward finishes. A bucket takes whole parameters until the next one
+/// would overflow it; a parameter larger than a bucket has one to itself.
 public struct GradientBuckets: Equatable {
   /// The elements of each bucket, in layout order.
   public private(set) var ranges: [Range<Int>] = []
   /// The parameters of each bucket, in layout order.
   public private(set) var parameters: [Range<Int>] = []
 
-  /// Cuts parameters, given as element ranges that ascend without overlap, into buckets of at most `bucketBytes`.
+  /// Cuts parameters, given as element ranges that ascend without overlap, into buckets of at most
+  /// `bucketBytes`.
   public init(parameters layout: [Range<Int>], bucketBytes: Int) {
     let capacity = max(1, bucketBytes / MemoryLayout<Float>.stride)
     var end = 0

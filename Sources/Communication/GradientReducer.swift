@@ -2,10 +2,11 @@ import Foundation
 
 /// Sums gradients over all ranks while backward still runs.
 ///
-/// Backward calls `ready` as each parameter's gradient becomes final. A bucket is summed in place, on a thread of its own,
-/// once all of its parameters are ready and all buckets before it are summed: the order is the layout's on every rank,
-/// whatever order backward took, so ranks cannot wait for each other crosswise. Open MPI's non-blocking all-reduce makes no
-/// progress by itself; hence the thread. With one rank there is no thread and no work.
+/// Backward calls `ready` as each parameter's gradient becomes final. A bucket is summed in place, on a
+/// thread of its own, once all of its parameters are ready and all buckets before it are summed: the order is
+/// the layout's on every rank, whatever order backward took, so ranks cannot wait for each other crosswise.
+/// Open MPI's non-blocking all-reduce makes no progress by itself; hence the thread. With one rank there is
+/// no thread and no work.
 public final class GradientReducer {
   /// What one step's communication took.
   public struct Timing: Equatable {
@@ -68,7 +69,8 @@ public final class GradientReducer {
     thread?.begin()
   }
 
-  /// Says that a parameter's gradient is final on this rank, at most once a step; from any thread, in any order.
+  /// Says that a parameter's gradient is final on this rank, at most once a step; from any thread, in any
+  /// order.
   public func ready(_ parameter: Int) {
     guard let thread else { return }
     let released: Int? = lock.withLock {
@@ -85,8 +87,9 @@ public final class GradientReducer {
 
   /// Waits until every gradient is summed over all ranks.
   ///
-  /// Parameters that never became ready took no part in this step: their gradients, zero here, are summed like all others,
-  /// so that ranks which disagree about them still make the same calls. Throws what went wrong on the thread.
+  /// Parameters that never became ready took no part in this step: their gradients, zero here, are summed
+  /// like all others, so that ranks which disagree about them still make the same calls. Throws what went
+  /// wrong on the thread.
   @discardableResult
   public func finish() throws -> Timing {
     lock.withLock {

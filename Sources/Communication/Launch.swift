@@ -7,8 +7,8 @@ public enum Launch: Equatable {
 
   /// Reads the launcher's variables.
   ///
-  /// Throws where several processes were started by `srun` without an interface that MPI understands: each would take itself
-  /// for the only one, and all would write the same run.
+  /// Throws where several processes were started by `srun` without an interface that MPI understands: each
+  /// would take itself for the only one, and all would write the same run.
   public static func detect(environment: [String: String]) throws -> Launch {
     func number(_ names: String...) -> Int? {
       names.lazy.compactMap { environment[$0].flatMap { Int($0) } }.first

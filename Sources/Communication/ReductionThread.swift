@@ -54,8 +54,8 @@ final class ReductionThread: @unchecked Sendable {
     }
   }
 
-  /// Ends the thread and waits for that; within a step, where an error ended it on this rank alone, without waiting for the
-  /// other ranks.
+  /// Ends the thread and waits for that; within a step, where an error ended it on this rank alone, without
+  /// waiting for the other ranks.
   func stop() {
     let isIdle = condition.withLock {
       isStopping = true
@@ -72,8 +72,8 @@ final class ReductionThread: @unchecked Sendable {
       let start = ContinuousClock.now
       var isAbandoned = false
       let result = Result {
-        // MPI spins while it waits. The barrier sleeps instead until the slowest rank has this bucket, so that the cores
-        // are backward's, and the reduction itself then runs without waiting.
+        // MPI spins while it waits. The barrier sleeps instead until the slowest rank has this bucket, so
+        // that the cores are backward's, and the reduction itself then runs without waiting.
         isAbandoned = try !communicator.barrier(unless: { condition.withLock { isStopping } })
         if isAbandoned { return }
         let range = buckets[bucket]

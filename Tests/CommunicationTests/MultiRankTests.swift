@@ -1,8 +1,8 @@
 import Foundation
 import Testing
 
-/// Each test is a run of `communication-probe` under mpirun; one at a time, for the ranks of one outnumber a small machine's
-/// cores already.
+/// Each test is a run of `communication-probe` under mpirun; one at a time, for the ranks of one outnumber a
+/// small machine's cores already.
 @Suite("Several ranks under mpirun", .serialized, .timeLimit(.minutes(2)))
 struct MultiRankTests {
   @Test("collectives give every rank the right values", arguments: [2, 3])

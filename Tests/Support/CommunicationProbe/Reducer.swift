@@ -1,7 +1,8 @@
 import Communication
 import Foundation
 
-/// Parameters of random sizes, made ready in another random order on every rank, with some left out on some ranks.
+/// Parameters of random sizes, made ready in another random order on every rank, with some left out on some
+/// ranks.
 func probeReducer(_ communicator: Communicator, seed: UInt64) throws {
   var shared = Generator(state: seed)
   for _ in 0..<4 {
@@ -63,7 +64,8 @@ func probeReducer(_ communicator: Communicator, seed: UInt64) throws {
   if communicator.isRoot { print("reducer on \(communicator.size) ranks: passed") }
 }
 
-/// A rank whose backward throws drops its reducer in the middle of a step, while its thread waits for the others.
+/// A rank whose backward throws drops its reducer in the middle of a step, while its thread waits for the
+/// others.
 func probeAbandonedStep(_ communicator: Communicator) throws {
   let gradients = UnsafeMutablePointer<Float>.allocate(capacity: 2000)
   gradients.initialize(repeating: 1, count: 2000)
