@@ -21,7 +21,7 @@ public struct SpatialAttention {
     let normalized = norm(x)
     let attended = singleHeadAttention(
       query: query(normalized), key: key(normalized), value: value(normalized))
-    return sum(x, projection(attended))
+    return add(x, projection(attended))
   }
 }
 
@@ -41,10 +41,11 @@ public func singleHeadAttention(query q: Tensor, key k: Tensor, value v: Tensor)
   // One picture a task; a single picture is spread over all threads inside the products.
   ThreadPool.shared.forEach(pictures) { picture in
     let p = probabilities.pointer + picture * tokens * tokens
+    let normalizer = Tensor(uninitialized: [tokens])
     MatrixMultiply.parallel(
       tokens, tokens, channels, matrix(q, picture), matrix(k, picture, transposed: true),
-      into: matrix(probabilities, picture))
-    peco_spatial_softmax(p, scale, tokens, tokens)
+      into: matrix(probabilities, picture), alpha: scale)
+    peco_attention_softmax(p, normalizer.pointer, nil, nil, tokens, tokens)
     MatrixMultiply.parallel(
       tokens, channels, tokens, matrix(probabilities, picture), matrix(v, picture), into: matrix(y, picture))
   }
@@ -60,13 +61,14 @@ public func singleHeadAttention(query q: Tensor, key k: Tensor, value v: Tensor)
         tokens, tokens, channels, matrix(dy, picture), matrix(v, picture, transposed: true),
         into: matrix(dp, picture))
       let start = picture * tokens * tokens
-      peco_spatial_softmax_backward(
-        dp.pointer + start, probabilities.pointer + start, scale, tokens, tokens)
+      peco_attention_softmax_gradient(
+        dp.pointer + start, probabilities.pointer + start, nil, nil, tokens, tokens)
       MatrixMultiply.parallel(
-        tokens, channels, tokens, matrix(dp, picture), matrix(k, picture), into: matrix(dq, picture))
+        tokens, channels, tokens, matrix(dp, picture), matrix(k, picture), into: matrix(dq, picture),
+        alpha: scale)
       MatrixMultiply.parallel(
         tokens, channels, tokens, matrix(dp, picture, transposed: true), matrix(q, picture),
-        into: matrix(dk, picture))
+        into: matrix(dk, picture), alpha: scale)
     }
     q.addGradient(dq)
     k.addGradient(dk)

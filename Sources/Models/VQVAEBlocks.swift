@@ -22,7 +22,7 @@ struct ResidualBlock {
 
   func callAsFunction(_ x: Tensor) -> Tensor {
     let h = conv2(norm2.withSiLU(conv1(norm1.withSiLU(x))))
-    return sum(shortcut?(x) ?? x, h)
+    return add(shortcut?(x) ?? x, h)
   }
 }
 

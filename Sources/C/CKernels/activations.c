@@ -1,16 +1,16 @@
 #include "activations.h"
 
 #include "dispatch.h"
-#include "exponential.h"
+#include "vectormath.h"
 
 PECO_CLONES void peco_silu(float *restrict y, const float *restrict x, size_t n) {
-  for (size_t i = 0; i < n; i++) y[i] = x[i] * peco_inline_sigmoid(x[i]);
+  for (size_t i = 0; i < n; i++) y[i] = x[i] * peco_sigmoid(x[i]);
 }
 
 PECO_CLONES void peco_silu_backward(float *restrict dx, const float *restrict x, const float *restrict dy,
                                     size_t n) {
   for (size_t i = 0; i < n; i++) {
-    float s = peco_inline_sigmoid(x[i]);
+    float s = peco_sigmoid(x[i]);
     dx[i] = dy[i] * s * (1 + x[i] * (1 - s));
   }
 }

@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "dispatch.h"
-#include "exponential.h"
+#include "vectormath.h"
 
 PECO_CLONES void peco_channel_affine(float *restrict y, const float *restrict x, const float *restrict scale,
                                      const float *restrict offset, size_t rows, size_t channels) {
@@ -17,7 +17,7 @@ PECO_CLONES void peco_channel_affine_silu(float *restrict y, const float *restri
   for (size_t r = 0; r < rows; r++, x += channels, y += channels)
     for (size_t c = 0; c < channels; c++) {
       float u = x[c] * scale[c] + offset[c];
-      y[c] = u * peco_inline_sigmoid(u);
+      y[c] = u * peco_sigmoid(u);
     }
 }
 
@@ -76,7 +76,7 @@ PECO_CLONES void peco_channel_sums(const float *x, size_t rows, size_t channels,
 }
 
 PECO_INLINE float silu_gradient(float u, float dy) {
-  float s = peco_inline_sigmoid(u);
+  float s = peco_sigmoid(u);
   return dy * s * (1 + u * (1 - s));
 }
 

@@ -32,6 +32,9 @@ PECO_INLINE float peco_exp(float x) {
   return x == x ? result : x;
 }
 
+/// 1 / (1 + e^-x).
+PECO_INLINE float peco_sigmoid(float x) { return 1.0f / (1.0f + peco_exp(-x)); }
+
 /// Φ(x), the distribution function of the standard normal, with a relative error below 1e-6 for x > -5 and 5e-6
 /// down to -13, and e^(-x²/2).
 ///

@@ -15,4 +15,3 @@
 #include "resampling.h"
 #include "rows.h"
 #include "softmax.h"
-#include "spatial_softmax.h"

@@ -1,0 +1,119 @@
+import Layers
+import Tensors
+import TestSupport
+import Testing
+
+@Suite struct VectorQuantizerTests {
+  init() { useSeveralThreads() }
+
+  @Test func threeStepsMatchPyTorch() throws {
+    let fixture = try convolutionFixtures()["quantizer"]
+    let start = try fixture.tensor("embedding")
+    let quantizer = VectorQuantizer(
+      words: start.shape[0], length: start.shape[1], decay: 0.9, in: ParameterScope(seed: 0))
+    quantizer.revive(words: Array(0..<quantizer.words), with: start)
+    for step in 0..<3 {
+      let fixture = fixture["step\(step)"]
+      let tape = Tape()
+      let z = tape.leaf(try fixture.tensor("z"))
+      let output = quantizer(z)
+      #expect(output.indices.map { Int($0) } == (try fixture.integers("indices")))
+      #expect(relativeError(output.quantized, try fixture.tensor("quantized")) < 1e-5)
+      #expect(relativeError(output.commitment, try fixture.tensor("commitment")) < 1e-5)
+      tape.backward(
+        from: weightedSum([
+          (1, innerProduct(output.quantized, try fixture.tensor("dy"))), (0.25, output.commitment),
+        ]))
+      #expect(relativeError(z.gradient, try fixture.tensor("dz")) < 1e-5)
+
+      let statistics = quantizer.statistics.elements
+      #expect(Array(statistics.prefix(quantizer.words)) == (try fixture.tensor("counts").elements))
+      #expect(
+        relativeError(Array(statistics.dropFirst(quantizer.words)), try fixture.tensor("sums").elements)
+          < 1e-5)
+      #expect(abs(quantizer.usage.perplexity / (try fixture.tensor("perplexity").item) - 1) < 1e-5)
+      #expect(abs(quantizer.usage.usedShare - (try fixture.tensor("used").item)) < 1e-6)
+
+      quantizer.update()
+      #expect(relativeError(quantizer.clusterSize.value, try fixture.tensor("size")) < 1e-5)
+      #expect(relativeError(quantizer.embeddingAverage.value, try fixture.tensor("average")) < 1e-5)
+      #expect(relativeError(quantizer.embedding.value, try fixture.tensor("embedding")) < 1e-5)
+      #expect(quantizer.statistics.elements.allSatisfy { $0 == 0 })
+    }
+  }
+
+  /// More words and vectors than one tile holds, against a search one by one.
+  @Test func findsTheNearestAmongMany() {
+    let quantizer = VectorQuantizer(words: 2_100, length: 5, in: ParameterScope(seed: 1))
+    let z = randomTensor([150, 5], seed: 2)
+    let words = quantizer.embedding.value.elements
+    let expected = (0..<150).map { row -> Int32 in
+      let distances = (0..<2_100).map { word in
+        (0..<5).reduce(0.0) { sum, i in
+          let d = Double(z.pointer[row * 5 + i]) - Double(words[word * 5 + i])
+          return sum + d * d
+        }
+      }
+      return Int32(distances.indices.min { distances[$0] < distances[$1] } ?? -1)
+    }
+    #expect(quantizer.nearest(z) == expected)
+  }
+
+  @Test func lowestOfEqualWordsWins() {
+    let quantizer = VectorQuantizer(words: 1_500, length: 3, in: ParameterScope(seed: 1))
+    quantizer.embedding.value.fill(4)
+    for word in [37, 38, 1_300] { quantizer.embedding.value.pointer[word * 3] = 1 }
+    #expect(quantizer.nearest(Tensor([4, 3], filledWith: 1)) == [37, 37, 37, 37])
+  }
+
+  @Test func vectorsThatAreNoNumbersGetSomeWord() {
+    let quantizer = VectorQuantizer(words: 70, length: 3, in: ParameterScope(seed: 1))
+    let output = quantizer(Tensor([2, 3], filledWith: .nan))
+    #expect(output.indices == [0, 0])
+    #expect(output.commitment.item.isNaN)
+  }
+
+  @Test func microBatchesGatherToTheWhole() {
+    let scope = ParameterScope(seed: 1)
+    let whole = VectorQuantizer(words: 16, length: 4, in: scope / "a")
+    let parts = VectorQuantizer(words: 16, length: 4, in: scope / "b")
+    parts.revive(words: Array(0..<16), with: whole.embedding.value)
+    let z = randomTensor([40, 4], seed: 5)
+    _ = whole(z, gathersStatistics: true)
+    _ = parts(z.view(at: 0, shape: [12, 4]), gathersStatistics: true)
+    _ = parts(z.view(at: 48, shape: [28, 4]), gathersStatistics: true)
+    #expect(relativeError(parts.statistics, whole.statistics) < 1e-6)
+    // Off the tape nothing is gathered unless asked for.
+    let before = whole.statistics.elements
+    _ = whole(z)
+    #expect(whole.statistics.elements == before)
+  }
+
+  @Test func unusedWordsDieAndComeBack() {
+    let quantizer = VectorQuantizer(words: 8, length: 2, decay: 0.5, in: ParameterScope(seed: 1))
+    for word in 0..<8 {
+      quantizer.embedding.value.pointer[word * 2] = Float(word) * 10
+      quantizer.embedding.value.pointer[word * 2 + 1] = 0
+    }
+    quantizer.embeddingAverage.value.copyElements(from: quantizer.embedding.value)
+    #expect(quantizer.deadWords(below: 0.1).isEmpty)
+    let z = Tensor([30, 0, 50, 0], shape: [2, 2])
+    for _ in 0..<6 {
+      _ = quantizer(z, gathersStatistics: true)
+      quantizer.update()
+    }
+    #expect(quantizer.deadWords(below: 0.1) == [0, 1, 2, 4, 6, 7])
+    quantizer.revive(words: [0, 7], with: Tensor([1, 2, 3, 4], shape: [2, 2]), clusterSize: 2)
+    #expect(quantizer.deadWords(below: 0.1) == [1, 2, 4, 6])
+    #expect(quantizer.lookUp([0, 7], shape: [2, 2]).elements == [1, 2, 3, 4])
+    #expect(Array(quantizer.embeddingAverage.value.elements.suffix(2)) == [6, 8])
+  }
+
+  @Test func usageOfEvenAndOfNoCounts() {
+    let even = [Float](repeating: 3, count: 12) + [0, 0, 0, 0]
+    let usage = even.withUnsafeBufferPointer { CodebookUsage(counts: $0) }
+    #expect(abs(usage.perplexity - 12) < 1e-4 && usage.usedShare == 0.75)
+    let none = [Float](repeating: 0, count: 4).withUnsafeBufferPointer { CodebookUsage(counts: $0) }
+    #expect(none == [Float]().withUnsafeBufferPointer { CodebookUsage(counts: $0) })
+  }
+}
