@@ -119,27 +119,6 @@ public struct CheckpointStore: Sendable {
     return (nil, passedOver)
   }
 
-  /// The file that a person means by a path: a checkpoint itself, a run's directory or its `checkpoints`, of
-  /// which the newest sound one is taken.
-  public static func locate(_ path: String) throws -> String {
-    var isDirectory: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
-      throw CheckpointError(
-        path: path, problem: "no such file", advice: "give a checkpoint or a run's directory")
-    }
-    guard isDirectory.boolValue else { return path }
-    let inside = (path as NSString).appendingPathComponent("checkpoints")
-    let store = CheckpointStore(
-      directory: FileManager.default.fileExists(atPath: inside) ? inside : path)
-    let (found, passedOver) = try store.newestVerified()
-    if let found { return found.path }
-    throw CheckpointError(
-      path: path,
-      problem: passedOver.isEmpty
-        ? "holds no checkpoint" : "holds no sound checkpoint (\(passedOver[0].description))",
-      advice: "give a checkpoint or the directory of a run that has written one")
-  }
-
   private func remove(_ path: String) throws {
     do {
       try FileManager.default.removeItem(atPath: path)

@@ -22,10 +22,11 @@ public struct TokenizerConfiguration: RunConfiguration {
     public var decay = 0.99
     /// Weight of the commitment loss, the paper's β.
     public var commitmentWeight = 0.25
-    /// A word is revived when the moving average of its uses a step is below this.
-    public var revivalThreshold = 0.01
-    /// Steps from one revival to the next; 0: never.
-    public var reviveEverySteps = 0
+    /// A word is replaced by an encoder output when fewer vectors a step than this choose it, on average.
+    public var revivalThreshold = 0.03
+    /// Steps from one look for dead words to the next; the first, after step 1, fills the whole codebook with
+    /// encoder outputs. 0: never.
+    public var reviveEverySteps = 100
   }
 
   /// `loss.*`: what the decoder is asked for.
@@ -58,7 +59,7 @@ public struct TokenizerConfiguration: RunConfiguration {
     /// Depths that are compared, counted from 1: blocks of a ViT, stages of VGG-16. Nil: four of equal
     /// distance for a ViT, all stages for VGG-16.
     public var taps: [Int]?
-    /// Side of the pictures it is shown; nil: as they are.
+    /// Side of the pictures it is shown, averaged down to; nil: as they are.
     public var imageSize: Int?
     /// Size of a ViT.
     public var size = ViTSize.base
@@ -132,6 +133,11 @@ public struct TokenizerConfiguration: RunConfiguration {
       reader.require(
         taps.allSatisfy { $0 <= depths } && taps == taps.sorted() && Set(taps).count == taps.count,
         "perceptual.taps", "found \(taps), expected rising numbers from 1 to \(depths)")
+    }
+    if let side = perceptual.imageSize {
+      reader.require(
+        shared.data.imageSize % side == 0, "perceptual.image_size",
+        "found \(side), expected a divisor of data.image_size, which is \(shared.data.imageSize)")
     }
     if perceptual.network == .vit {
       let side = perceptual.imageSize ?? shared.data.imageSize

@@ -101,7 +101,8 @@ import Training
 
   @Test(arguments: [
     ("data.image_size=200", "data.image_size"), ("perceptual.network=vit", "perceptual.weights"),
-    ("perceptual.taps=[3, 2]", "perceptual.taps"), ("loss.pixel=l3", "loss.pixel"),
+    ("perceptual.taps=[3, 2]", "perceptual.taps"), ("perceptual.image_size=100", "perceptual.image_size"),
+    ("loss.pixel=l3", "loss.pixel"),
   ])
   func impossibleTokenizersNameTheirKey(_ override: String, _ key: String) throws {
     let error = try #require(throws: ConfigurationError.self) {
@@ -109,5 +110,39 @@ import Training
         yaml: "data: {path: a.h5}\ntraining: {epochs: 1}", source: "x", overrides: [override])
     }
     #expect(error.issues.map(\.key) == [key])
+  }
+}
+
+/// `docs/configuration.md` tells of every key, and of no other.
+@Suite struct ConfigurationDocumentTests {
+  @Test func tellsOfEveryKey() throws {
+    let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent().appendingPathComponent("docs/configuration.md").path
+    let rows = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
+      .filter { $0.hasPrefix("| `") }
+    let documented = rows.flatMap { row in
+      row.split(separator: "|")[0].split(separator: "`").map(String.init)
+        .filter { $0.first?.isLetter ?? false }
+    }
+    let shared = "data: {path: a}\ntraining: {steps: 1}\n"
+    let tokenizer = try TokenizerConfiguration.load(yaml: shared, source: "tokenizer").resolved
+    let pretrain = try PretrainConfiguration.load(
+      yaml: shared + "masking: {count: 75}\ntokens: {file: t}", source: "pretrain"
+    ).resolved
+    #expect(Set(documented) == Set(keys(of: tokenizer) + keys(of: pretrain)))
+    #expect(Set(documented).count == documented.count)
+  }
+
+  /// Key paths of a resolved configuration, which has two levels at most.
+  private func keys(of yaml: String) -> [String] {
+    var section = ""
+    return yaml.split(separator: "\n").compactMap { line in
+      let key = line.prefix { $0 != ":" }.trimmingCharacters(in: .whitespaces)
+      guard !line.hasSuffix(":") else {
+        section = key
+        return nil
+      }
+      return line.hasPrefix(" ") ? "\(section).\(key)" : key
+    }
   }
 }
