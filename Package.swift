@@ -29,6 +29,7 @@ let package = Package(
     .target(
       name: "COneDNN", path: "Sources/C/COneDNN", linkerSettings: [.linkedLibrary("dnnl")]),
     .target(name: "CJPEG", path: "Sources/C/CJPEG", linkerSettings: [.linkedLibrary("jpeg")]),
+    .systemLibrary(name: "CFileIO", path: "Sources/C/CFileIO", pkgConfig: "zlib"),
     .target(name: "CPNG", path: "Sources/C/CPNG", linkerSettings: [.linkedLibrary("png16")]),
     .target(name: "CKernels", path: "Sources/C/CKernels", cSettings: optimized),
 
@@ -42,7 +43,7 @@ let package = Package(
 
     // Floor 3
     .target(name: "Layers", dependencies: ["Tensors", "CKernels", "COneDNN"]),
-    .target(name: "Datasets", dependencies: ["Tensors", "Storage", "Imaging"]),
+    .target(name: "Datasets", dependencies: ["Tensors", "Storage", "Imaging", "CFileIO"]),
 
     // Floor 4
     .target(name: "Models", dependencies: ["Layers", "Storage"]),
@@ -59,7 +60,8 @@ let package = Package(
     .executableTarget(
       name: "peco",
       dependencies: [
-        "Training", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Training", "Datasets", "Imaging",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
     .executableTarget(

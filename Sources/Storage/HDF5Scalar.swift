@@ -8,7 +8,7 @@ public protocol HDF5Scalar: BitwiseCopyable, Sendable {
 
 /// The kinds of number a dataset may hold, named as NumPy names them.
 public enum HDF5ElementType: String, Sendable, Equatable {
-  case float32, float64, int32, int64, uint8, uint32, uint64
+  case float32, float64, int32, int64, uint8, uint16, uint32, uint64
 
   var nativeType: hid_t {
     switch self {
@@ -17,6 +17,7 @@ public enum HDF5ElementType: String, Sendable, Equatable {
     case .int32: peco_h5_native_int32()
     case .int64: peco_h5_native_int64()
     case .uint8: peco_h5_native_uint8()
+    case .uint16: peco_h5_native_uint16()
     case .uint32: peco_h5_native_uint32()
     case .uint64: peco_h5_native_uint64()
     }
@@ -34,6 +35,7 @@ public enum HDF5ElementType: String, Sendable, Equatable {
       case (4, true): self = .int32
       case (8, true): self = .int64
       case (1, false): self = .uint8
+      case (2, false): self = .uint16
       case (4, false): self = .uint32
       case (8, false): self = .uint64
       default: return nil
@@ -60,5 +62,6 @@ extension Double: HDF5Scalar { public static var elementType: HDF5ElementType { 
 extension Int32: HDF5Scalar { public static var elementType: HDF5ElementType { .int32 } }
 extension Int64: HDF5Scalar { public static var elementType: HDF5ElementType { .int64 } }
 extension UInt8: HDF5Scalar { public static var elementType: HDF5ElementType { .uint8 } }
+extension UInt16: HDF5Scalar { public static var elementType: HDF5ElementType { .uint16 } }
 extension UInt32: HDF5Scalar { public static var elementType: HDF5ElementType { .uint32 } }
 extension UInt64: HDF5Scalar { public static var elementType: HDF5ElementType { .uint64 } }

@@ -10,6 +10,7 @@ static inline hid_t peco_h5_native_double(void) { return H5T_NATIVE_DOUBLE; }
 static inline hid_t peco_h5_native_int32(void) { return H5T_NATIVE_INT32; }
 static inline hid_t peco_h5_native_int64(void) { return H5T_NATIVE_INT64; }
 static inline hid_t peco_h5_native_uint8(void) { return H5T_NATIVE_UINT8; }
+static inline hid_t peco_h5_native_uint16(void) { return H5T_NATIVE_UINT16; }
 static inline hid_t peco_h5_native_uint32(void) { return H5T_NATIVE_UINT32; }
 static inline hid_t peco_h5_native_uint64(void) { return H5T_NATIVE_UINT64; }
 

@@ -1,0 +1,118 @@
+import Imaging
+import Tensors
+
+/// The pictures of one micro-batch and what goes with them.
+///
+/// Tensors come from the memory pool and return there with the last reference.
+public struct Batch {
+  /// The step, from 0, that the batch belongs to; the number of the batch when reading in sequence.
+  public let step: Int
+  /// The epoch, from 0; the view when reading in sequence.
+  public let epoch: Int
+  /// Which of the rank's micro-batches of the step this is.
+  public let microBatch: Int
+  /// The pictures' indices in the dataset.
+  public let samples: [Int]
+  /// The model's view: [batch, size, size, 3], normalised.
+  public let pictures: Tensor?
+  /// The tokenizer's view: [batch, size, size, 3], from -1 to 1.
+  public let tokenizerPictures: Tensor?
+  /// The masked patches as positions in the flattened batch, sample · patches + patch, ascending; empty without
+  /// masks.
+  public let masked: [Int32]
+  /// The classes, or -1.
+  public let labels: [Int32]
+  /// The words at all positions, [batch · tokens], when a token file is used.
+  public let tokens: [Int32]?
+  /// What each view was cut from.
+  public let crops: [Region]
+  /// Whether each view is flipped.
+  public let flips: [Bool]
+  /// How long the caller of `next` had to wait for it.
+  public let secondsWaited: Double
+
+  /// Number of pictures.
+  public var count: Int { samples.count }
+}
+
+/// Which pictures make which batch.
+enum BatchPlan {
+  /// Steps without end, this rank's share of each.
+  case training(GlobalSampler, RankShare, firstStep: Int)
+  /// Each picture of a range, view by view for every batch.
+  case sequence(Range<Int>, batchSize: Int, views: Int)
+
+  struct Work {
+    let step: Int
+    let epoch: Int
+    let microBatch: Int
+    /// The view asked for; nil where it is drawn.
+    let view: Int?
+    let samples: [Int]
+  }
+
+  /// The batch at a position of the plan, from 0; nil past the end.
+  func work(at position: Int) -> Work? {
+    switch self {
+    case .training(let sampler, let share, let firstStep):
+      let step = firstStep + position / share.microBatches
+      let microBatch = position % share.microBatches
+      let samples = sampler.samples(step: step)[share.range(ofMicroBatch: microBatch)]
+      return Work(
+        step: step, epoch: sampler.epoch(ofStep: step), microBatch: microBatch, view: nil,
+        samples: Array(samples))
+    case .sequence(let range, let batchSize, let views):
+      let (batch, view) = position.quotientAndRemainder(dividingBy: views)
+      let start = range.lowerBound + batch * batchSize
+      guard start < range.upperBound else { return nil }
+      return Work(
+        step: batch, epoch: view, microBatch: 0, view: view,
+        samples: Array(start..<min(start + batchSize, range.upperBound)))
+    }
+  }
+}
+
+/// A batch while threads fill it, each its own samples.
+final class PendingBatch: @unchecked Sendable {
+  let work: BatchPlan.Work
+  let pictures: Tensor?
+  let tokenizerPictures: Tensor?
+  let masked: UnsafeMutableBufferPointer<Int32>
+  let tokens: UnsafeMutableBufferPointer<Int32>
+  let labels: UnsafeMutableBufferPointer<Int32>
+  let crops: UnsafeMutableBufferPointer<Region>
+  let flips: UnsafeMutableBufferPointer<Bool>
+  /// Samples that a thread has taken, and that are done; guarded by the loader's lock.
+  var taken = 0
+  var done = 0
+  /// What went wrong at the first bad sample; guarded by the loader's lock.
+  var failure: (sample: Int, error: Error)?
+
+  init(_ work: BatchPlan.Work, _ recipe: SampleRecipe, tokensPerView: Int) {
+    self.work = work
+    let count = work.samples.count
+    pictures = recipe.picture.map { Tensor(uninitialized: [count, $0.size, $0.size, 3]) }
+    tokenizerPictures = recipe.tokenizerPicture.map { Tensor(uninitialized: [count, $0.size, $0.size, 3]) }
+    masked = .allocate(capacity: count * (recipe.mask?.count ?? 0))
+    tokens = .allocate(capacity: count * tokensPerView)
+    labels = .allocate(capacity: count)
+    crops = .allocate(capacity: count)
+    flips = .allocate(capacity: count)
+  }
+
+  deinit {
+    masked.deallocate()
+    tokens.deallocate()
+    labels.deallocate()
+    crops.deallocate()
+    flips.deallocate()
+  }
+
+  func finished(secondsWaited: Double) -> Batch {
+    Batch(
+      step: work.step, epoch: work.epoch, microBatch: work.microBatch, samples: work.samples,
+      pictures: pictures, tokenizerPictures: tokenizerPictures, masked: Array(masked), labels: Array(labels),
+      tokens: tokens.isEmpty ? nil : Array(tokens), crops: Array(crops), flips: Array(flips),
+      secondsWaited: secondsWaited)
+  }
+}

@@ -1,0 +1,72 @@
+import Foundation
+import Imaging
+import Tensors
+
+/// How the crop of a picture is chosen.
+public enum CropRule: Sendable, Equatable {
+  /// A random part: its area a uniform share of the picture's, width / height log-uniform
+  /// (torchvision's `RandomResizedCrop`).
+  case randomResized(scale: ClosedRange<Double> = 0.08...1, ratio: ClosedRange<Double> = 3 / 4...4 / 3)
+  /// The square in the middle whose side is this share of the picture's short side.
+  case center(fraction: Double = 1)
+
+  /// The usual evaluation crop: short side resized to `resizeShortSide`, the middle `size`² cut out.
+  public static func center(resizeShortSide: Int, size: Int) -> CropRule {
+    .center(fraction: min(1, Double(size) / Double(max(resizeShortSide, 1))))
+  }
+
+  /// Throws, naming the settings, where the rule cannot be followed.
+  public func validate() throws {
+    switch self {
+    case .randomResized(let scale, let ratio):
+      guard scale.lowerBound > 0, scale.upperBound <= 1 else {
+        throw DatasetError(
+          "augmentation.crop_scale", "is \(scale.lowerBound) to \(scale.upperBound), must lie in (0, 1]")
+      }
+      guard ratio.lowerBound > 0, ratio.upperBound.isFinite else {
+        throw DatasetError(
+          "augmentation.crop_ratio", "is \(ratio.lowerBound) to \(ratio.upperBound), must be positive")
+      }
+    case .center(let fraction):
+      guard fraction > 0, fraction <= 1 else {
+        throw DatasetError("augmentation.crop_fraction", "is \(fraction), must lie in (0, 1]")
+      }
+    }
+  }
+
+  /// The crop of a picture of `width` × `height`, drawn for a sample in an epoch; in pixels of the picture.
+  public func region(width: Int, height: Int, seed: UInt64, epoch: Int, index: Int) -> Region {
+    switch self {
+    case .center(let fraction):
+      let side = max(1, Int((fraction * Double(min(width, height))).rounded()))
+      return Region(x: (width - side) / 2, y: (height - side) / 2, width: side, height: side)
+    case .randomResized(let scale, let ratio):
+      var stream = RandomStream(seed: seed, purpose: .crop, time: epoch, index: index)
+      return Self.randomResized(width: width, height: height, scale: scale, ratio: ratio, &stream)
+    }
+  }
+
+  private static func randomResized(
+    width: Int, height: Int, scale: ClosedRange<Double>, ratio: ClosedRange<Double>,
+    _ stream: inout RandomStream
+  ) -> Region {
+    func uniform(_ low: Double, _ high: Double) -> Double { low + (high - low) * Double(stream.uniform()) }
+    func rounded(_ value: Double) -> Int { Int(value.rounded(.toNearestOrEven)) }
+    for _ in 0..<10 {
+      let area = Double(width * height) * uniform(scale.lowerBound, scale.upperBound)
+      let aspect = exp(uniform(log(ratio.lowerBound), log(ratio.upperBound)))
+      let cropWidth = rounded((area * aspect).squareRoot())
+      let cropHeight = rounded((area / aspect).squareRoot())
+      guard cropWidth > 0, cropWidth <= width, cropHeight > 0, cropHeight <= height else { continue }
+      let y = stream.integer(below: height - cropHeight + 1)
+      let x = stream.integer(below: width - cropWidth + 1)
+      return Region(x: x, y: y, width: cropWidth, height: cropHeight)
+    }
+    // No draw fitted (a very long picture): the middle, as near to the picture's own shape as the ratios allow.
+    let shape = Double(width) / Double(height)
+    let cropWidth = shape > ratio.upperBound ? rounded(Double(height) * ratio.upperBound) : width
+    let cropHeight = shape < ratio.lowerBound ? rounded(Double(width) / ratio.lowerBound) : height
+    let (w, h) = (min(max(cropWidth, 1), width), min(max(cropHeight, 1), height))
+    return Region(x: (width - w) / 2, y: (height - h) / 2, width: w, height: h)
+  }
+}

@@ -1,0 +1,49 @@
+import Foundation
+
+/// Reads every picture of a dataset, compares it with its checksum and decodes it.
+public struct DatasetVerification {
+  /// A picture that is not as it should be.
+  public struct Problem: Sendable, Equatable {
+    public let index: Int
+    public let reason: String
+  }
+
+  /// Looks at all pictures; gives back those with a problem, in order.
+  ///
+  /// - Parameter onProgress: Called a few times a second with the pictures done, on the calling thread.
+  public static func verify(
+    _ dataset: PictureDataset, workers: Int, cancellation: Cancellation = Cancellation(),
+    onProgress: (Int) -> Void = { _ in }
+  ) throws -> [Problem] {
+    final class Context {
+      let codec = PictureCodec()
+      var bytes: [UInt8] = []
+    }
+    let found = ProblemList()
+    try WorkerGroup.forEach(dataset.count, workers: workers, context: Context.init) { index, context in
+      do {
+        try dataset.read(index, into: &context.bytes, verifying: true)
+        let size = try context.codec.requireDecodable(context.bytes, dataset.describe(index))
+        guard size.width == dataset.widths[index], size.height == dataset.heights[index] else {
+          throw DatasetError(
+            dataset.path,
+            "\(dataset.describe(index)) is \(size.width) × \(size.height), the index says "
+              + "\(dataset.widths[index]) × \(dataset.heights[index])")
+        }
+      } catch let error as DatasetError {
+        found.add(Problem(index: index, reason: error.problem))
+      }
+    } onTick: { done in
+      if cancellation.isCancelled { throw DatasetError(dataset.path, "interrupted") }
+      onProgress(done)
+    }
+    return found.sorted
+  }
+
+  private final class ProblemList: @unchecked Sendable {
+    private let lock = NSLock()
+    private var problems: [Problem] = []
+    func add(_ problem: Problem) { lock.withLock { problems.append(problem) } }
+    var sorted: [Problem] { problems.sorted { $0.index < $1.index } }
+  }
+}

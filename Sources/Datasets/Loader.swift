@@ -1,0 +1,180 @@
+import Foundation
+
+/// Reads, decodes, augments and masks pictures ahead of time on threads of its own, and hands out micro-batches
+/// strictly in order.
+///
+/// What a batch holds depends on the seed, the step and the dataset alone: not on the number of threads, and
+/// not on the number of ranks but for the cut. A loader may start at any step.
+public final class Loader {
+  /// How a loader works; no bearing on what it delivers.
+  public struct Options: Sendable {
+    /// Threads that decode.
+    public var workers: Int
+    /// Batches being made or waiting.
+    public var prefetch: Int
+    /// Whether every picture read is compared with its checksum.
+    public var verifiesChecksums: Bool
+
+    public init(workers: Int = 2, prefetch: Int = 3, verifiesChecksums: Bool = false) {
+      self.workers = workers
+      self.prefetch = prefetch
+      self.verifiesChecksums = verifiesChecksums
+    }
+  }
+
+  private let core: LoaderCore
+
+  /// A loader for training: this rank's share of every step, from `firstStep` on, without end.
+  ///
+  /// With `tokens`, each sample takes one of the file's views, drawn by epoch, in place of a crop and flip of
+  /// its own.
+  public init(
+    _ dataset: PictureDataset, _ recipe: SampleRecipe, sampler: GlobalSampler, share: RankShare,
+    firstStep: Int = 0, tokens: TokenFile? = nil, options: Options = Options()
+  ) throws {
+    precondition(sampler.count == dataset.count, "the sampler is for another number of pictures")
+    core = try LoaderCore(
+      dataset, recipe, tokens, .training(sampler, share, firstStep: firstStep), options)
+  }
+
+  /// A loader that delivers every picture of `range` once a view, the last batch perhaps smaller.
+  ///
+  /// For each batch all views follow one another. View k is augmented as epoch k of training would be, or is
+  /// view k of the token file.
+  public init(
+    sequenceOf dataset: PictureDataset, _ recipe: SampleRecipe, range: Range<Int>? = nil, batchSize: Int,
+    views: Int = 1, tokens: TokenFile? = nil, options: Options = Options()
+  ) throws {
+    let range = range ?? 0..<dataset.count
+    precondition(
+      range.lowerBound >= 0 && range.upperBound <= dataset.count, "pictures \(range) of \(dataset.count)")
+    guard batchSize > 0 else { throw DatasetError("batch size", "is \(batchSize), must be at least 1") }
+    guard views > 0 else { throw DatasetError("views", "is \(views), must be at least 1") }
+    if let tokens, views > tokens.header.views {
+      throw DatasetError(tokens.path, "holds \(tokens.header.views) views, \(views) were asked for")
+    }
+    core = try LoaderCore(
+      dataset, recipe, tokens, .sequence(range, batchSize: batchSize, views: views), options)
+  }
+
+  deinit { core.stop() }
+
+  /// The next batch, or nil at the end of a sequence. Throws when one of its pictures cannot be read.
+  public func next() throws -> Batch? { try core.next() }
+
+  /// Ends the threads; `next` gives nothing more. Also happens when the loader goes.
+  public func stop() { core.stop() }
+}
+
+/// What a loader's threads share.
+private final class LoaderCore: @unchecked Sendable {
+  private let dataset: PictureDataset
+  private let recipe: SampleRecipe
+  private let tokens: TokenFile?
+  private let plan: BatchPlan
+  private let options: Loader.Options
+
+  private let condition = NSCondition()
+  /// The batches at work, in order.
+  private var pending: [PendingBatch] = []
+  private var nextPosition = 0
+  private var isExhausted = false
+  private var isStopped = false
+  private var running = 0
+
+  init(
+    _ dataset: PictureDataset, _ recipe: SampleRecipe, _ tokens: TokenFile?, _ plan: BatchPlan,
+    _ options: Loader.Options
+  ) throws {
+    try recipe.validate(tokens: tokens?.header)
+    try tokens?.requireMatch(dataset)
+    guard options.workers > 0 else {
+      throw DatasetError("data.workers", "is \(options.workers), must be at least 1")
+    }
+    guard options.prefetch > 0 else {
+      throw DatasetError("data.prefetch", "is \(options.prefetch), must be at least 1")
+    }
+    self.dataset = dataset
+    self.recipe = recipe
+    self.tokens = tokens
+    self.plan = plan
+    self.options = options
+    running = options.workers
+    for index in 0..<options.workers {
+      let thread = Thread { self.work() }
+      thread.name = "peco-loader-\(index)"
+      thread.stackSize = 8 << 20
+      thread.start()
+    }
+  }
+
+  func next() throws -> Batch? {
+    let started = DispatchTime.now().uptimeNanoseconds
+    condition.lock()
+    defer { condition.unlock() }
+    while !isStopped {
+      if let first = pending.first, first.done == first.work.samples.count {
+        pending.removeFirst()
+        condition.broadcast()
+        if let failure = first.failure { throw failure.error }
+        let waited = Double(DispatchTime.now().uptimeNanoseconds - started) * 1e-9
+        return first.finished(secondsWaited: waited)
+      }
+      if pending.isEmpty, isExhausted { return nil }
+      condition.wait()
+    }
+    return nil
+  }
+
+  func stop() {
+    condition.lock()
+    isStopped = true
+    condition.broadcast()
+    while running > 0 { condition.wait() }
+    pending = []
+    condition.unlock()
+  }
+
+  private func work() {
+    let renderer = SampleRenderer(dataset, recipe, tokens, verifying: options.verifiesChecksums)
+    while let (batch, index) = take() {
+      var failure: Error?
+      do { try renderer.render(index, of: batch) } catch { failure = error }
+      condition.lock()
+      if let failure, index < batch.failure?.sample ?? .max { batch.failure = (index, failure) }
+      batch.done += 1
+      if batch.done == batch.work.samples.count { condition.broadcast() }
+      condition.unlock()
+    }
+    condition.lock()
+    running -= 1
+    condition.broadcast()
+    condition.unlock()
+  }
+
+  /// The next sample to make: of the last batch, or of a new one where there is room. Nil when there is no more.
+  private func take() -> (PendingBatch, Int)? {
+    condition.lock()
+    defer { condition.unlock() }
+    while !isStopped {
+      if let last = pending.last, last.taken < last.work.samples.count {
+        last.taken += 1
+        return (last, last.taken - 1)
+      }
+      if pending.count < options.prefetch, !isExhausted {
+        guard let work = plan.work(at: nextPosition) else {
+          isExhausted = true
+          condition.broadcast()
+          return nil
+        }
+        nextPosition += 1
+        pending.append(PendingBatch(work, recipe, tokensPerView: tokens?.header.tokensPerView ?? 0))
+        condition.broadcast()
+        continue
+      }
+      if isExhausted { return nil }
+      condition.wait()
+    }
+    return nil
+  }
+}

@@ -1,0 +1,72 @@
+import Imaging
+
+/// Checks, resizes and encodes pictures while a dataset is made; one for each thread.
+final class PictureCodec {
+  /// A picture that decodes, as it is to be stored.
+  struct Checked {
+    let bytes: [UInt8]
+    let width: Int
+    let height: Int
+    let isResized: Bool
+  }
+
+  private let decoded = PixelBuffer()
+  private let resized = PixelBuffer()
+  private let resampler = Resampler()
+
+  /// Checks that a picture decodes to its end, and makes it smaller if its short side exceeds `shortSide`.
+  ///
+  /// Throws a `DatasetError` with the reason when it does not decode.
+  func check(_ bytes: [UInt8], _ name: String, shortSide: Int?, quality: Int) throws -> Checked {
+    do {
+      let info = try ImageInfo(bytes)
+      let short = min(info.width, info.height)
+      guard let shortSide, short > shortSide else {
+        try requireDecodable(bytes)
+        return Checked(bytes: bytes, width: info.width, height: info.height, isResized: false)
+      }
+      func scaled(_ side: Int) -> Int {
+        max(1, Int((Double(side) * Double(shortSide) / Double(short)).rounded()))
+      }
+      let (width, height) = (scaled(info.width), scaled(info.height))
+      let whole = Region(x: 0, y: 0, width: info.width, height: info.height)
+      // What is stored is made with care: coarser decoding only where the filter still has twice the pixels.
+      let scale = ImageDecoder.scaleDenominator(for: whole, width: 2 * width, height: 2 * height)
+      let picture = try bytes.withUnsafeBytes {
+        try ImageDecoder.decode($0, scaleDenominator: scale, into: decoded)
+      }
+      try picture.requireComplete()
+      try resampler.resample(
+        decoded, box: picture.box(for: Box(whole)), width: width, height: height, into: resized)
+      let encoded = try ImageEncoder.jpeg(resized.pixels, width: width, height: height, quality: quality)
+      return Checked(bytes: encoded, width: width, height: height, isResized: true)
+    } catch let error as ImagingError {
+      throw DatasetError(name, error.problem)
+    }
+  }
+
+  /// Decodes a stored picture to its end and tells its size; throws a `DatasetError` when it does not decode.
+  func requireDecodable(_ bytes: [UInt8], _ name: String) throws -> (width: Int, height: Int) {
+    do {
+      let info = try requireDecodable(bytes)
+      return (info.width, info.height)
+    } catch let error as ImagingError {
+      throw DatasetError(name, "\(name): \(error.problem)")
+    }
+  }
+
+  /// Encodes pixels as JPEG.
+  func encode(_ pixels: [UInt8], width: Int, height: Int, quality: Int) throws -> [UInt8] {
+    try Image(width: width, height: height, pixels: pixels).jpeg(quality: quality)
+  }
+
+  @discardableResult
+  private func requireDecodable(_ bytes: [UInt8]) throws -> ImageInfo {
+    // At an eighth of the size: all of the data is read all the same, and most of the arithmetic saved.
+    let picture = try bytes.withUnsafeBytes {
+      try ImageDecoder.decode($0, scaleDenominator: 8, into: decoded)
+    }
+    try picture.requireComplete()
+    return picture.info
+  }
+}

@@ -1,0 +1,188 @@
+import Foundation
+import Imaging
+import Storage
+
+/// A picture dataset in one HDF5 file, as `peco dataset prepare` writes it.
+///
+/// The index (offsets, sizes, labels) is read into memory once. Pictures are read by `pread` past HDF5 and its
+/// global lock, so that any number of threads may read at once.
+public final class PictureDataset: @unchecked Sendable {
+  /// The path given when the dataset was opened.
+  public let path: String
+  /// Number of pictures.
+  public let count: Int
+  /// The names of the classes, in the order of labels; empty for a dataset without labels.
+  public let classes: [String]
+  /// The class of each picture, or -1 in a dataset without labels.
+  public let labels: [Int32]
+  /// The height of each picture in pixels.
+  public let heights: [Int32]
+  /// The width of each picture in pixels.
+  public let widths: [Int32]
+  /// The xxHash64 of each picture's bytes.
+  public let checksums: [UInt64]
+  /// Identifies the content: all checksums and labels in order.
+  public let fingerprint: UInt64
+
+  /// What the pictures were made from, as told when the dataset was prepared.
+  public let source: String
+  /// Pictures of the source that could not be used.
+  public let skipped: Int
+  /// What the short side of larger pictures was resized to, if they were.
+  public let shortSide: Int?
+  /// The JPEG quality of resized pictures.
+  public let quality: Int?
+
+  private let offsets: [UInt64]
+  private let payload: UInt64
+  private let descriptor: Int32
+  private let namesLock = NSLock()
+  private var namesRead: [String]?
+
+  /// Opens a dataset; throws when the file is no dataset, cut short or inconsistent.
+  public init(opening path: String) throws {
+    self.path = path
+    let file = try HDF5File(opening: path)
+    defer { try? file.close() }
+    guard try file.attribute("format", as: String.self) == DatasetFormat.name else {
+      throw DatasetError(
+        path, "is an HDF5 file but no picture dataset", advice: "make one with `peco dataset prepare`")
+    }
+    let version = try file.attribute("format_version", as: Int.self) ?? 0
+    guard version == DatasetFormat.version else {
+      throw DatasetError(
+        path, "has dataset format version \(version), this program reads version \(DatasetFormat.version)",
+        advice: version > DatasetFormat.version ? "use a newer peco" : "prepare the dataset anew")
+    }
+    source = try file.attribute("source", as: String.self) ?? ""
+    skipped = try file.attribute("skipped", as: Int.self) ?? 0
+    shortSide = try file.attribute("short_side", as: Int.self)
+    quality = try file.attribute("quality", as: Int.self)
+    offsets = try file.read(DatasetFormat.offsets)
+    labels = try file.read(DatasetFormat.labels)
+    heights = try file.read(DatasetFormat.heights)
+    widths = try file.read(DatasetFormat.widths)
+    checksums = try file.read(DatasetFormat.checksums)
+    classes = try file.readStrings(DatasetFormat.classes)
+    count = offsets.count - 1
+    let pictures = count
+    guard pictures > 0,
+      [labels.count, heights.count, widths.count, checksums.count].allSatisfy({ $0 == pictures })
+    else {
+      throw DatasetError(
+        path, "is damaged: offsets, sizes, labels and checksums do not agree on the number of pictures",
+        advice: "prepare the dataset anew")
+    }
+    let classCount = Int32(classes.count)
+    guard labels.allSatisfy({ $0 >= -1 && $0 < classCount }) else {
+      throw DatasetError(path, "is damaged: a label is no class", advice: "prepare the dataset anew")
+    }
+    guard let end = offsets.last, zip(offsets, offsets.dropFirst()).allSatisfy({ $0 < $1 }),
+      let payload = try file.contiguousOffset(of: DatasetFormat.bytes),
+      try file.shape(of: DatasetFormat.bytes) == [Int(clamping: end)]
+    else {
+      throw DatasetError(
+        path, "is damaged: the offsets do not fit the pictures' bytes", advice: "prepare the dataset anew")
+    }
+    self.payload = payload
+    fingerprint = Self.fingerprint(checksums: checksums, labels: labels)
+    if let stored = try file.attribute("fingerprint", as: UInt64.self), stored != fingerprint {
+      throw DatasetError(
+        path, "is damaged: its index does not match its fingerprint", advice: "prepare the dataset anew")
+    }
+    descriptor = open(path, O_RDONLY)
+    guard descriptor >= 0 else {
+      throw DatasetError(path, "cannot open: \(String(cString: strerror(errno)))")
+    }
+    var information = stat()
+    guard fstat(descriptor, &information) == 0, UInt64(information.st_size) >= payload + end else {
+      close(descriptor)
+      throw DatasetError(
+        path, "is cut short: \(payload + end) bytes are expected, \(information.st_size) are there",
+        advice: "copy it again or prepare it anew")
+    }
+    #if os(Linux)
+      // Training reads in random order: reading ahead would only fill the page cache with what is not wanted.
+      posix_fadvise(descriptor, 0, 0, POSIX_FADV_RANDOM)
+    #endif
+  }
+
+  deinit { close(descriptor) }
+
+  /// The number of bytes of a picture's file.
+  public func byteCount(_ index: Int) -> Int { Int(offsets[index + 1] - offsets[index]) }
+
+  /// The bytes of all pictures together.
+  public var totalBytes: UInt64 { (offsets.last ?? 0) - (offsets.first ?? 0) }
+
+  /// A picture's name: its path in the folder or archive it came from.
+  public func name(_ index: Int) throws -> String {
+    let names = try names()
+    return names.indices.contains(index) ? names[index] : "picture \(index)"
+  }
+
+  /// Every picture's name, in order.
+  public func names() throws -> [String] {
+    try namesLock.withLock {
+      if let namesRead { return namesRead }
+      let file = try HDF5File(opening: path)
+      defer { try? file.close() }
+      let names = try file.readStrings(DatasetFormat.names)
+      namesRead = names
+      return names
+    }
+  }
+
+  /// Reads a picture's encoded bytes into a buffer, which grows to hold them.
+  ///
+  /// - Parameter verifying: Compares them with the stored checksum and throws when they differ.
+  public func read(_ index: Int, into buffer: inout [UInt8], verifying: Bool = false) throws {
+    precondition((0..<count).contains(index), "picture \(index) of \(count)")
+    let size = byteCount(index)
+    if buffer.count != size {
+      // Shrinking and growing within the capacity touches no memory that is not needed.
+      if buffer.count > size {
+        buffer.removeLast(buffer.count - size)
+      } else {
+        buffer.append(contentsOf: repeatElement(0, count: size - buffer.count))
+      }
+    }
+    let start = off_t(payload + offsets[index])
+    try buffer.withUnsafeMutableBytes { memory in
+      guard let base = memory.baseAddress else { return }
+      var filled = 0
+      while filled < size {
+        let got = pread(descriptor, base + filled, size - filled, start + off_t(filled))
+        if got > 0 {
+          filled += got
+        } else if got == 0 {
+          throw DatasetError(
+            path, "is cut short at \(describe(index))", advice: "copy it again or prepare it anew")
+        } else if errno != EINTR {
+          let reason = String(cString: strerror(errno))
+          throw DatasetError(path, "cannot read \(describe(index)): \(reason)")
+        }
+      }
+    }
+    if verifying, buffer.withUnsafeBytes({ xxHash64($0) }) != checksums[index] {
+      throw DatasetError(
+        path, "\(describe(index)) does not match its checksum",
+        advice: "the file is damaged; copy it again or prepare it anew")
+    }
+  }
+
+  /// How messages call a picture: index and name.
+  public func describe(_ index: Int) -> String {
+    let name = (try? name(index)) ?? ""
+    return name.isEmpty ? "picture \(index)" : "picture \(index) (\(name))"
+  }
+
+  static func fingerprint(checksums: [UInt64], labels: [Int32]) -> UInt64 {
+    // In two steps, so that no copy of the whole index is made: the hash of the labels' and the checksums' hashes.
+    let parts = [
+      checksums.withUnsafeBytes { xxHash64($0) }, labels.withUnsafeBytes { xxHash64($0) },
+      UInt64(checksums.count),
+    ]
+    return parts.map(\.littleEndian).withUnsafeBytes { xxHash64($0) }
+  }
+}

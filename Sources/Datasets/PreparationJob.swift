@@ -1,0 +1,104 @@
+import Foundation
+import Storage
+
+/// The threads of one preparation: one walks the source, the others look at the pictures it finds.
+final class PreparationJob: @unchecked Sendable {
+  let writer: DatasetWriter
+  private let settings: DatasetPreparation
+  private let source: PictureSource
+  private let cancellation: Cancellation
+
+  private let lock = NSLock()
+  private var progress = DatasetPreparation.Progress()
+  /// What was found; read it after `gather`.
+  private(set) var records: [PictureRecord] = []
+  private(set) var skipped: [DatasetPreparation.Skipped] = []
+  private(set) var resized = 0
+
+  init(
+    _ settings: DatasetPreparation, _ source: PictureSource, _ writer: DatasetWriter,
+    _ cancellation: Cancellation
+  ) {
+    self.settings = settings
+    self.source = source
+    self.writer = writer
+    self.cancellation = cancellation
+  }
+
+  /// Looks at all pictures; returns when every thread has ended.
+  func gather(onProgress: (DatasetPreparation.Progress) -> Void) throws -> DatasetPreparation.Progress {
+    let queue = BoundedQueue<PictureSource.Found>(limit: 64 << 20)
+    let group = WorkerGroup { queue.close(discarding: true) }
+    group.start("peco-prepare-read") { [source, settings] in
+      defer { queue.close() }
+      try source.forEachPicture(subset: settings.subset) { found in
+        var cost = 1 << 12
+        if case .bytes(let bytes) = found.content { cost += bytes.count }
+        return queue.add(found, cost: cost)
+      }
+    }
+    for index in 0..<settings.workers {
+      group.start("peco-prepare-\(index)") { [self] in
+        let codec = PictureCodec()
+        while let found = queue.take() { try look(at: found, codec) }
+      }
+    }
+    try group.wait {
+      try cancellation.check(settings.output)
+      onProgress(lock.withLock { progress })
+    }
+    return progress
+  }
+
+  private func look(at found: PictureSource.Found, _ codec: PictureCodec) throws {
+    let picture: PictureCodec.Checked
+    do {
+      let bytes: [UInt8]
+      switch found.content {
+      case .unusable(let reason): throw DatasetError(found.path, reason)
+      case .bytes(let content): bytes = content
+      case .file(let path): bytes = try readWholeFile(path)
+      }
+      picture = try codec.check(bytes, found.path, shortSide: settings.shortSide, quality: settings.quality)
+    } catch let error as DatasetError {
+      // With --strict the first bad picture ends the job, rather than the hour's work after it.
+      if settings.isStrict {
+        throw DatasetError(found.path, error.problem, advice: "without --strict such pictures are skipped")
+      }
+      lock.withLock {
+        skipped.append(.init(path: found.path, reason: error.problem))
+        progress.pictures += 1
+        progress.skipped += 1
+      }
+      return
+    }
+    let (offset, checksum) = try picture.bytes.withUnsafeBytes { (try writer.append($0), xxHash64($0)) }
+    let record = PictureRecord(
+      name: found.path, label: -1, height: Int32(picture.height), width: Int32(picture.width),
+      checksum: checksum, offset: offset, size: picture.bytes.count)
+    lock.withLock {
+      records.append(record)
+      if picture.isResized { resized += 1 }
+      progress.pictures += 1
+      progress.bytes += record.size
+    }
+  }
+}
+
+/// The bytes of a file; throws with the reason when it cannot be read.
+func readWholeFile(_ path: String) throws -> [UInt8] {
+  func failure() -> DatasetError { DatasetError(path, "cannot be read: \(String(cString: strerror(errno)))") }
+  let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+  guard descriptor >= 0 else { throw failure() }
+  defer { close(descriptor) }
+  var information = stat()
+  guard fstat(descriptor, &information) == 0 else { throw failure() }
+  let size = Int(information.st_size)
+  return try [UInt8](unsafeUninitializedCapacity: size) { buffer, filled in
+    while filled < size {
+      let count = read(descriptor, buffer.baseAddress.map { $0 + filled }, size - filled)
+      if count == 0 { break }
+      if count > 0 { filled += count } else if errno != EINTR { throw failure() }
+    }
+  }
+}

@@ -1,0 +1,131 @@
+import Imaging
+
+/// How a view is cut out of a picture and changed.
+public struct Augmentation: Sendable, Equatable {
+  /// Which part of the picture.
+  public var crop: CropRule
+  /// How it is resized.
+  public var interpolation: ResampleFilter
+  /// How often it is flipped left to right.
+  public var flipProbability: Float
+  /// How its colours change, if they do.
+  public var colorJitter: ColorJitterRange?
+
+  public init(
+    crop: CropRule = .randomResized(), interpolation: ResampleFilter = .bicubic, flipProbability: Float = 0.5,
+    colorJitter: ColorJitterRange? = nil
+  ) {
+    self.crop = crop
+    self.interpolation = interpolation
+    self.flipProbability = flipProbability
+    self.colorJitter = colorJitter
+  }
+
+  /// The middle of the picture, unchanged, as for evaluation.
+  public static func evaluation(resizeShortSide: Int, size: Int) -> Augmentation {
+    Augmentation(crop: .center(resizeShortSide: resizeShortSide, size: size), flipProbability: 0)
+  }
+}
+
+/// How far colours may change: torchvision's `ColorJitter`. Applied to the view, after cropping.
+public struct ColorJitterRange: Sendable, Equatable {
+  /// Brightness is multiplied by a factor in [1 − b, 1 + b].
+  public var brightness: Float
+  /// Contrast likewise, around the mean luma.
+  public var contrast: Float
+  /// Saturation likewise, around each pixel's luma.
+  public var saturation: Float
+  /// Hue is turned by a share of the circle in [−h, h], h at most 0.5.
+  public var hue: Float
+
+  public init(brightness: Float = 0.4, contrast: Float = 0.4, saturation: Float = 0.4, hue: Float = 0) {
+    self.brightness = brightness
+    self.contrast = contrast
+    self.saturation = saturation
+    self.hue = hue
+  }
+}
+
+/// The view that the model sees: resized, values from 0 to 1 normalised by mean and deviation per channel.
+public struct PictureView: Sendable, Equatable {
+  /// Pixels from edge to edge.
+  public var size: Int
+  /// Mean of red, green, blue.
+  public var mean: [Float]
+  /// Standard deviation of red, green, blue.
+  public var deviation: [Float]
+
+  /// A view normalised with ImageNet's statistics unless others are given.
+  public init(
+    size: Int, mean: [Float] = [0.485, 0.456, 0.406], deviation: [Float] = [0.229, 0.224, 0.225]
+  ) {
+    self.size = size
+    self.mean = mean
+    self.deviation = deviation
+  }
+
+  /// The view that a tokenizer sees: values from -1 to 1.
+  public static func tokenizer(size: Int) -> PictureView {
+    PictureView(size: size, mean: [0.5, 0.5, 0.5], deviation: [0.5, 0.5, 0.5])
+  }
+}
+
+/// Everything that decides what a picture of the dataset becomes in a batch.
+public struct SampleRecipe: Sendable {
+  /// The seed of all draws.
+  public var seed: UInt64
+  /// How views are cut and changed; the two views share crop, flip and colours.
+  public var augmentation: Augmentation
+  /// The model's view, if it is wanted.
+  public var picture: PictureView?
+  /// The tokenizer's view, if it is wanted.
+  public var tokenizerPicture: PictureView?
+  /// Which patches are masked, if any.
+  public var mask: MaskGenerator?
+
+  public init(
+    seed: UInt64, augmentation: Augmentation = Augmentation(), picture: PictureView? = nil,
+    tokenizerPicture: PictureView? = nil, mask: MaskGenerator? = nil
+  ) {
+    self.seed = seed
+    self.augmentation = augmentation
+    self.picture = picture
+    self.tokenizerPicture = tokenizerPicture
+    self.mask = mask
+  }
+
+  /// Throws, naming the settings, where the recipe is impossible.
+  public func validate(tokens: TokenFileDescription? = nil) throws {
+    try augmentation.crop.validate()
+    guard (0...1).contains(augmentation.flipProbability) else {
+      throw DatasetError(
+        "augmentation.flip_probability", "is \(augmentation.flipProbability), must be 0 to 1")
+    }
+    if let jitter = augmentation.colorJitter {
+      for (name, value, limit) in [
+        ("brightness", jitter.brightness, Float.greatestFiniteMagnitude),
+        ("contrast", jitter.contrast, .greatestFiniteMagnitude),
+        ("saturation", jitter.saturation, .greatestFiniteMagnitude), ("hue", jitter.hue, 0.5),
+      ] where !(value >= 0 && value <= limit) {
+        let allowed = limit == 0.5 ? "0 to 0.5" : "at least 0"
+        throw DatasetError("augmentation.color_jitter.\(name)", "is \(value), must be \(allowed)")
+      }
+    }
+    for (key, view) in [("picture", picture), ("tokenizer picture", tokenizerPicture)] {
+      guard let view else { continue }
+      guard (1...8192).contains(view.size) else {
+        throw DatasetError("\(key) size", "is \(view.size), must be 1 to 8192")
+      }
+      guard view.mean.count == 3, view.deviation.count == 3, view.deviation.allSatisfy({ $0 > 0 }) else {
+        throw DatasetError("\(key) normalisation", "needs three means and three deviations above zero")
+      }
+    }
+    if let mask, let tokens, (mask.height, mask.width) != (tokens.gridHeight, tokens.gridWidth) {
+      throw DatasetError(
+        "mask",
+        "is for a grid of \(mask.height) × \(mask.width) patches, but the token file has "
+          + "\(tokens.gridHeight) × \(tokens.gridWidth) tokens",
+        advice: "picture size / patch size must equal the tokenizer's grid")
+    }
+  }
+}

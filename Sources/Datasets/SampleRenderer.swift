@@ -1,0 +1,122 @@
+import Imaging
+import Tensors
+
+/// Makes one sample of a batch: reads, decodes, crops, changes and masks a picture. One for each thread.
+final class SampleRenderer {
+  private let dataset: PictureDataset
+  private let recipe: SampleRecipe
+  private let tokens: TokenFile?
+  private let verifying: Bool
+  private let decoder = CropDecoder()
+  private var bytes: [UInt8] = []
+
+  init(_ dataset: PictureDataset, _ recipe: SampleRecipe, _ tokens: TokenFile?, verifying: Bool) {
+    self.dataset = dataset
+    self.recipe = recipe
+    self.tokens = tokens
+    self.verifying = verifying
+  }
+
+  /// Fills place `place` of a batch. What it draws depends on seed, epoch and the picture's index alone.
+  func render(_ place: Int, of batch: PendingBatch) throws {
+    let index = batch.work.samples[place]
+    let epoch = batch.work.epoch
+    let augmentation = recipe.augmentation
+    batch.labels[place] = dataset.labels[index]
+
+    let region: Region
+    let isFlipped: Bool
+    let (width, height) = (Int(dataset.widths[index]), Int(dataset.heights[index]))
+    if let tokens {
+      let view = batch.work.view ?? drawnView(of: tokens, epoch, index)
+      region = tokens.crop(index, view: view)
+      isFlipped = tokens.isFlipped(index, view: view)
+      guard region.fits(width: width, height: height) else {
+        throw DatasetError(
+          tokens.path, "is damaged: the crop of \(dataset.describe(index)), view \(view), lies outside of it",
+          advice: "encode the dataset anew")
+      }
+      let size = tokens.header.tokensPerView
+      let words = UnsafeMutableBufferPointer(rebasing: batch.tokens[place * size..<(place + 1) * size])
+      try tokens.read(index, view: view, into: words)
+    } else {
+      region = augmentation.crop.region(
+        width: width, height: height, seed: recipe.seed, epoch: epoch, index: index)
+      var stream = RandomStream(seed: recipe.seed, purpose: .flip, time: epoch, index: index)
+      isFlipped = stream.uniform() < augmentation.flipProbability
+    }
+    batch.crops[place] = region
+    batch.flips[place] = isFlipped
+
+    if let mask = recipe.mask {
+      let positions = mask.positions(seed: recipe.seed, epoch: epoch, index: index)
+      for (i, position) in positions.enumerated() {
+        batch.masked[place * mask.count + i] = Int32(place * mask.patches) + position
+      }
+    }
+    guard recipe.picture != nil || recipe.tokenizerPicture != nil else { return }
+    do {
+      try renderViews(place, batch, index, epoch, region, isFlipped)
+    } catch let error as ImagingError {
+      throw DatasetError(dataset.path, "\(dataset.describe(index)): \(error.problem)", advice: error.advice)
+    }
+  }
+
+  private func drawnView(of tokens: TokenFile, _ epoch: Int, _ index: Int) -> Int {
+    var stream = RandomStream(seed: recipe.seed, purpose: .view, time: epoch, index: index)
+    return stream.integer(below: tokens.header.views)
+  }
+
+  private func renderViews(
+    _ place: Int, _ batch: PendingBatch, _ index: Int, _ epoch: Int, _ region: Region, _ isFlipped: Bool
+  ) throws {
+    try dataset.read(index, into: &bytes, verifying: verifying)
+    let size = max(recipe.picture?.size ?? 0, recipe.tokenizerPicture?.size ?? 0)
+    let crop = try bytes.withUnsafeBytes {
+      try decoder.decode($0, crop: region, width: size, height: size, scaledDecoding: true)
+    }
+    let adjustments = recipe.augmentation.colorJitter.map { $0.draw(recipe.seed, epoch, index) } ?? []
+    for (view, tensor) in [
+      (recipe.picture, batch.pictures), (recipe.tokenizerPicture, batch.tokenizerPictures),
+    ] {
+      guard let view, let tensor else { continue }
+      let count = view.size * view.size
+      let pixels = tensor.pointer + place * count * 3
+      try decoder.resample(
+        crop, width: view.size, height: view.size, filter: recipe.augmentation.interpolation,
+        flipped: isFlipped, into: pixels)
+      if !adjustments.isEmpty { ColorJitter.apply(adjustments, to: pixels, count: count) }
+      ColorJitter.normalize(
+        pixels, count: count, mean: SIMD3(view.mean[0], view.mean[1], view.mean[2]),
+        deviation: SIMD3(view.deviation[0], view.deviation[1], view.deviation[2]))
+    }
+  }
+}
+
+extension ColorJitterRange {
+  /// The adjustments of one sample in an epoch, in random order, as torchvision draws them.
+  func draw(_ seed: UInt64, _ epoch: Int, _ index: Int) -> [ColorAdjustment] {
+    var stream = RandomStream(seed: seed, purpose: .colorJitter, time: epoch, index: index)
+    let order = stream.permutation(4)
+    func factor(_ range: Float) -> Float { stream.uniform(max(0, 1 - range), 1 + range) }
+    let drawn: [ColorAdjustment?] = [
+      brightness > 0 ? .brightness(factor(brightness)) : nil,
+      contrast > 0 ? .contrast(factor(contrast)) : nil,
+      saturation > 0 ? .saturation(factor(saturation)) : nil, hue > 0 ? .hue(stream.uniform(-hue, hue)) : nil,
+    ]
+    return order.compactMap { drawn[$0] }
+  }
+}
+
+extension PictureDataset {
+  /// A picture, decoded.
+  public func image(_ index: Int) throws -> Image {
+    var bytes: [UInt8] = []
+    try read(index, into: &bytes)
+    do {
+      return try Image(decoding: bytes)
+    } catch let error as ImagingError {
+      throw DatasetError(path, "\(describe(index)): \(error.problem)", advice: error.advice)
+    }
+  }
+}

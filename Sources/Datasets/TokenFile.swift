@@ -1,0 +1,282 @@
+import Foundation
+import Imaging
+import Storage
+
+/// What a token file says about itself.
+public struct TokenFileDescription: Sendable, Equatable {
+  /// Pictures in the dataset the tokens belong to.
+  public var count: Int
+  /// Views of each picture: crops, flipped or not, each with its own tokens.
+  public var views: Int
+  /// Tokens from top to bottom.
+  public var gridHeight: Int
+  /// Tokens from left to right.
+  public var gridWidth: Int
+  /// Words in the tokenizer's codebook; tokens are smaller.
+  public var codebookSize: Int
+  /// `PictureDataset.fingerprint` of the dataset.
+  public var datasetFingerprint: UInt64
+  /// Identifies the tokenizer's weights.
+  public var tokenizerChecksum: UInt64
+  /// The seed that crops and flips were drawn with.
+  public var seed: UInt64
+
+  public init(
+    count: Int, views: Int, gridHeight: Int, gridWidth: Int, codebookSize: Int, datasetFingerprint: UInt64,
+    tokenizerChecksum: UInt64, seed: UInt64
+  ) {
+    self.count = count
+    self.views = views
+    self.gridHeight = gridHeight
+    self.gridWidth = gridWidth
+    self.codebookSize = codebookSize
+    self.datasetFingerprint = datasetFingerprint
+    self.tokenizerChecksum = tokenizerChecksum
+    self.seed = seed
+  }
+
+  /// Tokens of one view.
+  public var tokensPerView: Int { gridHeight * gridWidth }
+}
+
+private enum TokenFormat {
+  static let name = "peco-tokens"
+  static let version = 1
+  static let tokens = "tokens"
+  static let crops = "crops"
+  static let flips = "flips"
+}
+
+/// The tokenizer's words for every view of every picture of a dataset, computed once
+/// (`peco tokenizer encode`) so that pretraining need not run the tokenizer.
+///
+/// Crops and flips are kept in memory; tokens are read by `pread`, from any number of threads.
+public final class TokenFile: @unchecked Sendable {
+  /// The path given when the file was opened.
+  public let path: String
+  /// What the file says about itself.
+  public let header: TokenFileDescription
+
+  private let crops: [Float]
+  private let flips: [UInt8]
+  private let descriptor: Int32
+  private let payload: UInt64
+  private let isWide: Bool
+
+  /// Opens a token file; throws when it is none, or damaged.
+  public init(opening path: String) throws {
+    self.path = path
+    let file = try HDF5File(opening: path)
+    defer { try? file.close() }
+    guard try file.attribute("format", as: String.self) == TokenFormat.name else {
+      throw DatasetError(
+        path, "is an HDF5 file but no token file", advice: "make one with `peco tokenizer encode`")
+    }
+    let version = try file.attribute("format_version", as: Int.self) ?? 0
+    guard version == TokenFormat.version else {
+      throw DatasetError(
+        path, "has token format version \(version), this program reads version \(TokenFormat.version)",
+        advice: version > TokenFormat.version ? "use a newer peco" : "encode the dataset anew")
+    }
+    func required<Value: HDF5AttributeValue>(_ name: String, _ type: Value.Type = Value.self) throws -> Value
+    {
+      guard let value = try file.attribute(name, as: type) else {
+        throw DatasetError(path, "has no attribute '\(name)'", advice: "encode the dataset anew")
+      }
+      return value
+    }
+    let header = TokenFileDescription(
+      count: try required("pictures"), views: try required("views"), gridHeight: try required("grid_height"),
+      gridWidth: try required("grid_width"), codebookSize: try required("codebook_size"),
+      datasetFingerprint: try required("dataset_fingerprint"),
+      tokenizerChecksum: try required("tokenizer_checksum"), seed: try required("seed"))
+    let shape = [header.count, header.views, header.tokensPerView]
+    guard shape.allSatisfy({ $0 > 0 }), try file.shape(of: TokenFormat.tokens) == shape,
+      try file.shape(of: TokenFormat.crops) == [header.count, header.views, 4],
+      try file.shape(of: TokenFormat.flips) == [header.count, header.views],
+      let payload = try file.contiguousOffset(of: TokenFormat.tokens)
+    else {
+      throw DatasetError(
+        path, "is damaged: tokens, crops and flips do not have the shapes its attributes tell",
+        advice: "encode the dataset anew")
+    }
+    switch try file.elementType(of: TokenFormat.tokens) {
+    case .uint16: isWide = false
+    case .int32: isWide = true
+    default:
+      throw DatasetError(path, "tokens are neither uint16 nor int32", advice: "encode the dataset anew")
+    }
+    crops = try file.read(TokenFormat.crops)
+    // Written so that a NaN fails too.
+    guard crops.allSatisfy({ $0 >= 0 && $0 < 0x1p24 }) else {
+      throw DatasetError(path, "is damaged: a crop is impossible", advice: "encode the dataset anew")
+    }
+    flips = try file.read(TokenFormat.flips)
+    self.header = header
+    self.payload = payload
+    descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else {
+      throw DatasetError(path, "cannot open: \(String(cString: strerror(errno)))")
+    }
+  }
+
+  deinit { close(descriptor) }
+
+  /// Throws unless the tokens belong to this dataset.
+  public func requireMatch(_ dataset: PictureDataset) throws {
+    guard header.datasetFingerprint == dataset.fingerprint, header.count == dataset.count else {
+      throw DatasetError(
+        path,
+        "holds tokens of another dataset (fingerprint \(hexadecimal(header.datasetFingerprint)), "
+          + "\(header.count) pictures) than \(dataset.path) (\(hexadecimal(dataset.fingerprint)), "
+          + "\(dataset.count) pictures)", advice: "encode this dataset with `peco tokenizer encode`")
+    }
+  }
+
+  /// The crop that a view of a picture was encoded from.
+  public func crop(_ index: Int, view: Int) -> Region {
+    let at = (index * header.views + view) * 4
+    return Region(
+      x: Int(crops[at]), y: Int(crops[at + 1]), width: Int(crops[at + 2]), height: Int(crops[at + 3]))
+  }
+
+  /// Whether a view of a picture was flipped.
+  public func isFlipped(_ index: Int, view: Int) -> Bool { flips[index * header.views + view] != 0 }
+
+  /// Reads the tokens of a view of a picture, row-major.
+  public func read(_ index: Int, view: Int, into tokens: UnsafeMutableBufferPointer<Int32>) throws {
+    precondition(tokens.count == header.tokensPerView, "\(tokens.count) tokens asked for")
+    let first = (index * header.views + view) * tokens.count
+    if isWide {
+      try read(UnsafeMutableRawBufferPointer(tokens), at: first * 4)
+      for i in tokens.indices { tokens[i] = Int32(littleEndian: tokens[i]) }
+    } else {
+      try withUnsafeTemporaryAllocation(of: UInt16.self, capacity: tokens.count) { words in
+        try read(UnsafeMutableRawBufferPointer(words), at: first * 2)
+        for i in tokens.indices { tokens[i] = Int32(UInt16(littleEndian: words[i])) }
+      }
+    }
+    let limit = Int32(clamping: header.codebookSize)
+    guard tokens.allSatisfy({ $0 >= 0 && $0 < limit }) else {
+      throw DatasetError(
+        path, "is damaged: a token of picture \(index), view \(view), is no word of the codebook",
+        advice: "encode the dataset anew")
+    }
+  }
+
+  private func read(_ memory: UnsafeMutableRawBufferPointer, at offset: Int) throws {
+    var filled = 0
+    while filled < memory.count {
+      let count = pread(
+        descriptor, memory.baseAddress.map { $0 + filled }, memory.count - filled,
+        off_t(payload) + off_t(offset + filled))
+      if count > 0 {
+        filled += count
+      } else if count == 0 {
+        throw DatasetError(path, "is cut short", advice: "copy it again or encode the dataset anew")
+      } else if errno != EINTR {
+        throw DatasetError(path, "cannot read: \(String(cString: strerror(errno)))")
+      }
+    }
+  }
+}
+
+/// Writes a token file, picture after picture, view after view.
+public final class TokenFileWriter {
+  private let path: String
+  private let file: HDF5File
+  private let header: TokenFileDescription
+  /// The pictures at work: their tokens come view by view and are written when the last view has come.
+  private var pending: [Row] = []
+  private var nextView = 0
+  private var written = 0
+
+  private struct Row {
+    var tokens: [Int32] = []
+    var crops: [Float] = []
+    var flips: [UInt8] = []
+  }
+
+  /// Writes a whole token file: it appears under its name when `body` has appended all pictures.
+  public static func write(
+    to path: String, _ header: TokenFileDescription, _ body: (TokenFileWriter) throws -> Void
+  ) throws {
+    try HDF5File.atomicallyWrite(to: path) { file in
+      let writer = try TokenFileWriter(path, file, header)
+      try body(writer)
+      guard writer.written == header.count, writer.nextView == 0 else {
+        throw DatasetError(
+          path, "only \(writer.written) of \(header.count) pictures were encoded, with all views")
+      }
+    }
+  }
+
+  private init(_ path: String, _ file: HDF5File, _ header: TokenFileDescription) throws {
+    self.path = path
+    self.file = file
+    self.header = header
+    try file.setAttribute("format", TokenFormat.name)
+    try file.setAttribute("format_version", TokenFormat.version)
+    try file.setAttribute("pictures", header.count)
+    try file.setAttribute("views", header.views)
+    try file.setAttribute("grid_height", header.gridHeight)
+    try file.setAttribute("grid_width", header.gridWidth)
+    try file.setAttribute("codebook_size", header.codebookSize)
+    try file.setAttribute("dataset_fingerprint", header.datasetFingerprint)
+    try file.setAttribute("tokenizer_checksum", header.tokenizerChecksum)
+    try file.setAttribute("seed", header.seed)
+    let shape = [header.count, header.views, header.tokensPerView]
+    if header.codebookSize > 1 << 16 {
+      try file.createDataset(TokenFormat.tokens, shape: shape, of: Int32.self)
+    } else {
+      try file.createDataset(TokenFormat.tokens, shape: shape, of: UInt16.self)
+    }
+    try file.createDataset(TokenFormat.crops, shape: [header.count, header.views, 4], of: Float.self)
+    try file.createDataset(TokenFormat.flips, shape: [header.count, header.views], of: UInt8.self)
+  }
+
+  /// Appends one view of the next pictures; the same pictures come once a view, in order of views.
+  ///
+  /// - Parameters:
+  ///   - tokens: Row-major words, picture after picture.
+  ///   - crops: What each picture's view was cut from.
+  ///   - flips: Whether it was flipped.
+  public func append(tokens: [Int32], crops: [Region], flips: [Bool]) throws {
+    let pictures = crops.count
+    let size = header.tokensPerView
+    precondition(
+      flips.count == pictures && tokens.count == pictures * size, "tokens, crops and flips disagree")
+    guard written + pictures <= header.count else {
+      throw DatasetError(path, "more than the \(header.count) pictures were encoded")
+    }
+    if nextView == 0 { pending = [Row](repeating: Row(), count: pictures) }
+    precondition(pending.count == pictures, "the views of a batch hold different pictures")
+    for i in 0..<pictures {
+      pending[i].tokens += tokens[i * size..<(i + 1) * size]
+      pending[i].crops += [crops[i].x, crops[i].y, crops[i].width, crops[i].height].map(Float.init)
+      pending[i].flips.append(flips[i] ? 1 : 0)
+    }
+    nextView += 1
+    guard nextView == header.views else { return }
+    nextView = 0
+    let words = pending.flatMap(\.tokens)
+    guard words.allSatisfy({ $0 >= 0 && Int($0) < header.codebookSize }) else {
+      throw DatasetError(path, "a token is no word of a codebook of \(header.codebookSize)")
+    }
+    if header.codebookSize > 1 << 16 {
+      try file.writeSlab(words, to: TokenFormat.tokens, row: written)
+    } else {
+      try file.writeSlab(words.map { UInt16($0) }, to: TokenFormat.tokens, row: written)
+    }
+    try file.writeSlab(pending.flatMap(\.crops), to: TokenFormat.crops, row: written)
+    try file.writeSlab(pending.flatMap(\.flips), to: TokenFormat.flips, row: written)
+    written += pictures
+    pending = []
+  }
+}
+
+/// How messages and listings show checksums and fingerprints.
+public func hexadecimal(_ value: UInt64) -> String {
+  let digits = String(value, radix: 16)
+  return String(repeating: "0", count: 16 - digits.count) + digits
+}

@@ -1,0 +1,90 @@
+import Foundation
+import Synchronization
+
+/// Threads that do one job together: when one fails, all are told to end, and the first error is passed on.
+final class WorkerGroup: @unchecked Sendable {
+  private let condition = NSCondition()
+  private var running = 0
+  private var failure: Error?
+  /// Called, on whatever thread, when the job fails: wakes threads that wait for one another.
+  private let onFailure: () -> Void
+
+  init(onFailure: @escaping () -> Void = {}) { self.onFailure = onFailure }
+
+  /// Whether a thread has failed or the job was given up, so that the others should end.
+  var hasFailed: Bool {
+    condition.lock()
+    defer { condition.unlock() }
+    return failure != nil
+  }
+
+  /// Starts a thread.
+  func start(_ name: String, _ body: @escaping () throws -> Void) {
+    condition.lock()
+    running += 1
+    condition.unlock()
+    let thread = Thread { [self] in
+      do { try body() } catch { fail(error) }
+      condition.lock()
+      running -= 1
+      condition.broadcast()
+      condition.unlock()
+    }
+    thread.name = name
+    thread.stackSize = 8 << 20
+    thread.start()
+  }
+
+  /// Waits until all threads have ended; throws the first error.
+  ///
+  /// - Parameter onTick: Called a few times a second on the calling thread; may throw to give up.
+  func wait(_ onTick: () throws -> Void) throws {
+    condition.lock()
+    while running > 0 {
+      _ = condition.wait(until: Date().addingTimeInterval(0.2))
+      if running > 0 {
+        condition.unlock()
+        do { try onTick() } catch { fail(error) }
+        condition.lock()
+      }
+    }
+    defer { condition.unlock() }
+    if let failure { throw failure }
+  }
+
+  /// Runs `body` for every index in `0..<count` on `workers` threads, each with a context of its own.
+  ///
+  /// - Parameter onTick: Called a few times a second with how many are done; may throw to give up.
+  static func forEach<Context>(
+    _ count: Int, workers: Int, context: @escaping () -> Context,
+    _ body: @escaping (Int, Context) throws -> Void, onTick: (Int) throws -> Void
+  ) throws {
+    let group = WorkerGroup()
+    let counters = Counters()
+    for worker in 0..<max(1, workers) {
+      group.start("peco-worker-\(worker)") {
+        let context = context()
+        while !group.hasFailed {
+          let index = counters.next.add(1, ordering: .relaxed).oldValue
+          guard index < count else { return }
+          try body(index, context)
+          counters.done.add(1, ordering: .relaxed)
+        }
+      }
+    }
+    try group.wait { try onTick(counters.done.load(ordering: .relaxed)) }
+  }
+
+  private final class Counters: Sendable {
+    let next = Atomic<Int>(0)
+    let done = Atomic<Int>(0)
+  }
+
+  private func fail(_ error: Error) {
+    condition.lock()
+    let isFirst = failure == nil
+    if isFirst { failure = error }
+    condition.unlock()
+    if isFirst { onFailure() }
+  }
+}

@@ -1,0 +1,46 @@
+/// The 64-bit xxHash of some bytes, seed 0: a fast checksum, not a cryptographic one.
+func xxHash64(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+  let (p1, p2, p3): (UInt64, UInt64, UInt64) = (
+    0x9E37_79B1_85EB_CA87, 0xC2B2_AE3D_27D4_EB4F, 0x1656_67B1_9E37_79F9
+  )
+  let (p4, p5): (UInt64, UInt64) = (0x85EB_CA77_C2B2_AE63, 0x27D4_EB2F_1656_67C5)
+  func rotate(_ x: UInt64, _ bits: UInt64) -> UInt64 { x << bits | x >> (64 - bits) }
+  func word(_ at: Int) -> UInt64 {
+    UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self))
+  }
+  func round(_ lane: UInt64, _ input: UInt64) -> UInt64 { rotate(lane &+ input &* p2, 31) &* p1 }
+
+  var at = 0
+  var hash: UInt64
+  if bytes.count >= 32 {
+    var (a, b, c, d) = (p1 &+ p2, p2, UInt64(0), 0 &- p1)
+    while at + 32 <= bytes.count {
+      a = round(a, word(at))
+      b = round(b, word(at + 8))
+      c = round(c, word(at + 16))
+      d = round(d, word(at + 24))
+      at += 32
+    }
+    hash = rotate(a, 1) &+ rotate(b, 7) &+ rotate(c, 12) &+ rotate(d, 18)
+    for lane in [a, b, c, d] { hash = (hash ^ round(0, lane)) &* p1 &+ p4 }
+  } else {
+    hash = p5
+  }
+  hash &+= UInt64(bytes.count)
+  while at + 8 <= bytes.count {
+    hash = rotate(hash ^ round(0, word(at)), 27) &* p1 &+ p4
+    at += 8
+  }
+  if at + 4 <= bytes.count {
+    let half = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt32.self))
+    hash = rotate(hash ^ (UInt64(half) &* p1), 23) &* p2 &+ p3
+    at += 4
+  }
+  while at < bytes.count {
+    hash = rotate(hash ^ (UInt64(bytes[at]) &* p5), 11) &* p1
+    at += 1
+  }
+  hash = (hash ^ (hash >> 33)) &* p2
+  hash = (hash ^ (hash >> 29)) &* p3
+  return hash ^ (hash >> 32)
+}

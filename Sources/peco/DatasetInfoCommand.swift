@@ -1,0 +1,62 @@
+import ArgumentParser
+import Datasets
+import Foundation
+
+/// `peco dataset info`: what a dataset file holds.
+struct DatasetInfoCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "info", abstract: "Tell what a dataset file holds.")
+
+  @Argument(help: "Dataset file.")
+  var file: String
+
+  @Flag(help: "Print one JSON object.")
+  var json = false
+
+  func run() throws {
+    let dataset = try PictureDataset(opening: file)
+    var perClass = [Int](repeating: 0, count: dataset.classes.count)
+    for label in dataset.labels where label >= 0 { perClass[Int(label)] += 1 }
+    let heights = (dataset.heights.min() ?? 0, dataset.heights.max() ?? 0)
+    let widths = (dataset.widths.min() ?? 0, dataset.widths.max() ?? 0)
+    let bytes = Int(dataset.totalBytes)
+    if json {
+      var object: [String: Any] = [
+        "path": file, "pictures": dataset.count, "bytes": bytes, "classes": dataset.classes.count,
+        "fingerprint": hexadecimal(dataset.fingerprint), "height_min": Int(heights.0),
+        "height_max": Int(heights.1), "width_min": Int(widths.0), "width_max": Int(widths.1),
+      ]
+      object["source"] = dataset.source
+      object["skipped"] = dataset.skipped
+      object["short_side"] = dataset.shortSide
+      object["quality"] = dataset.quality
+      let data = try JSONSerialization.data(withJSONObject: object, options: [.sortedKeys])
+      print(String(decoding: data, as: UTF8.self))
+      return
+    }
+    print(file)
+    func row(_ name: String, _ value: String) {
+      print("  " + name.padding(toLength: 13, withPad: " ", startingAt: 0) + value)
+    }
+    row(
+      "pictures",
+      "\(dataset.count), \(formatted(bytes: bytes)), \(formatted(bytes: bytes / dataset.count)) each")
+    row("size", "width \(widths.0) to \(widths.1), height \(heights.0) to \(heights.1) pixels")
+    if dataset.classes.isEmpty {
+      row("classes", "none: the pictures have no labels")
+    } else {
+      let names =
+        dataset.classes.prefix(10).joined(separator: ", ") + (dataset.classes.count > 10 ? ", ..." : "")
+      let counts = (perClass.min() ?? 0, perClass.max() ?? 0)
+      let each =
+        counts.0 == counts.1 ? "\(counts.0) pictures each" : "\(counts.0) to \(counts.1) pictures each"
+      row("classes", "\(dataset.classes.count), \(each): \(names)")
+    }
+    row("source", "\(dataset.source), \(dataset.skipped) skipped")
+    if let shortSide = dataset.shortSide {
+      row(
+        "resized", "short side at most \(shortSide)" + (dataset.quality.map { ", JPEG quality \($0)" } ?? ""))
+    }
+    row("fingerprint", hexadecimal(dataset.fingerprint))
+  }
+}

@@ -1,0 +1,61 @@
+import ArgumentParser
+import Datasets
+import Foundation
+
+/// `peco dataset synthesize`: drawn pictures of ten classes, for trying things out without any data.
+struct DatasetSynthesizeCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "synthesize", abstract: "Draw a dataset of textured shapes in ten classes.",
+    discussion: "The pictures are a pure function of seed and index: the same on every machine.")
+
+  @Option(help: ArgumentHelp("Dataset file to write.", valueName: "file.h5"))
+  var output: String?
+
+  @Option(help: ArgumentHelp("Write CLASS/NAME.jpg files into this folder.", valueName: "dir"))
+  var folder: String?
+
+  @Option(help: ArgumentHelp("Number of pictures.", valueName: "n"))
+  var count: Int
+
+  @Option(help: ArgumentHelp("Pixels from edge to edge.", valueName: "s"))
+  var size = 64
+
+  @Option(help: ArgumentHelp("Another seed gives other pictures.", valueName: "k"))
+  var seed: UInt64 = 0
+
+  @Option(help: ArgumentHelp("JPEG quality, 1 to 100.", valueName: "q"))
+  var quality = 92
+
+  @Option(help: ArgumentHelp("Threads that draw (default: one a processor).", valueName: "n"))
+  var workers: Int?
+
+  func validate() throws {
+    if output == nil && folder == nil {
+      throw ValidationError("give --output FILE.h5, --folder DIR, or both")
+    }
+  }
+
+  func run() throws {
+    var synthesis = DatasetSynthesis(count: count, size: size, seed: seed)
+    synthesis.quality = quality
+    synthesis.workers = workers ?? defaultWorkers()
+    let line = ProgressLine()
+    try withInterruption { cancellation in
+      defer { line.clear() }
+      if let folder {
+        try synthesis.write(folder: folder, cancellation: cancellation) { done in
+          line.show("\(done) of \(count) pictures")
+        }
+        line.clear()
+        print("\(folder): \(count) pictures in \(SyntheticPicture.classes.count) folders")
+      }
+      if let output {
+        let fingerprint = try synthesis.write(dataset: output, cancellation: cancellation) { done in
+          line.show("\(done) of \(count) pictures")
+        }
+        line.clear()
+        print("\(output): \(count) pictures of \(size) × \(size), fingerprint \(hexadecimal(fingerprint))")
+      }
+    }
+  }
+}

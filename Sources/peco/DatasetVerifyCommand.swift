@@ -1,0 +1,40 @@
+import ArgumentParser
+import Datasets
+import Foundation
+
+/// `peco dataset verify`: every checksum, every picture decoded.
+struct DatasetVerifyCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "verify",
+    abstract: "Check every picture of a dataset file: its checksum, and that it decodes.")
+
+  @Argument(help: "Dataset file.")
+  var file: String
+
+  @Option(help: ArgumentHelp("Threads that decode (default: one a processor).", valueName: "n"))
+  var workers: Int?
+
+  func run() throws {
+    let dataset = try PictureDataset(opening: file)
+    let line = ProgressLine()
+    let started = Date()
+    let problems = try withInterruption { cancellation in
+      defer { line.clear() }
+      return try DatasetVerification.verify(
+        dataset, workers: max(1, workers ?? defaultWorkers()), cancellation: cancellation
+      ) { done in line.show("\(done) of \(dataset.count) pictures") }
+    }
+    guard problems.isEmpty else {
+      var text = ""
+      for problem in problems.prefix(20) { text += "  \(problem.reason)\n" }
+      if problems.count > 20 { text += "  and \(problems.count - 20) more\n" }
+      FileHandle.standardError.write(Data(text.utf8))
+      throw DatasetError(
+        file, "\(problems.count) of \(dataset.count) pictures are damaged",
+        advice: "copy the file again or prepare the dataset anew")
+    }
+    print(
+      "\(file): all \(dataset.count) pictures match their checksums and decode "
+        + "(\(formatted(seconds: Date().timeIntervalSince(started))))")
+  }
+}
