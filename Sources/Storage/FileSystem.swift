@@ -70,6 +70,46 @@ public enum FileSystem {
     return partials.sorted()
   }
 
+  /// Fills memory from a place in an open file.
+  ///
+  /// Takes no lock and moves no file position: threads may read one descriptor side by side.
+  public static func read(
+    _ descriptor: Int32, _ path: String, _ memory: UnsafeMutableRawBufferPointer, at offset: Int
+  ) throws {
+    var done = 0
+    while done < memory.count {
+      let count = pread(
+        descriptor, memory.baseAddress.map { $0 + done }, memory.count - done, off_t(offset + done))
+      if count < 0 {
+        if errno == EINTR { continue }
+        throw failure(path, "read")
+      }
+      guard count > 0 else {
+        throw StorageError(
+          path: path, problem: "the file ends at byte \(offset + done), where more is expected",
+          advice: "the file was cut short, perhaps by a copy that did not finish; copy or make it anew")
+      }
+      done += count
+    }
+  }
+
+  /// Writes all of some memory at an open file's position.
+  static func write(_ descriptor: Int32, _ path: String, _ memory: UnsafeRawBufferPointer) throws {
+    var done = 0
+    while done < memory.count {
+      #if canImport(Glibc)
+        let count = Glibc.write(descriptor, memory.baseAddress.map { $0 + done }, memory.count - done)
+      #else
+        let count = Darwin.write(descriptor, memory.baseAddress.map { $0 + done }, memory.count - done)
+      #endif
+      if count < 0 {
+        if errno == EINTR { continue }
+        throw failure(path, "write")
+      }
+      done += count
+    }
+  }
+
   static func folder(of path: String) -> String {
     let folder = (path as NSString).deletingLastPathComponent
     return folder.isEmpty ? "." : folder

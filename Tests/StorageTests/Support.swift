@@ -24,17 +24,15 @@ func storageError<Result>(_ body: () throws -> Result) -> StorageError? {
   }
 }
 
-/// Lets no file of this process grow beyond `bytes` while `body` runs, as on a full disk.
-func withFileSizeLimit<Result>(_ bytes: Int, _ body: () throws -> Result) rethrows -> Result {
-  let previous = signal(SIGXFSZ, SIG_IGN)
-  var limit = rlimit()
-  getrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit)
-  var lowered = limit
-  lowered.rlim_cur = rlim_t(bytes)
-  setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &lowered)
-  defer {
-    setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit)
-    signal(SIGXFSZ, previous)
-  }
-  return try body()
+/// Makes the unfinished file of an atomic write to `path` a device that is always full.
+///
+/// False where the system has no such device.
+func fillDisk(beneath path: String) throws -> Bool {
+  guard FileManager.default.fileExists(atPath: "/dev/full") else { return false }
+  let url = URL(fileURLWithPath: path)
+  let partial = ".\(url.lastPathComponent).partial-\(getpid())"
+  try FileManager.default.createSymbolicLink(
+    atPath: url.deletingLastPathComponent().appendingPathComponent(partial).path,
+    withDestinationPath: "/dev/full")
+  return true
 }

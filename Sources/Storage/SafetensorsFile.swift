@@ -1,0 +1,230 @@
+import Foundation
+
+/// A file of named tensors in the safetensors format: a JSON header, then the values.
+///
+/// ```swift
+/// let file = try SafetensorsFile(opening: "vit.safetensors")
+/// let weight = try file.readFloats("blocks.0.attn.qkv.weight")
+/// ```
+///
+/// The header is checked whole when the file is opened: every tensor lies within the file, has the size its
+/// shape and type need, and overlaps no other. Reading is safe on any number of threads.
+public final class SafetensorsFile: @unchecked Sendable {
+  /// What is known of a tensor.
+  struct Entry {
+    let dtype: String
+    let shape: [Int]
+    let elementCount: Int
+    /// Counted from the end of the header.
+    let offset: Int
+    let byteCount: Int
+  }
+
+  /// The path given when the file was opened.
+  public let path: String
+  /// The names of the tensors, sorted.
+  public let names: [String]
+  /// The free-form strings of the header.
+  public let metadata: [String: String]
+  private let entries: [String: Entry]
+  private let descriptor: Int32
+  private let dataStart: Int
+
+  static let elementSizes = [
+    "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
+    "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8,
+  ]
+
+  /// Opens a file and checks its header.
+  public init(opening path: String) throws {
+    self.path = path
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw FileSystem.failure(path, "open") }
+    do {
+      let header = try SafetensorsHeader(reading: descriptor, path)
+      entries = header.entries
+      metadata = header.metadata
+      names = header.entries.keys.sorted()
+      dataStart = header.dataStart
+      self.descriptor = descriptor
+    } catch {
+      close(descriptor)
+      throw error
+    }
+  }
+
+  deinit { close(descriptor) }
+
+  /// The dimensions of a tensor; empty for a scalar.
+  public func shape(of name: String) throws -> [Int] { try entry(name).shape }
+
+  /// The type of a tensor's elements as the format spells it: `F32`, `BF16`, `I64`, ...
+  public func dtype(of name: String) throws -> String { try entry(name).dtype }
+
+  /// Whether the file holds a tensor of this name.
+  public func contains(_ name: String) -> Bool { entries[name] != nil }
+
+  /// Reads a tensor of `F32`, `F16`, `BF16` or `F64` as floats, row-major.
+  public func readFloats(_ name: String) throws -> [Float] {
+    let count = try entry(name).elementCount
+    return try [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
+      try readFloats(name, into: UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
+      initialized = count
+    }
+  }
+
+  /// Reads a tensor as floats into memory of the caller's, which must have its size.
+  public func readFloats(_ name: String, into buffer: UnsafeMutableBufferPointer<Float>) throws {
+    let entry = try entry(name)
+    guard buffer.count == entry.elementCount else {
+      throw StorageError(
+        path: path, object: name, problem: "has shape \(entry.shape), expected \(buffer.count) values")
+    }
+    switch entry.dtype {
+    case "F32":
+      try read(entry, name, UnsafeMutableRawBufferPointer(buffer), at: 0)
+      #if _endian(big)
+        for index in buffer.indices {
+          buffer[index] = Float(bitPattern: UInt32(littleEndian: buffer[index].bitPattern))
+        }
+      #endif
+    case "F16":
+      try convert(entry, name, buffer) { (bits: UInt16) in SafetensorsFile.float(half: bits) }
+    case "BF16":
+      try convert(entry, name, buffer) { (bits: UInt16) in Float(bitPattern: UInt32(bits) << 16) }
+    case "F64":
+      try convert(entry, name, buffer) { (bits: UInt64) in Float(Double(bitPattern: bits)) }
+    default:
+      throw StorageError(
+        path: path, object: name, problem: "holds \(entry.dtype), expected F32, F16, BF16 or F64")
+    }
+  }
+
+  private func entry(_ name: String) throws -> Entry {
+    if let entry = entries[name] { return entry }
+    throw StorageError(
+      path: path, object: name, problem: "no such tensor in this file",
+      advice: names.isEmpty
+        ? "it is empty"
+        : "it holds \(names.prefix(8).joined(separator: ", "))"
+          + (names.count > 8 ? " and \(names.count - 8) more" : ""))
+  }
+
+  /// Reads and converts a piece at a time, so that no second copy of a large tensor is held.
+  private func convert<Bits: FixedWidthInteger>(
+    _ entry: Entry, _ name: String, _ buffer: UnsafeMutableBufferPointer<Float>, _ value: (Bits) -> Float
+  ) throws {
+    let size = MemoryLayout<Bits>.size
+    var piece = [Bits](repeating: 0, count: min(buffer.count, 1 << 17))
+    for start in stride(from: 0, to: buffer.count, by: 1 << 17) {
+      let count = min(buffer.count - start, piece.count)
+      try piece.withUnsafeMutableBytes { memory in
+        try read(
+          entry, name, UnsafeMutableRawBufferPointer(rebasing: memory[..<(count * size)]), at: start * size)
+      }
+      for index in 0..<count { buffer[start + index] = value(Bits(littleEndian: piece[index])) }
+    }
+  }
+
+  private func read(
+    _ entry: Entry, _ name: String, _ memory: UnsafeMutableRawBufferPointer, at offset: Int
+  ) throws {
+    do {
+      try FileSystem.read(descriptor, path, memory, at: dataStart + entry.offset + offset)
+    } catch let error as StorageError {
+      throw StorageError(path: path, object: name, problem: error.problem, advice: error.advice)
+    }
+  }
+
+  static func float(half bits: UInt16) -> Float {
+    let sign = UInt32(bits & 0x8000) << 16
+    let exponent = UInt32(bits >> 10) & 0x1F
+    let fraction = UInt32(bits & 0x3FF)
+    switch exponent {
+    case 0:
+      let magnitude = Float(fraction) * 0x1p-24
+      return sign == 0 ? magnitude : -magnitude
+    case 0x1F: return Float(bitPattern: sign | 0x7F80_0000 | fraction << 13)
+    default: return Float(bitPattern: sign | (exponent + 112) << 23 | fraction << 13)
+    }
+  }
+}
+
+/// The header of a safetensors file, read and checked.
+struct SafetensorsHeader {
+  let entries: [String: SafetensorsFile.Entry]
+  let metadata: [String: String]
+  let dataStart: Int
+
+  /// As the reference implementation: a longer header is taken for damage.
+  private static let longest: UInt64 = 100_000_000
+
+  init(reading descriptor: Int32, _ path: String) throws {
+    func invalid(_ problem: String, object: String? = nil) -> StorageError {
+      StorageError(
+        path: path, object: object, problem: problem,
+        advice: "this is not a safetensors file, or it is damaged")
+    }
+    var information = stat()
+    guard fstat(descriptor, &information) == 0 else { throw FileSystem.failure(path, "read the size") }
+    guard information.st_mode & S_IFMT == S_IFREG else { throw invalid("is not a regular file") }
+    let size = Int(information.st_size)
+    guard size >= 8 else { throw invalid("has only \(size) bytes") }
+    var length: UInt64 = 0
+    try withUnsafeMutableBytes(of: &length) { try FileSystem.read(descriptor, path, $0, at: 0) }
+    length = UInt64(littleEndian: length)
+    guard length >= 2, length <= SafetensorsHeader.longest, length <= UInt64(size - 8) else {
+      throw invalid("says its header has \(length) bytes, in a file of \(size)")
+    }
+    dataStart = 8 + Int(length)
+    var text = [UInt8](repeating: 0, count: Int(length))
+    try text.withUnsafeMutableBytes { try FileSystem.read(descriptor, path, $0, at: 8) }
+    guard let json = try? JSONSerialization.jsonObject(with: Data(text)) as? [String: Any] else {
+      throw invalid("the header is not a JSON object")
+    }
+
+    var entries: [String: SafetensorsFile.Entry] = [:]
+    var metadata: [String: String] = [:]
+    for (name, value) in json {
+      guard let fields = value as? [String: Any] else {
+        throw invalid("the header's entry is no object", object: name)
+      }
+      if name == "__metadata__" {
+        metadata = fields.compactMapValues { $0 as? String }
+        continue
+      }
+      guard let dtype = fields["dtype"] as? String, let shape = fields["shape"] as? [Int],
+        let offsets = fields["data_offsets"] as? [Int], offsets.count == 2
+      else { throw invalid("the header lacks its dtype, shape or data_offsets", object: name) }
+      guard let elementSize = SafetensorsFile.elementSizes[dtype] else {
+        throw invalid("has the unknown type \(dtype)", object: name)
+      }
+      var count = 1
+      for dimension in shape {
+        let (product, overflow) = count.multipliedReportingOverflow(by: dimension)
+        guard dimension >= 0, !overflow else {
+          throw invalid("has the impossible shape \(shape)", object: name)
+        }
+        count = product
+      }
+      let (bytes, overflow) = count.multipliedReportingOverflow(by: elementSize)
+      guard offsets[0] >= 0, offsets[1] >= offsets[0], !overflow, offsets[1] - offsets[0] == bytes else {
+        throw invalid("its data_offsets \(offsets) do not fit \(dtype) of shape \(shape)", object: name)
+      }
+      guard offsets[1] <= size - dataStart else {
+        throw StorageError(
+          path: path, object: name, problem: "its data end at byte \(offsets[1]) of \(size - dataStart)",
+          advice: "the file was cut short, perhaps by a copy that did not finish; copy it anew")
+      }
+      entries[name] = SafetensorsFile.Entry(
+        dtype: dtype, shape: shape, elementCount: count, offset: offsets[0], byteCount: bytes)
+    }
+    let ordered = entries.filter { $0.value.byteCount > 0 }.sorted { $0.value.offset < $1.value.offset }
+    for (first, second) in zip(ordered, ordered.dropFirst())
+    where first.value.offset + first.value.byteCount > second.value.offset {
+      throw invalid("overlaps '\(first.key)'", object: second.key)
+    }
+    self.entries = entries
+    self.metadata = metadata
+  }
+}
