@@ -69,7 +69,7 @@ let package = Package(
     .testTarget(name: "CommunicationTests", dependencies: ["Communication", "communication-probe"]),
     .testTarget(name: "StorageTests", dependencies: ["Storage"], exclude: ["Fixtures"]),
     .testTarget(name: "ImagingTests", dependencies: ["Imaging"], exclude: ["Fixtures"]),
-    .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
+    .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"]),
     .target(
       name: "TestSupport", dependencies: ["Tensors", "Storage"], path: "Tests/Support/TestSupport"),
     .testTarget(

@@ -30,6 +30,7 @@ public func innerProduct(_ x: Tensor, _ weights: Tensor) -> Tensor {
 
 /// A tensor of standard normal values that depend on `seed` alone.
 public func randomTensor(_ shape: [Int], seed: UInt64) -> Tensor {
+  useSeveralThreads()
   var stream = RandomStream(seed: seed, purpose: .initialWeight, name: "test")
   return Tensor((0..<shape.reduce(1, *)).map { _ in stream.normal() }, shape: shape)
 }

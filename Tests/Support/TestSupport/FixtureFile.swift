@@ -9,6 +9,7 @@ public struct FixtureFile {
 
   /// Opens the file `name` in the folder `Fixtures` beside the source file that calls.
   public init(_ name: String, beside source: String = #filePath) throws {
+    useSeveralThreads()
     let folder = URL(fileURLWithPath: source).deletingLastPathComponent().appendingPathComponent("Fixtures")
     file = try HDF5File(opening: folder.appendingPathComponent(name).path)
     group = ""

@@ -1,6 +1,9 @@
 import Tensors
 
-private let configured: Void = ThreadPool.configure(threads: 3)
+private let configured: Void = {
+  MatrixMultiply.useSingleThreadedKernels()
+  ThreadPool.configure(threads: 3)
+}()
 
 /// Lets operations use several threads from now on, so that tests cover how work is cut. May be called by every
 /// suite that wants it, even while others compute: the pool of one thread that is there before has nothing to stop.

@@ -1,0 +1,181 @@
+import Layers
+import Models
+import Tensors
+import TestSupport
+import Testing
+
+@Suite struct VisionTransformerTests {
+  private func configuration(_ group: String) -> VisionTransformerConfiguration {
+    var configuration = VisionTransformerConfiguration()
+    configuration.imageSize = 32
+    configuration.patchSize = 8
+    configuration.width = 48
+    configuration.heads = 3
+    configuration.mlpRatio = 2
+    switch group {
+    case "shared":
+      configuration.depth = 3
+    case "separate":
+      configuration.depth = 2
+      configuration.positions = [.relative, .absolute]
+    default:
+      configuration.depth = 1
+      configuration.positions = .absolute
+      configuration.layerScale = nil
+    }
+    return configuration
+  }
+
+  /// Logits, loss and the gradient of every parameter and of the pictures, against Hugging Face's BEiT.
+  @Test(arguments: ["shared", "separate", "absolute"])
+  func maskedImageModelMatchesHuggingFace(group: String) throws {
+    let fixture = try FixtureFile("vit.h5")[group]
+    let scope = ParameterScope(seed: 0)
+    let model = try MaskedImageModel(configuration(group), vocabulary: 64, in: scope)
+    #expect(Set(scope.parameters.map(\.name)) == Set(try fixture["parameters"].names()))
+    for parameter in scope.parameters { parameter.set(try fixture["parameters"].tensor(parameter.name)) }
+
+    let tape = Tape()
+    let pictures = tape.leaf(try fixture.tensor("pictures"))
+    let masked = try fixture.integers("masked").map { Int32($0) }
+    let logits = model(pictures, masked: masked)
+    let (loss, _) = crossEntropy(logits, try fixture.integers("words").map { Int32($0) })
+    var ready: [String] = []
+    tape.backward(from: loss) { ready.append($0.name) }
+
+    #expect(relativeError(logits, try fixture.tensor("logits")) <= 2e-5)
+    #expect(relativeError(loss, try fixture.tensor("loss")) <= 1e-5)
+    #expect(relativeError(pictures.gradient, try fixture.tensor("pictures_gradient")) <= 2e-5)
+    for parameter in scope.parameters {
+      let error = relativeError(parameter.gradient, try fixture["gradients"].tensor(parameter.name))
+      #expect(error <= 2e-5, "\(parameter.name)")
+    }
+    #expect(ready.count == scope.parameters.count && Set(ready).count == ready.count)
+  }
+
+  @Test func featuresMatchHuggingFace() throws {
+    let fixture = try FixtureFile("vit.h5")["shared"]
+    let scope = ParameterScope(seed: 0)
+    let model = try MaskedImageModel(configuration("shared"), vocabulary: 64, in: scope)
+    for parameter in scope.parameters { parameter.set(try fixture["parameters"].tensor(parameter.name)) }
+    let pictures = try fixture.tensor("pictures")
+    let wanted = [3, 0, 1]
+    for (number, state) in zip(wanted, model.backbone.features(pictures, blocks: wanted)) {
+      #expect(relativeError(state, try fixture["states"].tensor("\(number)")) <= 1e-5)
+    }
+    #expect(
+      model.backbone.hiddenStates(pictures).elements
+        == model.backbone.features(pictures, blocks: [3])[0].elements)
+  }
+
+  /// The last block for the rows that are read, with samples dropped here and there, against the whole.
+  @Test(arguments: [false, true])
+  func readRowsMatchTheWhole(drops: Bool) throws {
+    var configuration = configuration("shared")
+    configuration.dropPath = 0.6
+    configuration.layerScale = 0.7
+    configuration.initialDeviation = 0.2
+    let scope = ParameterScope(seed: 8)
+    let model = try VisionTransformer(configuration, maskToken: true, in: scope)
+    let pictures = randomTensor([4, 32, 32, 3], seed: 1)
+    let masked: [Int32] = [0, 5, 6, 15, 33, 40, 49, 60]
+    let rows = masked.map { Int($0) / 16 * 17 + 1 + Int($0) % 16 }
+    let dy = randomTensor([rows.count, 48], seed: 2)
+    for step in 0..<(drops ? 6 : 1) {
+      let depth = drops ? StochasticDepth(seed: 1, step: step, samples: [9, 4, 7, 1]) : nil
+      func run(_ function: (Tensor) -> Tensor) -> [Tensor?] {
+        for parameter in scope.parameters { parameter.enableGradient() }
+        let (y, gradients) = differentiate([pictures], dy: dy) { function($0[0]) }
+        return [y] + gradients + scope.parameters.map(\.gradient)
+      }
+      let whole = run { gatherRows(model.hiddenStates($0, masked: masked, depth: depth), rows) }
+      let part = run { model.hiddenStates($0, masked: masked, rows: rows, depth: depth) }
+      for (index, (found, expected)) in zip(part, whole).enumerated() {
+        #expect(expected.map { relativeError(found, $0) <= 2e-5 } == true, "step \(step), value \(index)")
+      }
+    }
+  }
+
+  /// Stochastic depth against its definition: branches times 0 or 1 / (1 - rate), sample by sample.
+  @Test func droppedSamplesEqualSmallerBatches() throws {
+    var configuration = configuration("shared")
+    configuration.dropPath = 0.5
+    configuration.initialDeviation = 0.2
+    let model = try VisionTransformer(configuration, in: ParameterScope(seed: 8))
+    let pictures = randomTensor([3, 32, 32, 3], seed: 1)
+    let indices = [12, 3, 44]
+    let together = model.hiddenStates(
+      pictures, depth: StochasticDepth(seed: 2, step: 7, samples: indices))
+    for sample in 0..<3 {
+      let own = pictures.view(at: sample * 32 * 32 * 3, shape: [1, 32, 32, 3])
+      let alone = model.hiddenStates(
+        own, depth: StochasticDepth(seed: 2, step: 7, samples: [indices[sample]]))
+      #expect(relativeError(together.view(at: sample * 17 * 48, shape: [1, 17, 48]), alone) <= 1e-5)
+    }
+    #expect(relativeError(together, model.hiddenStates(pictures)) > 1e-2)
+  }
+
+  @Test func nothingMaskedCostsNothing() throws {
+    let scope = ParameterScope(seed: 0)
+    let model = try MaskedImageModel(configuration("shared"), vocabulary: 64, in: scope)
+    for parameter in scope.parameters { parameter.enableGradient() }
+    let tape = Tape()
+    let logits = model(tape.constant(randomTensor([2, 32, 32, 3], seed: 1)), masked: [])
+    let (loss, _) = crossEntropy(logits, [])
+    tape.backward(from: loss)
+    #expect(loss.item == 0)
+    for parameter in scope.parameters {
+      #expect(parameter.gradient?.elements.allSatisfy { $0 == 0 } == true, "\(parameter.name)")
+    }
+  }
+
+  @Test func startsAsBEiT() throws {
+    let scope = ParameterScope(seed: 0)
+    _ = try MaskedImageModel(.tiny, vocabulary: 128, in: scope)
+    let parameters = Dictionary(uniqueKeysWithValues: scope.parameters.map { ($0.name, $0) })
+    func largest(_ name: String) -> Float { parameters[name]?.value.elements.map(abs).max() ?? .nan }
+    #expect(largest("blocks.11.mlp.fc1.weight") <= 0.02 && largest("blocks.11.mlp.fc1.weight") > 0.0199)
+    let deepest: Float = 0.02 / Float(24).squareRoot()
+    #expect(
+      largest("blocks.11.mlp.fc2.weight") <= deepest && largest("blocks.11.mlp.fc2.weight") > 0.99 * deepest)
+    #expect(abs(largest("blocks.0.attn.proj.weight") / (0.02 / Float(2).squareRoot()) - 1) < 0.01)
+    #expect(largest("rel_pos_bias.relative_position_bias_table") == 0)
+    #expect(largest("blocks.3.attn.q_bias") == 0)
+    #expect(parameters["blocks.5.gamma_1"]?.value.elements.allSatisfy { $0 == 0.1 } == true)
+    for parameter in scope.parameters {
+      let isMatrix = parameter.shape.count > 1
+      let isPosition = parameter.name.contains("token") || parameter.name.contains("pos")
+      #expect(parameter.isDecayed == (isMatrix && !isPosition), "\(parameter.name)")
+    }
+  }
+
+  @Test func aFieldThatDoesNotFitIsNamed() {
+    func error(_ change: (inout VisionTransformerConfiguration) -> Void) -> String? {
+      var configuration = VisionTransformerConfiguration.base
+      change(&configuration)
+      do {
+        try configuration.validate()
+        return nil
+      } catch {
+        return (error as? VisionTransformerConfigurationError)?.field
+      }
+    }
+    #expect(error { _ in } == nil)
+    #expect(error { $0.imageSize = 225 } == "imageSize")
+    #expect(error { $0.patchSize = 0 } == "patchSize")
+    #expect(error { $0.heads = 7 } == "heads")
+    #expect(error { $0.depth = 0 } == "depth")
+    #expect(error { $0.width = -1 } == "width")
+    #expect(error { $0.mlpRatio = 0 } == "mlpRatio")
+    #expect(error { $0.mlpRatio = .infinity } == "mlpRatio")
+    #expect(error { $0.layerScale = .nan } == "layerScale")
+    #expect(error { $0.dropPath = 1 } == "dropPath")
+    #expect(error { $0.positions = [.relative, .sharedRelative] } == "positions")
+    #expect(throws: VisionTransformerConfigurationError.self) {
+      try MaskedImageModel(.tiny, vocabulary: 0, in: ParameterScope(seed: 0))
+    }
+    for preset in VisionTransformerConfiguration.presets.values {
+      #expect(throws: Never.self) { try preset.validate() }
+    }
+  }
+}
