@@ -15,6 +15,9 @@ import Foundation
 public final class HDF5File: @unchecked Sendable {
   /// The path given when the file was opened.
   public let path: String
+
+  /// The version of the HDF5 library, such as "1.10.8".
+  public static var libraryVersion: String { HDF5Library.version }
   private var identifier: hid_t
 
   /// Creates a file, replacing any that has this path.

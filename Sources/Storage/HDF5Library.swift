@@ -18,6 +18,13 @@ enum HDF5Library {
     return try body()
   }
 
+  /// The library's version, such as "1.10.8".
+  static var version: String {
+    var (major, minor, release): (UInt32, UInt32, UInt32) = (0, 0, 0)
+    _ = locked { H5get_libversion(&major, &minor, &release) }
+    return "\(major).\(minor).\(release)"
+  }
+
   /// What HDF5 says went wrong in the call just made on this thread.
   static func lastFailure() -> String {
     var failure = peco_h5_failure()

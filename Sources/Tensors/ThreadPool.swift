@@ -124,7 +124,8 @@ public final class ThreadPool: @unchecked Sendable {
     }
   }
 
-  private func stop() {
+  /// Ends the threads; the pool is not used afterwards.
+  func stop() {
     stopped.store(true, ordering: .releasing)
     sleepers.lock()
     generation.add(1, ordering: .releasing)

@@ -1,6 +1,26 @@
 import ArgumentParser
+import Foundation
+import Training
 
+/// The command line: one subcommand a file.
 @main
 struct Peco: ParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "peco")
+  static let configuration = CommandConfiguration(
+    commandName: "peco",
+    abstract: "Pretrains vision transformers with a perceptual codebook, on any machine or cluster with MPI.",
+    version: "0.1.0",
+    subcommands: [
+      DatasetCommand.self, TokenizerCommand.self, PretrainCommand.self, DoctorCommand.self,
+    ])
+
+  static func main() {
+    Startup.prepare()
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+    } catch {
+      Startup.letFirstRankSpeak()
+      exit(withError: error)
+    }
+  }
 }

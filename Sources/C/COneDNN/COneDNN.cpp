@@ -31,15 +31,18 @@ thread_local std::string last_error;
 std::atomic<int> wanted_threads{0};
 
 // OpenMP keeps the number of threads per calling thread. The function is looked up when the program runs, so
-// that whichever OpenMP library oneDNN brought along is the one that is told.
-void apply_threads() {
+// that whichever OpenMP library oneDNN brought along is the one that is told. Returns the number that this thread
+// now uses.
+int apply_threads() {
   using setter = void (*)(int);
   static setter set = reinterpret_cast<setter>(dlsym(RTLD_DEFAULT, "omp_set_num_threads"));
   thread_local int applied = 0;
   int wanted = wanted_threads.load(std::memory_order_relaxed);
-  if (wanted == applied || wanted == 0) return;
-  if (set) set(wanted);
-  applied = wanted;
+  if (wanted != applied && wanted != 0) {
+    if (set) set(wanted);
+    applied = wanted;
+  }
+  return applied;
 }
 
 enum class Operation { forward, forward_bias, forward_relu, forward_bias_relu, data, weights, weights_bias };
@@ -48,7 +51,7 @@ enum class Operation { forward, forward_bias, forward_relu, forward_bias_relu, d
 struct Primitive {
   dnnl::primitive convolution;
   dnnl::reorder reorder;
-  memory::desc source, destination, weight, plain_weight, bias;
+  memory::desc source, destination, weight, plain_weight, bias, scratchpad;
   std::string kernel;
 };
 
@@ -74,7 +77,11 @@ std::shared_ptr<Primitive> make(const peco_dnn_convolution &c, Operation operati
   bool has_bias = operation == Operation::forward_bias || operation == Operation::forward_bias_relu ||
                   operation == Operation::weights_bias;
   bool has_relu = operation == Operation::forward_relu || operation == Operation::forward_bias_relu;
-  dnnl::primitive_attr attributes;
+  // Working memory of our own: the library's belongs to the thread that made the primitive, and a kernel run by
+  // another thread may wait for ever on a barrier that lies in it.
+  dnnl::primitive_attr attributes, backward_attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  backward_attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   if (has_relu) {
     dnnl::post_ops after_convolution;
     after_convolution.append_eltwise(1, dnnl::algorithm::eltwise_relu, 0, 0);
@@ -91,10 +98,11 @@ std::shared_ptr<Primitive> make(const peco_dnn_convolution &c, Operation operati
   switch (operation) {
     case Operation::data: {
       dnnl::convolution_backward_data::primitive_desc description(
-          {direct, result->source, any_weight, result->destination, strides, before, after}, engine(),
-          forward);
+          {direct, result->source, any_weight, result->destination, strides, before, after}, backward_attributes,
+          engine(), forward);
       result->convolution = dnnl::convolution_backward_data(description);
       result->weight = description.weights_desc();
+      result->scratchpad = description.scratchpad_desc();
       result->kernel = description.impl_info_str();
       break;
     }
@@ -106,15 +114,17 @@ std::shared_ptr<Primitive> make(const peco_dnn_convolution &c, Operation operati
                                      strides, before, after)
                    : primitive::desc(direct, result->source, any_weight, result->destination, strides, before,
                                      after),
-          engine(), forward);
+          backward_attributes, engine(), forward);
       result->convolution = primitive(description);
       result->weight = description.diff_weights_desc();
+      result->scratchpad = description.scratchpad_desc();
       result->kernel = description.impl_info_str();
       break;
     }
     default:
       result->convolution = dnnl::convolution_forward(forward);
       result->weight = forward.weights_desc();
+      result->scratchpad = forward.scratchpad_desc();
       result->kernel = forward.impl_info_str();
   }
 
@@ -137,9 +147,9 @@ using Key = std::tuple<std::string, Operation, int>;
 std::shared_ptr<Primitive> primitive(const peco_dnn_convolution &c, Operation operation) {
   static std::mutex mutex;
   static std::map<Key, std::shared_ptr<Primitive>> known;
-  apply_threads();
-  // How a kernel cuts its work is decided when it is made, for the number of threads at that moment.
-  Key key{std::string(reinterpret_cast<const char *>(&c), sizeof c), operation, wanted_threads.load()};
+  // How a kernel cuts its work is decided when it is made; run by another number of threads it would wait for
+  // some that never come.
+  Key key{std::string(reinterpret_cast<const char *>(&c), sizeof c), operation, apply_threads()};
   std::lock_guard<std::mutex> guard(mutex);
   auto &entry = known[key];
   if (!entry) entry = make(c, operation);
@@ -174,6 +184,11 @@ float *scratch(size_t bytes) {
 
 memory wrap(const memory::desc &description, const float *data) {
   return memory(description, engine(), const_cast<float *>(data));
+}
+
+memory scratchpad(const Primitive &p) {
+  thread_local Scratch here;
+  return wrap(p.scratchpad, here.at_least(p.scratchpad.get_size()));
 }
 
 memory prepared_weight(const Primitive &p, const float *weight) {
@@ -217,7 +232,8 @@ int peco_dnn_convolution_forward(const peco_dnn_convolution *shape, const float 
                                     : (relu ? Operation::forward_relu : Operation::forward));
     std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, wrap(p->source, x)},
                                               {DNNL_ARG_WEIGHTS, prepared_weight(*p, weight)},
-                                              {DNNL_ARG_DST, wrap(p->destination, y)}};
+                                              {DNNL_ARG_DST, wrap(p->destination, y)},
+                                              {DNNL_ARG_SCRATCHPAD, scratchpad(*p)}};
     if (bias) arguments.emplace(DNNL_ARG_BIAS, wrap(p->bias, bias));
     p->convolution.execute(stream(), arguments);
     stream().wait();
@@ -230,7 +246,8 @@ int peco_dnn_convolution_backward_data(const peco_dnn_convolution *shape, const 
     auto p = primitive(*shape, Operation::data);
     p->convolution.execute(stream(), {{DNNL_ARG_DIFF_DST, wrap(p->destination, dy)},
                                       {DNNL_ARG_WEIGHTS, prepared_weight(*p, weight)},
-                                      {DNNL_ARG_DIFF_SRC, wrap(p->source, dx)}});
+                                      {DNNL_ARG_DIFF_SRC, wrap(p->source, dx)},
+                                      {DNNL_ARG_SCRATCHPAD, scratchpad(*p)}});
     stream().wait();
   });
 }
@@ -245,7 +262,8 @@ int peco_dnn_convolution_backward_weights(const peco_dnn_convolution *shape, con
     float *bias_gradient = block + weight_floats;
     std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, wrap(p->source, x)},
                                               {DNNL_ARG_DIFF_DST, wrap(p->destination, dy)},
-                                              {DNNL_ARG_DIFF_WEIGHTS, gradient}};
+                                              {DNNL_ARG_DIFF_WEIGHTS, gradient},
+                                              {DNNL_ARG_SCRATCHPAD, scratchpad(*p)}};
     if (dbias) arguments.emplace(DNNL_ARG_DIFF_BIAS, wrap(p->bias, bias_gradient));
     p->convolution.execute(stream(), arguments);
     memory plain = wrap(p->plain_weight, dweight);

@@ -11,6 +11,7 @@
 #include "layernorm.h"
 #include "optimizer.h"
 #include "pictures.h"
+#include "peak.h"
 #include "processors.h"
 #include "resampling.h"
 #include "rows.h"

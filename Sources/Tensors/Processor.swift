@@ -1,0 +1,58 @@
+import CKernels
+import Foundation
+
+/// The processor this process runs on, and whether the libraries make full use of it.
+public enum Processor {
+  /// The widest vector instructions, in bits: 512, 256 or 128.
+  public static var vectorBits: Int { Int(peco_vector_bits()) }
+
+  /// The name the processor gives itself.
+  public static var modelName: String {
+    let text = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
+    let line = text.split(separator: "\n").first { $0.hasPrefix("model name") }
+    let name = line?.split(separator: ":", maxSplits: 1).last?.trimmingCharacters(in: .whitespaces)
+    return name ?? "unknown processor"
+  }
+
+  /// Vector bits that the kernels OpenBLAS has chosen use, as far as their name tells.
+  public static func vectorBits(ofKernel name: String) -> Int {
+    switch name.lowercased() {
+    case "skylakex", "cooperlake", "sapphirerapids": 512
+    case "haswell", "zen", "excavator", "steamroller", "piledriver", "bulldozer": 256
+    default: 128
+    }
+  }
+
+  /// The value of `OPENBLAS_CORETYPE` that would make OpenBLAS use wider kernels than it has chosen, or nil if
+  /// it already uses the widest.
+  ///
+  /// OpenBLAS falls back to SSE kernels on processors younger than itself, which costs a factor of five.
+  public static var betterKernelName: String? {
+    #if arch(x86_64)
+      let chosen = vectorBits(ofKernel: MatrixMultiply.kernelName)
+      guard chosen < vectorBits else { return nil }
+      return vectorBits == 512 ? "SkylakeX" : "Haswell"
+    #else
+      return nil
+    #endif
+  }
+
+  /// The multiply-adds that `threads` threads do in a second on the widest vectors, in floating-point
+  /// operations a second. Takes about a quarter of a second.
+  public static func measuredPeak(threads: Int) -> Double {
+    let pool = ThreadPool(threads: threads)
+    var best = 0.0
+    let operations = UnsafeMutableBufferPointer<Double>.allocate(capacity: threads)
+    defer { operations.deallocate() }
+    for _ in 0..<5 {
+      let start = ContinuousClock.now
+      pool.forEach(threads) { index in
+        var sink: Float = 0
+        operations[index] = peco_multiply_add_rounds(4_000_000, &sink)
+      }
+      best = max(best, operations.reduce(0, +) / (start.duration(to: .now) / .seconds(1)))
+    }
+    pool.stop()
+    return best
+  }
+}

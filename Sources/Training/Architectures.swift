@@ -1,0 +1,68 @@
+import Datasets
+import Models
+
+extension TokenizerConfiguration {
+  /// The VQ-VAE that the configuration describes.
+  public var architecture: VQVAEConfiguration {
+    var result = VQVAEConfiguration()
+    result.imageSize = shared.data.imageSize
+    result.baseWidth = model.baseWidth
+    result.channelMultipliers = model.channelMultipliers
+    result.blocksPerLevel = model.blocksPerLevel
+    result.attentionAtSmallestLevel = model.attention
+    result.codebookSize = codebook.size
+    result.wordLength = codebook.wordLength
+    result.codebookDecay = Float(codebook.decay)
+    result.commitmentWeight = Float(codebook.commitmentWeight)
+    return result
+  }
+}
+
+extension PretrainConfiguration {
+  /// The vision transformer that the configuration describes.
+  public var architecture: VisionTransformerConfiguration {
+    var result = VisionTransformerConfiguration()
+    result.imageSize = shared.data.imageSize
+    result.patchSize = model.patchSize
+    result.width = model.width
+    result.depth = model.depth
+    result.heads = model.heads
+    result.mlpRatio = Float(model.mlpRatio)
+    result.layerScale = model.layerScale.map { Float($0) }
+    result.dropPath = Float(model.dropPath)
+    result.positions =
+      switch model.positions {
+      case .sharedRelative: .sharedRelative
+      case .relative: .relative
+      case .absolute: .absolute
+      }
+    return result
+  }
+
+  /// How patches are masked. Throws where the settings could mask nothing.
+  func maskGenerator() throws -> MaskGenerator {
+    try MaskGenerator(
+      height: grid, width: grid, count: masking.count(of: grid * grid),
+      kind: masking.kind == .random
+        ? .random : .blockwise(minimumBlock: masking.minimumBlock, minimumAspect: masking.aspect))
+  }
+}
+
+extension DataConfiguration {
+  /// How views are cut out of pictures and changed.
+  var augmentation: Augmentation {
+    let strength = Float(colorJitter)
+    return Augmentation(
+      crop: .randomResized(scale: cropScale), flipProbability: flip ? 0.5 : 0,
+      colorJitter: colorJitter > 0
+        ? ColorJitterRange(brightness: strength, contrast: strength, saturation: strength) : nil)
+  }
+
+  /// How the transformer sees a picture.
+  var pictureView: PictureView {
+    PictureView(size: imageSize, mean: mean.map { Float($0) }, deviation: standardDeviation.map { Float($0) })
+  }
+
+  /// How the loader works.
+  var loaderOptions: Loader.Options { Loader.Options(workers: workers) }
+}

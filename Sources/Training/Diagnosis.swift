@@ -1,0 +1,138 @@
+import Communication
+import Foundation
+import Layers
+import Storage
+import Tensors
+
+/// What `peco doctor` finds out about a machine: each thing, its measure, and what is wrong with it.
+public struct Finding: Sendable {
+  /// How good it is.
+  public enum Verdict: String, Sendable {
+    case good = "ok"
+    case poor = "slow"
+    case broken = "wrong"
+  }
+
+  public let subject: String
+  public let value: String
+  public let verdict: Verdict
+  /// What to do about it, where it is not good.
+  public let advice: String?
+
+  init(_ subject: String, _ value: String, _ verdict: Verdict = .good, advice: String? = nil) {
+    self.subject = subject
+    self.value = value
+    self.verdict = verdict
+    self.advice = verdict == .good ? nil : advice
+  }
+}
+
+/// Examines the processor, the libraries and the disk.
+public enum Diagnosis {
+  /// Runs every check, calling `report` as each is done.
+  ///
+  /// - Parameter directory: Where runs are to be written.
+  public static func run(directory: String, communicator: Communicator, report: (Finding) -> Void) {
+    let threads = ThreadPool.shared.threadCount
+    report(
+      Finding(
+        "processor", "\(Processor.modelName), \(Processor.vectorBits)-bit vectors, \(threads) threads used"))
+    let peak = Processor.measuredPeak(threads: threads)
+    report(Finding("peak, fused multiply-add", rate(peak)))
+    report(kernels())
+    report(matrixMultiply(peak: peak))
+    report(convolution(peak: peak))
+    report(Finding("MPI", communication(communicator)))
+    report(Finding("HDF5", HDF5File.libraryVersion))
+    report(disk(directory))
+  }
+
+  private static func kernels() -> Finding {
+    let name = MatrixMultiply.kernelName
+    let bits = Processor.vectorBits(ofKernel: name)
+    return Finding(
+      "OpenBLAS kernels", "\(name), \(bits)-bit", bits < Processor.vectorBits ? .broken : .good,
+      advice: "the processor has \(Processor.vectorBits)-bit vectors: set OPENBLAS_CORETYPE="
+        + "\(Processor.betterKernelName ?? "Haswell"), or unset it if it is set")
+  }
+
+  /// The product of ViT-B's first MLP matrix with the tokens of 16 pictures.
+  private static func matrixMultiply(peak: Double) -> Finding {
+    let (m, n, k) = (16 * 197, 3072, 768)
+    let (a, b) = (Tensor([m, k], filledWith: 0.5), Tensor([n, k], filledWith: 0.25))
+    let c = Tensor(uninitialized: [m, n])
+    let best = bestRate(operations: 2 * Double(m * n * k)) {
+      MatrixMultiply.parallel(
+        m, n, k, MatrixView(a.pointer, stride: k), MatrixView(b.pointer, stride: k, transposed: true),
+        into: MatrixView(c.pointer, stride: n))
+    }
+    return compared("matrix product \(m)×\(n)×\(k)", best, peak, least: 0.6)
+  }
+
+  /// A 3×3 convolution of 128 channels at 56².
+  private static func convolution(peak: Double) -> Finding {
+    let scope = ParameterScope(seed: 0, frozen: true)
+    let (batch, channels, side) = (4, 128, 56)
+    let layer = Convolution2d(channels, channels, kernel: 3, padding: 1, in: scope)
+    let pictures = Tensor([batch, side, side, channels], filledWith: 0.5)
+    let best = bestRate(operations: 2 * 9 * Double(batch * side * side * channels * channels)) {
+      _ = layer(pictures)
+    }
+    return compared("convolution 3×3, \(channels) channels at \(side)²", best, peak, least: 0.6)
+  }
+
+  private static func communication(_ communicator: Communicator) -> String {
+    "\(Communicator.libraryVersion), \(communicator.size) rank\(communicator.size == 1 ? "" : "s")"
+  }
+
+  /// Writes, flushes and removes 256 MiB.
+  private static func disk(_ directory: String) -> Finding {
+    let folder = URL(fileURLWithPath: directory)
+    let file = folder.appendingPathComponent(".peco-doctor-\(getpid())")
+    let subject = "disk at \(folder.path)"
+    defer { try? FileManager.default.removeItem(at: file) }
+    do {
+      let attributes = try FileManager.default.attributesOfFileSystem(forPath: folder.path)
+      let free = (attributes[.systemFreeSize] as? NSNumber)?.doubleValue ?? 0
+      let block = Data(repeating: 7, count: 16 << 20)
+      let start = ContinuousClock.now
+      guard FileManager.default.createFile(atPath: file.path, contents: nil) else {
+        return Finding(subject, "cannot be written to", .broken, advice: "choose another with --directory")
+      }
+      let handle = try FileHandle(forWritingTo: file)
+      for _ in 0..<16 { try handle.write(contentsOf: block) }
+      try handle.synchronize()
+      try handle.close()
+      let speed = 256.0 / (start.duration(to: .now) / .seconds(1))
+      let value = String(format: "%.0f GiB free, %.0f MiB/s written", free / Double(1 << 30), speed)
+      if free < 10 * Double(1 << 30) {
+        return Finding(subject, value, .poor, advice: "a ViT-B checkpoint takes about 1 GiB: make room")
+      }
+      return Finding(
+        subject, value, speed < 50 ? .poor : .good, advice: "checkpoints will take long: use a faster disk")
+    } catch {
+      return Finding(
+        subject, "\(error.localizedDescription)", .broken, advice: "choose another with --directory")
+    }
+  }
+
+  private static func bestRate(operations: Double, _ body: () -> Void) -> Double {
+    body()
+    return (0..<7).map { _ in
+      let start = ContinuousClock.now
+      body()
+      return operations / (start.duration(to: .now) / .seconds(1))
+    }.max() ?? 0
+  }
+
+  private static func compared(_ subject: String, _ best: Double, _ peak: Double, least: Double) -> Finding {
+    let share = best / peak
+    return Finding(
+      subject, rate(best) + String(format: ", %.0f %% of peak", 100 * share), share < least ? .poor : .good,
+      advice: "is another program running, or are there more threads than processors (PECO_THREADS)?")
+  }
+
+  private static func rate(_ operations: Double) -> String {
+    String(format: "%.0f GFLOP/s", operations * 1e-9)
+  }
+}

@@ -1,0 +1,53 @@
+import Communication
+import Datasets
+
+/// `peco pretrain`.
+public enum Pretraining {
+  /// Pretrains a vision transformer as a request asks. Collective.
+  public static func run(_ request: RunRequest, communicator: Communicator) throws -> TrainingLoop.Outcome {
+    let setup = try RunSetup<PretrainConfiguration>(request, communicator: communicator)
+    let configuration = setup.configuration
+    let data = configuration.shared.data
+    var samples = SampleRecipe(
+      seed: configuration.shared.seed, augmentation: data.augmentation, picture: data.pictureView,
+      mask: try communicator.agree { try configuration.maskGenerator() })
+
+    let words: WordSource
+    let vocabulary: Int
+    var tokens: TokenFile?
+    switch configuration.tokens.source {
+    case .file(let path):
+      let file = try communicator.agree { try TokenFile(opening: path) }
+      words = .file
+      vocabulary = file.header.codebookSize
+      tokens = file
+    case .tokenizer(let path):
+      let tokenizer = try TrainedTokenizer(path: path, communicator: communicator) {
+        setup.logger.warning("\($0)")
+      }
+      let side = try viewSize(for: tokenizer, configuration)
+      samples.tokenizerPicture = .tokenizer(size: side)
+      words = .tokenizer(tokenizer.model)
+      vocabulary = tokenizer.model.configuration.codebookSize
+      setup.logger.notice("words from \(tokenizer.path), shown pictures of \(side)²")
+    }
+    let recipe = try communicator.agree {
+      try PretrainRecipe(configuration, words: words, vocabulary: vocabulary)
+    }
+    return try setup.train(recipe, samples: samples, tokens: tokens, communicator: communicator)
+  }
+
+  /// The side of the pictures that make the tokenizer give one word a patch.
+  private static func viewSize(
+    for tokenizer: TrainedTokenizer, _ configuration: PretrainConfiguration
+  ) throws -> Int {
+    let patch = tokenizer.model.configuration.patchSize
+    let side = configuration.grid * patch
+    if let wanted = configuration.tokens.imageSize, wanted != side {
+      throw RunError(
+        "tokens.image_size is \(wanted), but \(tokenizer.path) gives one word for \(patch)² pixels and the "
+          + "transformer has \(configuration.grid)² patches: it must be \(side)")
+    }
+    return side
+  }
+}

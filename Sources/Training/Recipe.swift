@@ -1,0 +1,28 @@
+import Communication
+import Datasets
+import Tensors
+
+/// What is trained, and on what loss: the part of a run that differs between the stages.
+///
+/// The loop calls `loss` for every micro-batch, sums `takeSums` over all ranks at the end of the step, and
+/// calls `finishStep` with the result after the optimizer has run.
+public protocol Recipe: AnyObject {
+  /// Goes into checkpoints, so that one stage's are not taken for another's: the tokenizer or the transformer.
+  var kind: RunKind { get }
+
+  /// Every parameter of the model, trained or state, in the order in which forward uses them.
+  var parameters: [Parameter] { get }
+
+  /// The mean loss over the pictures of a micro-batch, recorded on the tape.
+  func loss(of batch: Batch, on tape: Tape) throws -> Tensor
+
+  /// What this rank counted since the last call (correct predictions, summed losses), to be summed over ranks.
+  /// Always the same number of values.
+  func takeSums() -> [Double]
+
+  /// Ends a step on every rank, after the optimizer: updates state and turns the sums over all ranks into
+  /// metrics, the two that tell most first.
+  func finishStep(_ step: Int, sums: [Double], communicator: Communicator) throws -> [(
+    name: String, value: Double
+  )]
+}

@@ -1,0 +1,88 @@
+import Communication
+import Datasets
+import Foundation
+import Imaging
+import Layers
+import Tensors
+
+/// `peco tokenizer reconstruct`: what a tokenizer makes of pictures, as a picture and in numbers.
+public enum Reconstruction {
+  /// What was measured.
+  public struct Report: Sendable {
+    /// Pictures measured.
+    public let pictures: Int
+    /// Peak signal-to-noise ratio of the mean squared error over all pictures, in decibels.
+    public let psnr: Double
+    /// exp of the entropy of the words used.
+    public let perplexity: Double
+    /// Share of the codebook that was used.
+    public let usage: Double
+  }
+
+  /// Draws `count` pictures, each above its reconstruction, and measures over `measure` pictures.
+  public static func run(
+    tokenizer path: String, dataset datasetPath: String, output: String, count: Int, measure: Int
+  ) throws -> Report {
+    let alone = Communicator()
+    let dataset = try PictureDataset(opening: datasetPath)
+    let tokenizer = try TrainedTokenizer(path: path, communicator: alone)
+    let model = tokenizer.model
+    let samples = SampleRecipe(
+      seed: 0, augmentation: Augmentation(crop: .center(fraction: 1), flipProbability: 0),
+      tokenizerPicture: .tokenizer(size: model.configuration.imageSize))
+    let total = min(max(measure, count), dataset.count)
+    let loader = try Loader(sequenceOf: dataset, samples, range: 0..<total, batchSize: 8)
+    defer { loader.stop() }
+
+    var shown: [(original: Image, reconstruction: Image)] = []
+    var squaredError = 0.0
+    var uses = [Float](repeating: 0, count: model.configuration.codebookSize)
+    while let batch = try loader.next() {
+      guard let pictures = batch.tokenizerPictures else {
+        throw RunError("the loader gives no tokenizer view")
+      }
+      let tokens = model.tokens(pictures)
+      for token in tokens { uses[Int(token)] += 1 }
+      let reconstruction = model.pictures(from: tokens)
+      squaredError += Double(meanSquaredError(reconstruction, pictures).item) * Double(batch.count)
+      for index in 0..<min(batch.count, max(0, count - shown.count)) {
+        shown.append((image(pictures, index), image(reconstruction, index)))
+      }
+    }
+    try drawGrid(shown).writePNG(to: output)
+    let usage = uses.withUnsafeBufferPointer { CodebookUsage(counts: $0) }
+    return Report(
+      pictures: total, psnr: 10 * log10(4 / max(squaredError / Double(max(total, 1)), 1e-12)),
+      perplexity: Double(usage.perplexity), usage: Double(usage.usedShare))
+  }
+
+  /// Rows of originals, each with a row of their reconstructions below it.
+  private static func drawGrid(_ shown: [(original: Image, reconstruction: Image)]) -> Image {
+    let columns = min(8, max(shown.count, 1))
+    var images: [Image] = []
+    for row in stride(from: 0, to: shown.count, by: columns) {
+      let pairs = shown[row..<min(row + columns, shown.count)]
+      let blanks =
+        pairs.first.map { pair in
+          [Image](
+            repeating: Image(
+              width: pair.original.width, height: pair.original.height, color: (255, 255, 255)),
+            count: columns - pairs.count)
+        } ?? []
+      images += pairs.map(\.original) + blanks + pairs.map(\.reconstruction) + blanks
+    }
+    // Small pictures are enlarged so that a person sees them.
+    let side = shown.first?.original.width ?? 1
+    return Image.grid(images.map { $0.enlarged(by: max(1, 96 / max(side, 1))) }, columns: columns, margin: 2)
+  }
+
+  /// One picture of a batch [batch, height, width, 3] with values from -1 to 1.
+  private static func image(_ batch: Tensor, _ index: Int) -> Image {
+    let (height, width) = (batch.shape[1], batch.shape[2])
+    let size = height * width * 3
+    let pixels = (0..<size).map { offset -> UInt8 in
+      UInt8(max(0, min(255, (batch.pointer[index * size + offset] + 1) * 127.5)).rounded())
+    }
+    return Image(width: width, height: height, pixels: pixels)
+  }
+}

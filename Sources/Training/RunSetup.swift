@@ -1,0 +1,115 @@
+import Communication
+import Datasets
+import Foundation
+import Logging
+import Tensors
+
+/// What every training command does before its recipe comes in: reads the configuration, sets the threads up,
+/// opens the dataset, works out the steps, and finds the checkpoint to go on from.
+struct RunSetup<Configuration: RunConfiguration> {
+  let configuration: Configuration
+  /// The configuration as YAML, all defaults filled in.
+  let resolved: String
+  let dataset: PictureDataset
+  let sampler: GlobalSampler
+  let share: RankShare
+  let plan: RunPlan
+  let run: RunDirectory
+  let logger: Logger
+  /// On rank 0, the checkpoint to go on from.
+  let checkpoint: String?
+
+  /// Collective. Rank 0 reads the configuration for all.
+  init(_ request: RunRequest, communicator: Communicator) throws {
+    StopSignal.listen()
+    let logger = ConsoleLog.logger(rank: communicator.rank)
+    self.logger = logger
+    let text = try communicator.broadcast(
+      try communicator.agree {
+        communicator.isRoot ? try RunSetup.read(request.configuration) : ""
+      })
+    let (configuration, resolved) = try communicator.agree {
+      try Configuration.load(yaml: text, source: request.configuration, overrides: request.overrides)
+    }
+    self.configuration = configuration
+    self.resolved = resolved
+    let shared = configuration.shared
+    ComputeThreads.configure(requested: shared.training.threads, communicator: communicator)
+
+    let dataset = try communicator.agree { try PictureDataset(opening: shared.data.path) }
+    try communicator.checkEqual(checksum: dataset.fingerprint, what: "the dataset \(shared.data.path)")
+    self.dataset = dataset
+    (sampler, share) = try communicator.agree {
+      (
+        try GlobalSampler(
+          count: dataset.count, globalBatchSize: shared.training.globalBatchSize, seed: shared.seed),
+        try RankShare(
+          rank: communicator.rank, ranks: communicator.size, globalBatchSize: shared.training.globalBatchSize,
+          microBatchSize: RunSetup.microBatchSize(shared.training, ranks: communicator.size))
+      )
+    }
+    plan = RunPlan(shared, sampler: sampler, share: share)
+
+    let run = RunDirectory(request.directory, keep: shared.checkpoint.keep)
+    self.run = run
+    checkpoint = try communicator.agree {
+      guard communicator.isRoot else { return nil }
+      let checkpoint = try run.checkpoint(request.resume) { logger.warning("\($0)") }
+      let changes = try run.prepare(configuration: resolved)
+      if let checkpoint {
+        logger.notice("going on from \(checkpoint)")
+        for change in changes { logger.warning("configuration changed since the last start: \(change)") }
+      }
+      return checkpoint
+    }
+    logger.notice(
+      """
+      \(dataset.count) pictures, \(plan.steps) steps of \(shared.training.globalBatchSize) \
+      (\(communicator.size) ranks × \(plan.microBatches) × \(plan.microBatchSize)), \
+      \(ThreadPool.shared.threadCount) threads a rank, \(MatrixMultiply.kernelName) kernels
+      """)
+  }
+
+  /// The largest size, up to the configured one, that cuts a rank's share of the global batch evenly.
+  static func microBatchSize(_ training: TrainingConfiguration, ranks: Int) -> Int {
+    let share = training.globalBatchSize / ranks
+    let most = max(1, min(training.microBatchSize, share))
+    return (1...most).last { share % $0 == 0 } ?? 1
+  }
+
+  private static func read(_ path: String) throws -> String {
+    do {
+      return try String(contentsOfFile: path, encoding: .utf8)
+    } catch {
+      throw RunError("cannot read the configuration \(path): \(error.localizedDescription)")
+    }
+  }
+}
+
+extension RunSetup {
+  /// Runs the loop over a recipe whose samples are made as `samples` says. Collective.
+  func train(
+    _ recipe: any Recipe, samples: SampleRecipe, tokens: TokenFile?, communicator: Communicator
+  ) throws -> TrainingLoop.Outcome {
+    let loop = try TrainingLoop(
+      recipe, plan: plan, configuration: resolved, run: run, communicator: communicator, logger: logger)
+    let outcome = try loop.train(from: checkpoint) { firstStep in
+      try Loader(
+        dataset, samples, sampler: sampler, share: share, firstStep: firstStep, tokens: tokens,
+        options: configuration.shared.data.loaderOptions)
+    }
+    let state = outcome.isComplete ? "done" : "stopped"
+    logger.notice(
+      "\(state) after step \(outcome.step) of \(plan.steps); checkpoint \(run.checkpoints.path(step: outcome.step))"
+    )
+    return outcome
+  }
+}
+
+extension ConsoleLog {
+  /// The program's logger for a rank.
+  static func logger(rank: Int) -> Logger {
+    setUp(rank: rank)
+    return Logger(label: "peco")
+  }
+}

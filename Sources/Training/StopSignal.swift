@@ -1,0 +1,28 @@
+import Foundation
+import Synchronization
+
+/// Remembers that the operating system or the cluster's scheduler asked this process to end, so that the loop can
+/// finish its step, write a checkpoint and leave.
+public enum StopSignal {
+  private static let received = Atomic<Int32>(0)
+
+  /// Starts listening for SIGINT, SIGTERM and SIGUSR1. A second signal ends the process at once.
+  public static func listen() {
+    for number in [SIGINT, SIGTERM, SIGUSR1] {
+      signal(number) { number in
+        if StopSignal.received.exchange(number, ordering: .relaxed) != 0, number != SIGUSR1 {
+          _exit(128 + number)
+        }
+      }
+    }
+  }
+
+  /// The signal that has arrived, if any.
+  public static var pending: Int32? {
+    let number = received.load(ordering: .relaxed)
+    return number == 0 ? nil : number
+  }
+
+  /// Takes back what arrived; for tests.
+  public static func clear() { received.store(0, ordering: .relaxed) }
+}

@@ -1,0 +1,61 @@
+import Communication
+import Foundation
+import Models
+import Tensors
+
+/// A tokenizer that has been trained, ready to turn pictures into words and back.
+public struct TrainedTokenizer {
+  /// The model; its parameters are frozen.
+  public let model: VQVAE
+  /// The configuration it was trained with.
+  public let configuration: TokenizerConfiguration
+  /// The checkpoint it came from.
+  public let path: String
+  /// A checksum over its weights: words of tokenizers with the same checksum are the same.
+  public let checksum: UInt64
+
+  /// Loads a checkpoint, or the newest sound one of a run's directory. Collective; rank 0 reads for all.
+  public init(path: String, communicator: Communicator, report: (String) -> Void = { _ in }) throws {
+    let file = try communicator.broadcast(
+      try communicator.agree { communicator.isRoot ? try Self.checkpointFile(path, report: report) : "" })
+    let text = try communicator.broadcast(
+      try communicator.agree { communicator.isRoot ? try Self.configurationText(file) : "" })
+    let (configuration, _) = try TokenizerConfiguration.load(yaml: text, source: file)
+    let scope = ParameterScope(seed: 0, frozen: true)
+    let model = try VQVAE(configuration.architecture, in: scope)
+    try communicator.agree {
+      guard communicator.isRoot else { return }
+      _ = try Checkpoint.load(file, into: scope.parameters, kind: .tokenizer, includingFrozen: true)
+    }
+    for parameter in scope.parameters {
+      try communicator.broadcast(parameter.value.pointer, count: parameter.count)
+    }
+    self.model = model
+    self.configuration = configuration
+    self.path = file
+    checksum = weightChecksum(scope.parameters)
+  }
+
+  private static func checkpointFile(_ path: String, report: (String) -> Void) throws -> String {
+    var isDirectory: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
+      throw RunError("there is no tokenizer at \(path); train one with `peco tokenizer train`")
+    }
+    guard isDirectory.boolValue else { return path }
+    let (newest, passedOver) = try CheckpointStore(directory: path + "/checkpoints").newestVerified()
+    for damaged in passedOver { report("passing over \(damaged)") }
+    guard let newest else {
+      throw RunError(
+        "\(path) holds no checkpoint that can be read; give a tokenizer's run or a checkpoint file")
+    }
+    return newest.path
+  }
+
+  private static func configurationText(_ file: String) throws -> String {
+    let header = try Checkpoint.header(of: file)
+    guard header.kind == .tokenizer else {
+      throw RunError("\(file) is a checkpoint of kind '\(header.kind.rawValue)'; a tokenizer's is needed")
+    }
+    return header.configuration
+  }
+}

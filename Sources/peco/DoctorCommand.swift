@@ -1,0 +1,31 @@
+import ArgumentParser
+import Training
+
+/// `peco doctor`: whether this machine is used well.
+struct DoctorCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "doctor",
+    abstract: "Examines processor, libraries, MPI and disk, and says what is wrong with any of them.")
+
+  @Option(help: ArgumentHelp("The disk to examine: where runs are to be written.", valueName: "directory"))
+  var directory = "."
+
+  func run() throws {
+    onAllRanks { communicator in
+      ComputeThreads.configure(requested: nil, communicator: communicator)
+      var isSound = true
+      if communicator.isRoot {
+        Diagnosis.run(directory: directory, communicator: communicator) { finding in
+          let subject = finding.subject.padding(toLength: 38, withPad: " ", startingAt: 0)
+          print(
+            "\(finding.verdict.rawValue.padding(toLength: 6, withPad: " ", startingAt: 0)) \(subject) \(finding.value)"
+          )
+          if let advice = finding.advice { print("       → \(advice)") }
+          if finding.verdict == .broken { isSound = false }
+        }
+      }
+      try communicator.barrier()
+      return isSound ? 0 : 1
+    }
+  }
+}

@@ -1,0 +1,19 @@
+import ArgumentParser
+import Training
+
+/// `peco pretrain`: masked image modelling.
+struct PretrainCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "pretrain",
+    abstract: "Pretrains a vision transformer by predicting the words of masked patches.",
+    discussion: """
+      Under mpirun every rank trains a whole replica on its share of each batch:
+        launch/mpirun -n 8 -- peco pretrain --config configs/peco_vit_base_300e.yaml --run runs/base
+      """)
+
+  @OptionGroup var options: RunOptions
+
+  func run() throws {
+    onAllRanks { try Pretraining.run(options.request, communicator: $0).exitCode }
+  }
+}

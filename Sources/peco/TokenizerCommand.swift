@@ -1,0 +1,94 @@
+import ArgumentParser
+import Foundation
+import Training
+
+/// `peco tokenizer`: the VQ-VAE that turns pictures into words.
+struct TokenizerCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "tokenizer",
+    abstract: "Trains the tokenizer, encodes datasets into words, and shows what it reconstructs.",
+    subcommands: [Train.self, Encode.self, Reconstruct.self])
+
+  struct Train: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Trains a VQ-VAE with a perceptual loss; data-parallel under mpirun.")
+
+    @OptionGroup var options: RunOptions
+
+    func run() throws {
+      onAllRanks { try TokenizerTraining.run(options.request, communicator: $0).exitCode }
+    }
+  }
+
+  struct Encode: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Writes the words of every picture of a dataset; data-parallel under mpirun.")
+
+    @Option(help: ArgumentHelp("The tokenizer's checkpoint, or its run directory.", valueName: "checkpoint"))
+    var tokenizer: String
+    @Option(help: ArgumentHelp("The dataset.", valueName: "file.h5"))
+    var data: String
+    @Option(help: ArgumentHelp("Where to write the words.", valueName: "tokens.h5"))
+    var output: String
+    @Option(
+      help: "How many randomly cropped and flipped views of each picture to encode; 0: the middle only.")
+    var views = 0
+    @Option(help: "Least part of a picture's area that a view's crop takes.")
+    var cropScale = 0.08
+    @Option(help: "Seed of the views' crops.")
+    var seed: UInt64 = 0
+    @Option(help: "Pictures a rank encodes at a time.")
+    var batchSize = 16
+
+    func validate() throws {
+      guard views >= 0, views <= 64 else { throw ValidationError("--views must be 0 to 64") }
+      guard batchSize > 0 else { throw ValidationError("--batch-size must be at least 1") }
+      guard cropScale > 0, cropScale <= 1 else { throw ValidationError("--crop-scale must lie in (0, 1]") }
+    }
+
+    func run() throws {
+      let request = TokenEncoding.Request(
+        tokenizer: tokenizer, dataset: data, output: output, views: views, leastCropScale: cropScale,
+        seed: seed,
+        batchSize: batchSize)
+      onAllRanks {
+        try TokenEncoding.run(request, communicator: $0)
+        return 0
+      }
+    }
+  }
+
+  struct Reconstruct: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Draws pictures above what the tokenizer makes of their words, and tells the PSNR.")
+
+    @Option(help: ArgumentHelp("The tokenizer's checkpoint, or its run directory.", valueName: "checkpoint"))
+    var tokenizer: String
+    @Option(help: ArgumentHelp("The dataset.", valueName: "file.h5"))
+    var data: String
+    @Option(help: ArgumentHelp("Where to write the picture.", valueName: "grid.png"))
+    var output: String
+    @Option(help: "How many pictures to show.")
+    var count = 16
+    @Option(help: "Over how many pictures to average the PSNR and count the words.")
+    var measure = 256
+
+    func validate() throws {
+      guard count > 0, measure > 0 else { throw ValidationError("--count and --measure must be at least 1") }
+    }
+
+    func run() throws {
+      onAllRanks { communicator in
+        ComputeThreads.configure(requested: nil, communicator: communicator)
+        guard communicator.isRoot else { return 0 }
+        let report = try Reconstruction.run(
+          tokenizer: tokenizer, dataset: data, output: output, count: count, measure: measure)
+        print(
+          String(
+            format: "%@: PSNR %.2f dB, perplexity %.1f, %.1f %% of the words used, over %d pictures", output,
+            report.psnr, report.perplexity, 100 * report.usage, report.pictures))
+        return 0
+      }
+    }
+  }
+}

@@ -1,0 +1,79 @@
+import Foundation
+import Testing
+
+/// The promises about results: exact resume, and the same result on any number of ranks.
+@Suite struct ContractTests {
+  @Test(arguments: [Workshop.Stage.tokenizer, .pretrain])
+  func `2N steps equal N, stop, resume, N`(stage: Workshop.Stage) throws {
+    let workshop = try Workshop()
+    try workshop.prepare()
+    if stage == .pretrain { try workshop.train(.tokenizer, set: ["training.steps=2"]) }
+    try workshop.train(stage, run: "whole", ranks: 2)
+    try workshop.train(stage, run: "parts", set: ["training.stop_after_step=3"], ranks: 2)
+    #expect(try workshop.metric("step", of: "parts") == ["1", "2", "3"])
+    try workshop.train(stage, run: "parts", ranks: 2)
+
+    #expect(try workshop.metric("step", of: "parts") == (1...8).map(String.init))
+    #expect(try workshop.metric("loss", of: "parts") == workshop.metric("loss", of: "whole"))
+    #expect(
+      try workshop.metric("gradient_norm", of: "parts") == workshop.metric("gradient_norm", of: "whole"))
+    let (whole, parts) = (
+      try workshop.weights(of: "whole", step: 8), try workshop.weights(of: "parts", step: 8)
+    )
+    #expect(whole.count > 20)
+    #expect(whole == parts)
+  }
+
+  @Test(arguments: [Workshop.Stage.tokenizer, .pretrain])
+  func `the same global batch gives the same losses on 1, 2 and 4 ranks`(stage: Workshop.Stage) throws {
+    let workshop = try Workshop()
+    try workshop.prepare()
+    if stage == .pretrain { try workshop.train(.tokenizer, set: ["training.steps=2"]) }
+    try workshop.train(stage, run: "1")
+    try workshop.train(stage, run: "2", ranks: 2)
+    try workshop.train(stage, run: "4", set: ["training.micro_batch_size=1"], ranks: 4)
+    let alone = try workshop.metric("loss", of: "1").compactMap(Double.init)
+    #expect(alone.count == 8)
+    for ranks in ["2", "4"] {
+      let together = try workshop.metric("loss", of: ranks).compactMap(Double.init)
+      #expect(together.count == 8)
+      #expect(
+        abs(together[0] - alone[0]) <= 1e-5 * alone[0], "\(ranks) ranks: \(together[0]) for \(alone[0])")
+      for (a, b) in zip(alone, together) {
+        #expect(abs(a - b) <= 1e-3 * a, "\(ranks) ranks: \(b) for \(a)")
+      }
+    }
+  }
+
+  @Test func `words of a token file are those that the tokenizer computes on the fly`() throws {
+    let workshop = try Workshop()
+    try workshop.prepare()
+    try workshop.train(.tokenizer, set: ["training.steps=2"])
+    for (name, ranks) in [("one.h5", nil), ("two.h5", 2)] {
+      let run = try workshop.peco(
+        [
+          "tokenizer", "encode", "--tokenizer", "tokenizer", "--data", "pictures.h5", "--output", name,
+          "--views", "2", "--batch-size", "3",
+        ], ranks: ranks)
+      #expect(run.exitCode == 0, "\(run)")
+    }
+    try workshop.train(.pretrain, set: ["tokens={file: one.h5}"])
+    try workshop.train(.pretrain, run: "again", set: ["tokens={file: two.h5}"])
+    #expect(try workshop.metric("loss", of: "pretrain") == workshop.metric("loss", of: "again"))
+  }
+
+  @Test func `reconstructions are drawn and measured`() throws {
+    let workshop = try Workshop()
+    try workshop.prepare()
+    try workshop.train(.tokenizer, set: ["training.steps=2"])
+    let run = try workshop.peco(
+      [
+        "tokenizer", "reconstruct", "--tokenizer", "tokenizer", "--data", "pictures.h5", "--output",
+        "grid.png",
+      ])
+    #expect(run.exitCode == 0, "\(run)")
+    #expect(run.output.contains("PSNR"))
+    #expect(
+      try Data(contentsOf: URL(filePath: workshop.path("grid.png"))).starts(with: [0x89, 0x50, 0x4E, 0x47]))
+  }
+}
