@@ -51,6 +51,14 @@ enum BatchPlan {
     let samples: [Int]
   }
 
+  /// Pictures in a batch, but for the last of a sequence.
+  var batchSize: Int {
+    switch self {
+    case .training(_, let share, _): share.microBatchSize
+    case .sequence(_, let batchSize, _): batchSize
+    }
+  }
+
   /// The batch at a position of the plan, from 0; nil past the end.
   func work(at position: Int) -> Work? {
     switch self {

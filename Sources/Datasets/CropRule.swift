@@ -21,15 +21,15 @@ public enum CropRule: Sendable, Equatable {
     case .randomResized(let scale, let ratio):
       guard scale.lowerBound > 0, scale.upperBound <= 1 else {
         throw DatasetError(
-          "augmentation.crop_scale", "is \(scale.lowerBound) to \(scale.upperBound), must lie in (0, 1]")
+          "data.crop_scale", "is \(scale.lowerBound) to \(scale.upperBound), must lie in (0, 1]")
       }
       guard ratio.lowerBound > 0, ratio.upperBound.isFinite else {
         throw DatasetError(
-          "augmentation.crop_ratio", "is \(ratio.lowerBound) to \(ratio.upperBound), must be positive")
+          "crop ratio", "is \(ratio.lowerBound) to \(ratio.upperBound), must be positive")
       }
     case .center(let fraction):
       guard fraction > 0, fraction <= 1 else {
-        throw DatasetError("augmentation.crop_fraction", "is \(fraction), must lie in (0, 1]")
+        throw DatasetError("crop fraction", "is \(fraction), must lie in (0, 1]")
       }
     }
   }

@@ -73,6 +73,7 @@ private final class LoaderCore: @unchecked Sendable {
   private let tokens: TokenFile?
   private let plan: BatchPlan
   private let options: Loader.Options
+  private let depth: Int
 
   private let condition = NSCondition()
   /// The batches at work, in order.
@@ -99,6 +100,8 @@ private final class LoaderCore: @unchecked Sendable {
     self.tokens = tokens
     self.plan = plan
     self.options = options
+    // Small batches: enough of them that every thread has a sample to make while one is handed out.
+    depth = max(options.prefetch, (options.workers + plan.batchSize - 1) / plan.batchSize + 1)
     running = options.workers
     for index in 0..<options.workers {
       let thread = Thread { self.work() }
@@ -161,7 +164,7 @@ private final class LoaderCore: @unchecked Sendable {
         last.taken += 1
         return (last, last.taken - 1)
       }
-      if pending.count < options.prefetch, !isExhausted {
+      if pending.count < depth, !isExhausted {
         guard let work = plan.work(at: nextPosition) else {
           isExhausted = true
           condition.broadcast()

@@ -99,7 +99,7 @@ public struct SampleRecipe: Sendable {
     try augmentation.crop.validate()
     guard (0...1).contains(augmentation.flipProbability) else {
       throw DatasetError(
-        "augmentation.flip_probability", "is \(augmentation.flipProbability), must be 0 to 1")
+        "flip probability", "is \(augmentation.flipProbability), must be 0 to 1")
     }
     if let jitter = augmentation.colorJitter {
       for (name, value, limit) in [
@@ -108,21 +108,21 @@ public struct SampleRecipe: Sendable {
         ("saturation", jitter.saturation, .greatestFiniteMagnitude), ("hue", jitter.hue, 0.5),
       ] where !(value >= 0 && value <= limit) {
         let allowed = limit == 0.5 ? "0 to 0.5" : "at least 0"
-        throw DatasetError("augmentation.color_jitter.\(name)", "is \(value), must be \(allowed)")
+        throw DatasetError("data.color_jitter (\(name))", "is \(value), must be \(allowed)")
       }
     }
-    for (key, view) in [("picture", picture), ("tokenizer picture", tokenizerPicture)] {
+    for (key, view) in [("data.image_size", picture), ("tokens.image_size", tokenizerPicture)] {
       guard let view else { continue }
       guard (1...8192).contains(view.size) else {
-        throw DatasetError("\(key) size", "is \(view.size), must be 1 to 8192")
+        throw DatasetError(key, "is \(view.size), must be 1 to 8192")
       }
       guard view.mean.count == 3, view.deviation.count == 3, view.deviation.allSatisfy({ $0 > 0 }) else {
-        throw DatasetError("\(key) normalisation", "needs three means and three deviations above zero")
+        throw DatasetError("data.mean, data.std", "need three means and three deviations above zero")
       }
     }
     if let mask, let tokens, (mask.height, mask.width) != (tokens.gridHeight, tokens.gridWidth) {
       throw DatasetError(
-        "mask",
+        "masking",
         "is for a grid of \(mask.height) × \(mask.width) patches, but the token file has "
           + "\(tokens.gridHeight) × \(tokens.gridWidth) tokens",
         advice: "picture size / patch size must equal the tokenizer's grid")

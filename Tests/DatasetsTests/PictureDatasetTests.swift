@@ -1,0 +1,90 @@
+import Datasets
+import Foundation
+import Storage
+import Testing
+
+@Suite struct PictureDatasetTests {
+  @Test func readsFromManyThreads() throws {
+    try withTemporaryFolder { folder in
+      let dataset = try makeDataset(folder, count: 30)
+      #expect(dataset.count == 30 && dataset.classes.count == 10)
+      #expect(dataset.labels == (0..<30).map { Int32($0 % 10) })
+      var expected: [[UInt8]] = []
+      for i in 0..<30 {
+        var bytes: [UInt8] = []
+        try dataset.read(i, into: &bytes)
+        expected.append(bytes)
+      }
+      let failures = Counter()
+      DispatchQueue.concurrentPerform(iterations: 8) { thread in
+        var bytes: [UInt8] = []
+        for round in 0..<60 {
+          let i = (round * 7 + thread) % 30
+          if (try? dataset.read(i, into: &bytes, verifying: true)) == nil || bytes != expected[i] {
+            failures.increment()
+          }
+        }
+      }
+      #expect(failures.value == 0)
+    }
+  }
+
+  @Test func damagedFilesAreErrors() throws {
+    try withTemporaryFolder { folder in
+      let path = try makeDataset(folder, count: 5).path
+      let whole = try bytes(path)
+      #expect(message { _ = try PictureDataset(opening: "\(folder)/none.h5") }.contains("none.h5"))
+      try write(Array("not hdf5".utf8), to: "\(folder)/text.h5")
+      #expect(message { _ = try PictureDataset(opening: "\(folder)/text.h5") }.contains("HDF5"))
+      try write(Array(whole[..<(whole.count - 1000)]), to: "\(folder)/cut.h5")
+      #expect(message { _ = try PictureDataset(opening: "\(folder)/cut.h5") }.contains("cut short"))
+      let other = try HDF5File(creating: "\(folder)/other.h5")
+      try other.setAttribute("format", "something")
+      try other.close()
+      #expect(
+        message { _ = try PictureDataset(opening: "\(folder)/other.h5") }.contains("no picture dataset"))
+      let newer = try HDF5File(creating: "\(folder)/newer.h5")
+      try newer.setAttribute("format", "peco-dataset")
+      try newer.setAttribute("format_version", 99)
+      try newer.close()
+      #expect(message { _ = try PictureDataset(opening: "\(folder)/newer.h5") }.contains("version 99"))
+    }
+  }
+
+  @Test func verificationFindsEveryDamagedPicture() throws {
+    try withTemporaryFolder { folder in
+      let dataset = try makeDataset(folder, count: 12)
+      #expect(try DatasetVerification.verify(dataset, workers: 2).isEmpty)
+      // One bit of picture 7, found by its own bytes.
+      var picture: [UInt8] = []
+      try dataset.read(7, into: &picture)
+      var whole = try bytes(dataset.path)
+      let start = try #require(whole.firstRange(of: picture)).lowerBound
+      whole[start + picture.count / 2] ^= 4
+      try write(whole, to: "\(folder)/damaged.h5")
+      let problems = try DatasetVerification.verify(
+        try PictureDataset(opening: "\(folder)/damaged.h5"), workers: 2)
+      #expect(problems.map(\.index) == [7])
+      #expect(problems[0].reason.contains("square/00000006.jpg") == false)
+      #expect(problems[0].reason.contains("star/00000007.jpg") && problems[0].reason.contains("checksum"))
+    }
+  }
+
+  @Test func theFingerprintFollowsTheContent() throws {
+    try withTemporaryFolder { folder in
+      let a = try makeDataset(folder, count: 10, seed: 1, name: "a.h5")
+      let b = try makeDataset(folder, count: 10, seed: 2, name: "b.h5")
+      let c = try makeDataset(folder, count: 10, seed: 1, name: "c.h5")
+      #expect(a.fingerprint != b.fingerprint)
+      #expect(a.fingerprint == c.fingerprint)
+    }
+  }
+}
+
+/// A count that threads share.
+final class Counter: @unchecked Sendable {
+  private let lock = NSLock()
+  private var count = 0
+  func increment() { lock.withLock { count += 1 } }
+  var value: Int { lock.withLock { count } }
+}
