@@ -11,15 +11,15 @@ PECO_CLONES void peco_add_in_place(float *restrict y, const float *restrict x, s
 }
 
 PECO_CLONES void peco_add(float *z, const float *x, const float *y, size_t n) {
-  for (size_t i = 0; i < n; i++) z[i] = x[i] + y[i];
+  PECO_IN_PLACE for (size_t i = 0; i < n; i++) z[i] = x[i] + y[i];
 }
 
 PECO_CLONES void peco_subtract(float *z, const float *x, const float *y, size_t n) {
-  for (size_t i = 0; i < n; i++) z[i] = x[i] - y[i];
+  PECO_IN_PLACE for (size_t i = 0; i < n; i++) z[i] = x[i] - y[i];
 }
 
 PECO_CLONES void peco_multiply(float *z, const float *x, const float *y, size_t n) {
-  for (size_t i = 0; i < n; i++) z[i] = x[i] * y[i];
+  PECO_IN_PLACE for (size_t i = 0; i < n; i++) z[i] = x[i] * y[i];
 }
 
 PECO_CLONES void peco_add_scaled(float *restrict y, const float *restrict x, float a, size_t n) {
@@ -27,7 +27,7 @@ PECO_CLONES void peco_add_scaled(float *restrict y, const float *restrict x, flo
 }
 
 PECO_CLONES void peco_scale(float *y, const float *x, float a, size_t n) {
-  for (size_t i = 0; i < n; i++) y[i] = a * x[i];
+  PECO_IN_PLACE for (size_t i = 0; i < n; i++) y[i] = a * x[i];
 }
 
 // Float sums over a block keep the vector units busy; double sums over the blocks keep the digits.

@@ -17,23 +17,23 @@ PECO_INLINE float gelu_slope(float x) {
 }
 
 PECO_CLONES void peco_gelu(float *y, const float *x, size_t n) {
-  for (size_t i = 0; i < n; i++) y[i] = gelu(x[i]);
+  PECO_IN_PLACE for (size_t i = 0; i < n; i++) y[i] = gelu(x[i]);
 }
 
 PECO_CLONES void peco_gelu_gradient(float *dx, const float *x, const float *dy, size_t n) {
-  for (size_t i = 0; i < n; i++) dx[i] = dy[i] * gelu_slope(x[i]);
+  PECO_IN_PLACE for (size_t i = 0; i < n; i++) dx[i] = dy[i] * gelu_slope(x[i]);
 }
 
 PECO_CLONES void peco_bias_gelu(float *y, const float *x, const float *restrict bias, size_t rows, size_t n) {
   for (size_t r = 0; r < rows; r++)
-    for (size_t i = 0; i < n; i++) y[r * n + i] = gelu(x[r * n + i] + bias[i]);
+    PECO_IN_PLACE for (size_t i = 0; i < n; i++) y[r * n + i] = gelu(x[r * n + i] + bias[i]);
 }
 
 PECO_CLONES void peco_bias_gelu_gradient(
     float *dx, float *restrict dbias, const float *x, const float *restrict bias, const float *dy, size_t rows,
     size_t n) {
   for (size_t r = 0; r < rows; r++)
-    for (size_t i = 0; i < n; i++) {
+    PECO_IN_PLACE for (size_t i = 0; i < n; i++) {
       float d = dy[r * n + i] * gelu_slope(x[r * n + i] + bias[i]);
       dx[r * n + i] = d;
       dbias[i] += d;

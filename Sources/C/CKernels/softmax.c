@@ -29,10 +29,20 @@ PECO_INLINE float exp_in_place(float *restrict x, float shift, size_t n) {
   return sum;
 }
 
+// Lane by lane, because the compiler does not reorder a maximum as long as there may be NaNs. Those are passed over.
 PECO_INLINE float maximum(const float *x, size_t n) {
-  float most = -INFINITY;
-  for (size_t i = 0; i < n; i++) most = x[i] > most ? x[i] : most;
-  return most;
+  float lane[lanes], rest[lanes];
+  for (size_t l = 0; l < lanes; l++) lane[l] = rest[l] = -INFINITY;
+  size_t whole = n / lanes * lanes;
+  for (size_t i = 0; i < whole; i += lanes)
+    for (size_t l = 0; l < lanes; l++) lane[l] = x[i + l] > lane[l] ? x[i + l] : lane[l];
+  for (size_t i = whole; i < n; i++) rest[i - whole] = x[i];
+  for (size_t l = 0; l < lanes; l++) lane[l] = rest[l] > lane[l] ? rest[l] : lane[l];
+  for (size_t l = 0; l < 8; l++) lane[l] = lane[l + 8] > lane[l] ? lane[l + 8] : lane[l];
+  for (size_t l = 0; l < 4; l++) lane[l] = lane[l + 4] > lane[l] ? lane[l + 4] : lane[l];
+  float a = lane[2] > lane[0] ? lane[2] : lane[0];
+  float b = lane[3] > lane[1] ? lane[3] : lane[1];
+  return a > b ? a : b;
 }
 
 PECO_CLONES void peco_softmax(float *restrict y, const float *restrict x, size_t rows, size_t n) {

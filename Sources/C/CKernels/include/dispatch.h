@@ -6,3 +6,11 @@
 #else
 #define PECO_CLONES
 #endif
+
+// Before a loop whose output may be the very buffer of an input, element on element: without it the compiler takes
+// that for an overlap, and the loop goes one by one.
+#if defined(__clang__)
+#define PECO_IN_PLACE _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define PECO_IN_PLACE
+#endif
