@@ -1,0 +1,142 @@
+import Layers
+import Models
+import Tensors
+import TestSupport
+import Testing
+
+@Suite struct VQVAETests {
+  init() { useSeveralThreads() }
+
+  private static func small() -> VQVAEConfiguration {
+    var configuration = VQVAEConfiguration()
+    configuration.imageSize = 16
+    configuration.baseWidth = 8
+    configuration.channelMultipliers = [1, 2]
+    configuration.blocksPerLevel = 1
+    configuration.extraDecoderBlocks = 1
+    configuration.codebookSize = 32
+    configuration.wordLength = 8
+    configuration.normalizationGroups = 4
+    return configuration
+  }
+
+  @Test func matchesVQGANInPyTorch() throws {
+    let fixture = try FixtureFile("vqvae.h5")
+    let model = try VQVAE(Self.small(), in: ParameterScope(seed: 0))
+    let words = try fixture.tensor("embedding")
+    model.quantizer.revive(words: Array(0..<words.shape[0]), with: words)
+    let trained = model.parameters.filter { $0.kind == .trained }
+    #expect(Set(trained.map(\.name)) == Set(try fixture["parameters"].names()))
+    for parameter in trained {
+      let value = try fixture["parameters"].tensor(parameter.name)
+      #expect(parameter.shape == value.shape, "\(parameter.name)")
+      parameter.value.copyElements(from: value)
+    }
+    // As in training: values and gradients in flat buffers.
+    let flat = FlatParameters(model.parameters)
+    #expect(flat.parameters.count == trained.count)
+
+    let pictures = try fixture.tensor("pictures")
+    let tape = Tape()
+    let input = tape.constant(pictures)
+    let output = model(input)
+    #expect(output.tokens.map { Int($0) } == (try fixture.integers("indices")))
+    #expect(relativeError(output.encoded, try fixture.tensor("encoded")) < 1e-5)
+    #expect(relativeError(output.commitment, try fixture.tensor("commitment")) < 1e-5)
+    #expect(relativeError(output.reconstruction, try fixture.tensor("reconstruction")) < 1e-5)
+    let loss = weightedSum([
+      (1, meanSquaredError(output.reconstruction, input)), (0.25, output.commitment),
+    ])
+    #expect(relativeError(loss, try fixture.tensor("loss")) < 1e-5)
+
+    var ready: [String] = []
+    tape.backward(from: loss) { ready.append($0.name) }
+    #expect(Set(ready) == Set(trained.map(\.name)) && ready.count == trained.count)
+    for parameter in trained {
+      let expected = try fixture["gradients"].tensor(parameter.name)
+      // A bias ahead of the normalisation over one group, or added to all keys alike, has no effect: its gradient
+      // is nothing but rounding.
+      if (expected.elements.map { abs($0) }.max() ?? 0) < 1e-7 { continue }
+      #expect(relativeError(parameter.gradient, expected) < 5e-5, "\(parameter.name)")
+    }
+  }
+
+  @Test func tokensAndPicturesGoTogether() throws {
+    let model = try VQVAE(Self.small(), in: ParameterScope(seed: 1))
+    let pictures = randomTensor([3, 16, 16, 3], seed: 2)
+    let tokens = model.tokens(pictures)
+    #expect(tokens.count == 3 * 8 * 8)
+    #expect(tokens == model(pictures).tokens)
+    #expect(model.pictures(from: tokens).elements == model(pictures).reconstruction.elements)
+    // A picture's tokens do not depend on its company.
+    #expect(model.tokens(pictures.view(at: 16 * 16 * 3, shape: [1, 16, 16, 3])) == Array(tokens[64..<128]))
+  }
+
+  @Test func theDefaultIsPeCos() throws {
+    let configuration = VQVAEConfiguration()
+    #expect(configuration.patchSize == 16 && configuration.gridSize == 14)
+    var slim = configuration
+    slim.baseWidth = 8
+    slim.codebookSize = 64
+    let names = try VQVAE(slim, in: ParameterScope(seed: 0)).parameters.map(\.name)
+    for name in [
+      "encoder.conv_in.weight", "encoder.down.0.block.1.norm2.bias", "encoder.down.3.downsample.conv.weight",
+      "encoder.down.4.attn.1.proj_out.weight", "encoder.mid.attn_1.q.weight", "encoder.norm_out.weight",
+      "encoder.down.2.block.0.nin_shortcut.weight", "quant_conv.weight", "quantize.embedding",
+      "quantize.cluster_size", "quantize.embedding_average", "post_quant_conv.bias",
+      "decoder.up.4.upsample.conv.weight", "decoder.up.0.block.1.conv2.weight", "decoder.conv_out.bias",
+    ] {
+      #expect(names.contains(name), "\(name)")
+    }
+    #expect(!names.contains { $0.hasPrefix("decoder.up.0.block.2") || $0.contains("up.0.upsample") })
+  }
+
+  /// The codebook starts from the first batch, and a few steps of gradient descent bring the loss down.
+  @Test func learns() throws {
+    let model = try VQVAE(Self.small(), in: ParameterScope(seed: 3))
+    let flat = FlatParameters(model.parameters)
+    let pictures = randomTensor([2, 16, 16, 3], seed: 4)
+    let z = model.encode(pictures)
+    model.quantizer.revive(words: Array(0..<32), with: z.view(at: 0, shape: [32, 8]))
+    var losses: [Float] = []
+    for _ in 0..<30 {
+      let tape = Tape()
+      flat.gradients.fill(0)
+      let input = tape.constant(pictures)
+      let output = model(input)
+      let loss = weightedSum([
+        (1, meanSquaredError(output.reconstruction, input)), (0.25, output.commitment),
+      ])
+      losses.append(loss.item)
+      tape.backward(from: loss)
+      model.quantizer.update()
+      for i in 0..<flat.count { flat.values.pointer[i] -= 0.05 * flat.gradients.pointer[i] }
+    }
+    #expect(losses.allSatisfy { $0.isFinite })
+    #expect(try #require(losses.last) < 0.9 * losses[0])
+  }
+
+  @Test func impossibleConfigurationsNameTheField() {
+    let changes: [(String, (inout VQVAEConfiguration) -> Void)] = [
+      ("imageSize", { $0.imageSize = 100 }), ("imageSize", { $0.imageSize = 0 }),
+      ("baseWidth", { $0.baseWidth = 0 }), ("channelMultipliers", { $0.channelMultipliers = [] }),
+      ("channelMultipliers", { $0.channelMultipliers = [1, 0] }),
+      ("blocksPerLevel", { $0.blocksPerLevel = 0 }), ("extraDecoderBlocks", { $0.extraDecoderBlocks = -1 }),
+      ("codebookSize", { $0.codebookSize = 0 }), ("wordLength", { $0.wordLength = -3 }),
+      ("normalizationGroups", { $0.normalizationGroups = 0 }), ("codebookDecay", { $0.codebookDecay = 1 }),
+      ("commitmentWeight", { $0.commitmentWeight = .nan }),
+    ]
+    for (field, change) in changes {
+      var configuration = VQVAEConfiguration()
+      change(&configuration)
+      do {
+        try configuration.validate()
+        Issue.record("\(field) was accepted")
+      } catch let error as VQVAEConfigurationError {
+        #expect(error.field == field && error.description.hasPrefix(field))
+      } catch {
+        Issue.record("\(error)")
+      }
+    }
+  }
+}
