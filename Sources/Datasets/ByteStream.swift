@@ -43,7 +43,9 @@ final class FileByteStream: ByteStream {
     var code: Int32 = 0
     let message = gzerror(file, &code).map { String(cString: $0) } ?? ""
     guard count >= 0, code == Z_OK || code == Z_STREAM_END else {
-      let reason = code == Z_ERRNO ? String(cString: strerror(errno)) : message
+      // zlib begins its messages with the path.
+      let text = message.hasPrefix(path + ": ") ? String(message.dropFirst(path.count + 2)) : message
+      let reason = code == Z_ERRNO ? String(cString: strerror(errno)) : text
       throw DatasetError(
         path, "cannot read: \(reason)", advice: "the archive may be damaged or cut short; fetch it anew")
     }

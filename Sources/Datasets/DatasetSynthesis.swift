@@ -30,7 +30,7 @@ public struct DatasetSynthesis: Sendable {
     let writer = try DatasetWriter(path: path)
     let records = Records(count)
     try forEachPicture(path, cancellation, onProgress) { index, bytes in
-      let (offset, checksum) = try bytes.withUnsafeBytes { (try writer.append($0), xxHash64($0)) }
+      let (offset, checksum) = try bytes.withUnsafeBytes { (try writer.append($0), XXHash64.hash($0)) }
       records.set(
         index,
         PictureRecord(

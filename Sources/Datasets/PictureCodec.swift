@@ -46,11 +46,14 @@ final class PictureCodec {
   }
 
   /// Decodes a stored picture to its end and tells its size; throws a `DatasetError` when it does not decode.
-  func requireDecodable(_ bytes: [UInt8], _ name: String) throws -> (width: Int, height: Int) {
+  func requireDecodable(_ bytes: [UInt8], _ name: @autoclosure () -> String) throws -> (
+    width: Int, height: Int
+  ) {
     do {
       let info = try requireDecodable(bytes)
       return (info.width, info.height)
     } catch let error as ImagingError {
+      let name = name()
       throw DatasetError(name, "\(name): \(error.problem)")
     }
   }

@@ -164,7 +164,7 @@ public final class PictureDataset: @unchecked Sendable {
         }
       }
     }
-    if verifying, buffer.withUnsafeBytes({ xxHash64($0) }) != checksums[index] {
+    if verifying, buffer.withUnsafeBytes({ XXHash64.hash($0) }) != checksums[index] {
       throw DatasetError(
         path, "\(describe(index)) does not match its checksum",
         advice: "the file is damaged; copy it again or prepare it anew")
@@ -180,9 +180,9 @@ public final class PictureDataset: @unchecked Sendable {
   static func fingerprint(checksums: [UInt64], labels: [Int32]) -> UInt64 {
     // In two steps, so that no copy of the whole index is made: the hash of the labels' and the checksums' hashes.
     let parts = [
-      checksums.withUnsafeBytes { xxHash64($0) }, labels.withUnsafeBytes { xxHash64($0) },
+      checksums.withUnsafeBytes { XXHash64.hash($0) }, labels.withUnsafeBytes { XXHash64.hash($0) },
       UInt64(checksums.count),
     ]
-    return parts.map(\.littleEndian).withUnsafeBytes { xxHash64($0) }
+    return parts.map(\.littleEndian).withUnsafeBytes { XXHash64.hash($0) }
   }
 }

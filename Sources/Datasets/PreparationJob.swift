@@ -72,7 +72,7 @@ final class PreparationJob: @unchecked Sendable {
       }
       return
     }
-    let (offset, checksum) = try picture.bytes.withUnsafeBytes { (try writer.append($0), xxHash64($0)) }
+    let (offset, checksum) = try picture.bytes.withUnsafeBytes { (try writer.append($0), XXHash64.hash($0)) }
     let record = PictureRecord(
       name: found.path, label: -1, height: Int32(picture.height), width: Int32(picture.width),
       checksum: checksum, offset: offset, size: picture.bytes.count)

@@ -135,6 +135,9 @@ import Testing
       flipped[secondHeader + 3] ^= 1
       let damage = error(flipped)
       #expect(damage.contains("checksum"))
+      // The first bytes of a gzip file and nothing more.
+      let zipped = error([0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3, 0x4B])
+      #expect(zipped.contains("cut short"))
       let left = try FileManager.default.contentsOfDirectory(atPath: folder)
       #expect(left == ["in.tar"])
     }
