@@ -22,7 +22,13 @@ public final class HDF5File: @unchecked Sendable {
 
   /// Creates a file, replacing any that has this path.
   public convenience init(creating path: String) throws {
-    try self.init(path: path, action: "create the file", open: peco_h5_create_file)
+    try self.init(creating: path, userBlock: 0)
+  }
+
+  private convenience init(creating path: String, userBlock: Int) throws {
+    let creation = HDF5Library.locked { peco_h5_file_creation(hsize_t(userBlock)) }
+    defer { _ = HDF5Library.locked { H5Pclose(creation) } }
+    try self.init(path: path, action: "create the file") { peco_h5_create_file($0, creation, $1) }
   }
 
   /// Opens an existing file for reading.
@@ -157,11 +163,14 @@ public final class HDF5File: @unchecked Sendable {
   ///
   /// The file is written beside `path`, flushed to the disk and renamed. When `body` or the disk fails, the
   /// unfinished file is removed and the error passed on.
+  ///
+  /// - Parameter sealed: Whether the file gets a seal, by which `FileSeal.verify` finds any damage before
+  ///   HDF5 comes near it.
   public static func atomicallyWrite<Result>(
-    to path: String, _ body: (HDF5File) throws -> Result
+    to path: String, sealed: Bool = false, _ body: (HDF5File) throws -> Result
   ) throws -> Result {
     try FileSystem.atomicallyReplace(path) { partial in
-      let file = try HDF5File(creating: partial)
+      let file = try HDF5File(creating: partial, userBlock: sealed ? FileSeal.size : 0)
       let result: Result
       do {
         result = try body(file)
@@ -170,6 +179,7 @@ public final class HDF5File: @unchecked Sendable {
         throw error
       }
       try file.close()
+      if sealed { try FileSeal.put(on: partial) }
       return result
     }
   }

@@ -5,7 +5,7 @@ import Tensors
 /// Checkpoint files: a model, its optimizer's moments and how far the run has come, in HDF5.
 ///
 /// `/model/NAME`, `/optimizer/first_moment/NAME`, `/optimizer/second_moment/NAME` and `/extra/NAME` are float32
-/// with Fletcher-32 checksums; the header's attributes are on the file itself.
+/// with Fletcher-32 checksums; the header's attributes are on the file itself, and `FileSeal` covers all of it.
 public enum Checkpoint {
   private static let model = "model"
   private static let firstMoment = "optimizer/first_moment"
@@ -39,8 +39,8 @@ public enum Checkpoint {
     for (name, tensor) in extras.sorted(by: { $0.key < $1.key }) {
       arrays.append((CheckpointEntry(name: "\(extra)/\(name)", shape: tensor.shape), tensor.pointer))
     }
-    try HDF5File.atomicallyWrite(to: path) { file in
-      try header.write(to: file, contents: arrays.map(\.entry))
+    try HDF5File.atomicallyWrite(to: path, sealed: true) { file in
+      try header.write(to: file)
       for (entry, pointer) in arrays {
         let values = UnsafeBufferPointer(start: UnsafePointer(pointer), count: entry.shape.reduce(1, *))
         try file.write(values, shape: entry.shape, to: entry.name, checksum: true)
@@ -50,33 +50,12 @@ public enum Checkpoint {
 
   // MARK: Reading
 
-  /// What a checkpoint says about itself, without reading its arrays.
+  /// What a checkpoint says about itself; throws where the file is damaged.
+  @discardableResult
   public static func header(of path: String) throws -> CheckpointHeader {
-    let file = try HDF5File(opening: path)
+    let file = try open(path)
     defer { try? file.close() }
     return try CheckpointHeader(reading: file)
-  }
-
-  /// Reads every array of a checkpoint and throws where one is damaged or missing.
-  @discardableResult
-  public static func verify(_ path: String) throws -> CheckpointHeader {
-    let file = try HDF5File(opening: path)
-    defer { try? file.close() }
-    let header = try CheckpointHeader(reading: file)
-    let contents = try entries(of: file, under: "/")
-    guard let digest: String = try file.attribute("digest"), digest == header.digest(with: contents) else {
-      throw CheckpointError(
-        path: path, problem: "its attributes and arrays are not those that were written",
-        advice: "the file is damaged; use another checkpoint")
-    }
-    let largest = contents.map { $0.shape.reduce(1, *) }.max() ?? 0
-    let scratch = UnsafeMutableBufferPointer<Float>.allocate(capacity: max(largest, 1))
-    defer { scratch.deallocate() }
-    for entry in contents {
-      let values = UnsafeMutableBufferPointer(rebasing: scratch[..<entry.shape.reduce(1, *)])
-      try file.read(entry.name, into: values, shape: entry.shape)
-    }
-    return header
   }
 
   /// Fills a model, and the moments of its optimizer, from a checkpoint.
@@ -94,7 +73,7 @@ public enum Checkpoint {
     _ path: String, into parameters: [Parameter], optimizer: Optimizer? = nil, kind: RunKind? = nil,
     includingFrozen: Bool = false
   ) throws -> CheckpointHeader {
-    let file = try HDF5File(opening: path)
+    let file = try open(path)
     defer { try? file.close() }
     let header = try CheckpointHeader(reading: file)
     if let kind, kind != header.kind {
@@ -130,7 +109,7 @@ public enum Checkpoint {
 
   /// The arrays saved beside model and optimizer, by name.
   public static func extras(of path: String) throws -> [String: Tensor] {
-    let file = try HDF5File(opening: path)
+    let file = try open(path)
     defer { try? file.close() }
     guard try file.exists(extra) else { return [:] }
     var result: [String: Tensor] = [:]
@@ -143,6 +122,12 @@ public enum Checkpoint {
   }
 
   // MARK: Inside
+
+  /// Opens a file that is whole, to the bit; see `FileSeal`.
+  private static func open(_ path: String) throws -> HDF5File {
+    try FileSeal.verify(path)
+    return try HDF5File(opening: path)
+  }
 
   private static func entry(_ group: String, _ parameter: Parameter) -> CheckpointEntry {
     CheckpointEntry(name: "\(group)/\(parameter.name)", shape: parameter.shape)

@@ -35,7 +35,7 @@ public struct CheckpointHeader: Sendable, Equatable {
     self.configuration = configuration
   }
 
-  func write(to file: HDF5File, contents: [CheckpointEntry]) throws {
+  func write(to file: HDF5File) throws {
     try file.setAttribute("format", format)
     try file.setAttribute("kind", kind.rawValue)
     try file.setAttribute("step", step)
@@ -44,7 +44,6 @@ public struct CheckpointHeader: Sendable, Equatable {
     try file.setAttribute("updates", updates)
     try file.setAttribute("seed", seed)
     try file.setAttribute("configuration", configuration)
-    try file.setAttribute("digest", digest(with: contents))
   }
 
   init(reading file: HDF5File) throws {
@@ -73,18 +72,6 @@ public struct CheckpointHeader: Sendable, Equatable {
     updates = try required("updates")
     seed = try required("seed")
     configuration = try required("configuration")
-  }
-
-  /// A fingerprint of everything the datasets' own checksums do not cover: the attributes, and which datasets
-  /// there are.
-  func digest(with contents: [CheckpointEntry]) -> String {
-    var text = "\(format) \(kind.rawValue) \(step) \(epoch) \(samplePosition) \(updates) \(seed)\n"
-    text += configuration
-    for entry in contents.sorted(by: { $0.name < $1.name }) { text += "\n\(entry.name) \(entry.shape)" }
-    // FNV-1a, 64 bits.
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-    return String(hash, radix: 16)
   }
 }
 

@@ -91,6 +91,7 @@ enum PerceptualNetworks {
         return (try file.shape(of: name), try file.readFloats(name))
       }
     } else {
+      try FileSeal.verify(path)
       let file = try HDF5File(opening: path)
       read = { name in
         guard try file.exists("model/\(name)") else { return nil }

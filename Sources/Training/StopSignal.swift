@@ -8,13 +8,18 @@ public enum StopSignal {
 
   /// Starts listening for SIGINT, SIGTERM and SIGUSR1. A second signal ends the process at once.
   public static func listen() {
+    // A launcher may have left them blocked.
+    var numbers = sigset_t()
+    sigemptyset(&numbers)
     for number in [SIGINT, SIGTERM, SIGUSR1] {
+      sigaddset(&numbers, number)
       signal(number) { number in
         if StopSignal.received.exchange(number, ordering: .relaxed) != 0, number != SIGUSR1 {
           _exit(128 + number)
         }
       }
     }
+    pthread_sigmask(SIG_UNBLOCK, &numbers, nil)
   }
 
   /// The signal that has arrived, if any.

@@ -23,7 +23,10 @@ enum Startup {
     setenv(marker, "1", 1)
     let arguments = CommandLine.arguments.map { strdup($0) } + [nil]
     // Returns only if it fails; then the program goes on with what it has, and `peco doctor` tells.
-    execv("/proc/self/exe", arguments)
+    let program =
+      (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))
+      ?? CommandLine.arguments[0]
+    execv(program, arguments)
   }
 
   private static let marker = "PECO_KEEP_ENVIRONMENT"

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// The promises about results: exact resume, and the same result on any number of ranks.
-@Suite struct ContractTests {
+@Suite(.serialized) struct ContractTests {
   @Test(arguments: [Workshop.Stage.tokenizer, .pretrain])
   func `2N steps equal N, stop, resume, N`(stage: Workshop.Stage) throws {
     let workshop = try Workshop()

@@ -32,6 +32,8 @@ static inline hid_t peco_h5_file_access(void) {
   hid_t list = H5Pcreate(H5P_FILE_ACCESS);
   if (list < 0) return list;
   H5Pset_fclose_degree(list, H5F_CLOSE_STRONG);
+  // From version 1.8 on the format checksums what describes the arrays, too.
+  H5Pset_libver_bounds(list, H5F_LIBVER_V18, H5F_LIBVER_LATEST);
 #if H5_VERSION_GE(1, 10, 7)
   // Cluster file systems often have no flock; a file there must open all the same.
   H5Pset_file_locking(list, 1, 1);
@@ -39,8 +41,16 @@ static inline hid_t peco_h5_file_access(void) {
   return list;
 }
 
-static inline hid_t peco_h5_create_file(const char *path, hid_t access) {
-  return H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+// How a file is created; the caller closes it. `user_block`: bytes at the start of the file that HDF5 leaves alone,
+// 0 or a power of two from 512.
+static inline hid_t peco_h5_file_creation(hsize_t user_block) {
+  hid_t list = H5Pcreate(H5P_FILE_CREATE);
+  if (list >= 0) H5Pset_userblock(list, user_block);
+  return list;
+}
+
+static inline hid_t peco_h5_create_file(const char *path, hid_t creation, hid_t access) {
+  return H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
 }
 
 static inline hid_t peco_h5_open_file(const char *path, hid_t access) {
