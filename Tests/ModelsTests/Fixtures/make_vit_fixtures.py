@@ -23,7 +23,7 @@ out = h5py.File(Path(__file__).with_name("vit.h5"), "w")
 
 def configuration(**changes):
     settings = dict(
-        vocab_size=64, hidden_size=48, num_hidden_layers=3, num_attention_heads=3, intermediate_size=96,
+        vocab_size=64, hidden_size=24, num_hidden_layers=3, num_attention_heads=3, intermediate_size=48,
         hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, layer_norm_eps=1e-6, image_size=32, patch_size=8,
         use_mask_token=True, layer_scale_init_value=0.1, drop_path_rate=0.0, attn_implementation="eager")
     settings.update(changes)
