@@ -41,6 +41,31 @@ import Testing
     #expect(relativeError(try #require(convolution.bias?.gradient).elements, biasOnce.map { 2 * $0 }) < 1e-6)
   }
 
+  /// Large pictures go through the weights' gradient a few at a time, with a remainder.
+  @Test func largeBatchesGatherTheSameGradient() throws {
+    let convolution = Convolution2d(16, 48, kernel: 3, padding: 1, in: ParameterScope(seed: 1))
+    let (x, weights) = (randomTensor([4, 160, 160, 16], seed: 2), randomTensor([4, 160, 160, 48], seed: 3))
+    func gradients(of batches: [Range<Int>]) throws -> (weight: [Float], bias: [Float]) {
+      convolution.weight.enableGradient()
+      convolution.bias?.enableGradient()
+      for batch in batches {
+        func part(_ whole: Tensor) -> Tensor {
+          let size = whole.count / 4
+          return whole.view(at: batch.lowerBound * size, shape: [batch.count] + whole.shape.dropFirst())
+        }
+        let tape = Tape()
+        tape.backward(from: innerProduct(convolution(tape.constant(part(x))), part(weights)))
+      }
+      return (
+        try #require(convolution.weight.gradient).elements, try #require(convolution.bias?.gradient).elements
+      )
+    }
+    let whole = try gradients(of: [0..<4])
+    let single = try gradients(of: [0..<1, 1..<2, 2..<3, 3..<4])
+    #expect(relativeError(whole.weight, single.weight) < 1e-4)
+    #expect(relativeError(whole.bias, single.bias) < 1e-4)
+  }
+
   @Test func frozenWeightsStillSendGradientsBack() throws {
     let convolution = Convolution2d(
       4, 8, kernel: 3, padding: 1, in: ParameterScope(seed: 1, frozen: true))
