@@ -1,4 +1,5 @@
 import Foundation
+import Logging
 import Storage
 
 /// What a training command is asked to do.
@@ -100,6 +101,21 @@ public struct RunDirectory {
             + "choose another --run, or remove the later ones")
       }
       return file
+    }
+  }
+
+  /// Draws the metrics into `curves.png`. A picture is not worth a run: failing is only logged.
+  func drawCurves(logger: Logger) {
+    do {
+      let lines = try MetricsLine.read(metricsPath)
+      let names = ["loss", "accuracy", "psnr", "codebook_perplexity"].filter { name in
+        lines.contains { $0[name] != nil }
+      }
+      guard lines.count > 1 else { return }
+      try CurveFigure(runs: [((path as NSString).lastPathComponent, lines)], names: names).image()
+        .writePNG(to: path + "/curves.png")
+    } catch {
+      logger.warning("the curves were not drawn: \(error)")
     }
   }
 

@@ -98,6 +98,7 @@ extension RunSetup {
         dataset, samples, sampler: sampler, share: share, firstStep: firstStep, tokens: tokens,
         options: configuration.shared.data.loaderOptions)
     }
+    if communicator.isRoot { run.drawCurves(logger: logger) }
     let state = outcome.isComplete ? "done" : "stopped"
     logger.notice(
       "\(state) after step \(outcome.step) of \(plan.steps); checkpoint \(run.checkpoints.path(step: outcome.step))"
