@@ -54,19 +54,25 @@ public enum Initializer: Sendable {
   /// Uniform in [-limit, limit].
   case uniform(_ limit: Float)
 
-  func fill(_ tensor: Tensor, stream: RandomStream) {
-    var stream = stream
-    let elements = UnsafeMutableBufferPointer(start: tensor.pointer, count: tensor.count)
+  /// Elements that share a stream of random numbers. Fixed, so that a weight does not depend on the threads.
+  private static let block = 1 << 14
+
+  /// Fills a tensor; random elements are drawn from streams that belong to the seed, the name and their block.
+  func fill(_ tensor: Tensor, seed: UInt64, name: String) {
+    let draw: (inout RandomStream) -> Float
     switch self {
-    case .zeros: tensor.fill(0)
-    case .ones: tensor.fill(1)
-    case .constant(let value): tensor.fill(value)
+    case .zeros: return tensor.fill(0)
+    case .ones: return tensor.fill(1)
+    case .constant(let value): return tensor.fill(value)
     case .truncatedNormal(let deviation, let bound):
-      for i in elements.indices { elements[i] = stream.truncatedNormal(deviation: deviation, bound: bound) }
-    case .normal(let deviation):
-      for i in elements.indices { elements[i] = deviation * stream.normal() }
-    case .uniform(let limit):
-      for i in elements.indices { elements[i] = stream.uniform(-limit, limit) }
+      draw = { $0.truncatedNormal(deviation: deviation, bound: bound) }
+    case .normal(let deviation): draw = { deviation * $0.normal() }
+    case .uniform(let limit): draw = { $0.uniform(-limit, limit) }
+    }
+    ThreadPool.shared.forEach((tensor.count + Self.block - 1) / Self.block) {
+      [pointer = tensor.pointer] index in
+      var stream = RandomStream(seed: seed, purpose: .initialWeight, name: "\(name)/\(index)")
+      for i in index * Self.block..<min((index + 1) * Self.block, tensor.count) { pointer[i] = draw(&stream) }
     }
   }
 }
@@ -137,7 +143,7 @@ public struct ParameterScope {
     let name = path.isEmpty ? name : path + "." + name
     precondition(registry.names.insert(name).inserted, "two parameters are named \(name)")
     let value = Tensor(uninitialized: shape)
-    initializer.fill(value, stream: RandomStream(seed: seed, purpose: .initialWeight, name: name))
+    initializer.fill(value, seed: seed, name: name)
     let parameter = Parameter(name: name, kind: kind, isDecayed: decayed, value: value)
     registry.parameters.append(parameter)
     return parameter

@@ -18,9 +18,9 @@ struct MultiRankTests {
     #expect(run.exitCode == 0 && run.output.contains("passed"), "\(run)")
   }
 
-  @Test("reductions hide behind backward, sleep while they wait, and repeat bit for bit")
-  func overlap() throws {
-    let run = try mpirun(ranks: 2, "overlap")
+  @Test("sums are alike on all ranks and repeat bit for bit, whoever is late")
+  func repetition() throws {
+    let run = try mpirun(ranks: 2, "repeat")
     #expect(run.exitCode == 0 && run.output.contains("passed"), "\(run)")
   }
 

@@ -16,7 +16,7 @@ export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 # More ranks than cores are allowed; they are slow, but they work.
 export OMPI_MCA_rmaps_base_oversubscribe=1
 
-packages=(libopenmpi-dev openmpi-bin libopenblas-dev libhdf5-dev libdnnl-dev libjpeg-dev libpng-dev pkg-config)
+packages=(libopenmpi-dev openmpi-bin libopenblas-dev libhdf5-dev libdnnl-dev libjpeg-dev libpng-dev zlib1g-dev pkg-config)
 
 # The packages above that are not installed, on Debian and Ubuntu.
 missing_packages() {

@@ -17,7 +17,7 @@ enum Probe {
       switch arguments.first {
       case "collectives": try probeCollectives(communicator)
       case "reducer": try probeReducer(communicator, seed: UInt64(arguments[1]) ?? 0)
-      case "overlap": try probeOverlap(communicator)
+      case "repeat": try probeRepetition(communicator)
       case "abandon": try probeAbandonedStep(communicator)
       case "fail": try probeFailure(communicator, ranks: arguments.dropFirst().compactMap { Int($0) })
       case "vanish": try probeVanishing(communicator)
