@@ -62,6 +62,20 @@ import Testing
     #expect(try workshop.metric("loss", of: "pretrain") == workshop.metric("loss", of: "again"))
   }
 
+  @Test func `a pretrained transformer serves as perceptual network`() throws {
+    let workshop = try Workshop()
+    try workshop.prepare()
+    try workshop.train(.tokenizer, set: ["training.steps=2"])
+    try workshop.train(.pretrain, set: ["training.steps=2"])
+    let weights = "pretrain/checkpoints/step-000000002.h5"
+    let run = try workshop.train(
+      .tokenizer, run: "second",
+      set: ["perceptual={network: vit, weights: \(weights), taps: [1, 2], size: tiny}", "training.steps=2"],
+      ranks: 2)
+    #expect(!run.errors.contains("UNTRAINED"), "\(run)")
+    #expect(try workshop.metric("perceptual_loss", of: "second").count == 2)
+  }
+
   @Test func `reconstructions are drawn and measured`() throws {
     let workshop = try Workshop()
     try workshop.prepare()

@@ -43,13 +43,17 @@ import Testing
     var ready: [String] = []
     tape.backward(from: loss) { ready.append($0.name) }
 
-    #expect(relativeError(logits, try fixture.tensor("logits")) <= 2e-5)
+    let logitsError = relativeError(logits, try fixture.tensor("logits"))
+    #expect(logitsError <= 2e-5)
     #expect(relativeError(loss, try fixture.tensor("loss")) <= 1e-5)
     #expect(relativeError(pictures.gradient, try fixture.tensor("pictures_gradient")) <= 2e-5)
+    var largest: (error: Float, name: String) = (0, "")
     for parameter in scope.parameters {
-      let error = relativeError(parameter.gradient, try fixture["gradients"].tensor(parameter.name))
+      let error = Float(relativeError(parameter.gradient, try fixture["gradients"].tensor(parameter.name)))
       #expect(error <= 2e-5, "\(parameter.name)")
+      if error > largest.error { largest = (error, parameter.name) }
     }
+    print("\(group): logits differ by \(logitsError), gradients by at most \(largest.error) (\(largest.name))")
     #expect(ready.count == scope.parameters.count && Set(ready).count == ready.count)
   }
 
