@@ -30,25 +30,29 @@ public enum Reconstruction {
     let samples = SampleRecipe(
       seed: 0, augmentation: Augmentation(crop: .center(fraction: 1), flipProbability: 0),
       tokenizerPicture: .tokenizer(size: model.configuration.imageSize))
-    let total = min(max(measure, count), dataset.count)
-    let loader = try Loader(sequenceOf: dataset, samples, range: 0..<total, batchSize: 8)
-    defer { loader.stop() }
+    guard dataset.count > 0 else { throw RunError("\(datasetPath) holds no pictures") }
+    // Datasets are sorted by class: take stretches from all over, and show the first picture of each.
+    let stretches = min(count, dataset.count)
+    let length = max(1, min(measure, dataset.count) / stretches)
 
     var shown: [(original: Image, reconstruction: Image)] = []
     var squaredError = 0.0
     var uses = [Float](repeating: 0, count: model.configuration.codebookSize)
-    while let batch = try loader.next() {
-      guard let pictures = batch.tokenizerPictures else {
-        throw RunError("the loader gives no tokenizer view")
-      }
-      let tokens = model.tokens(pictures)
-      for token in tokens { uses[Int(token)] += 1 }
-      let reconstruction = model.pictures(from: tokens)
-      squaredError += Double(meanSquaredError(reconstruction, pictures).item) * Double(batch.count)
-      for index in 0..<min(batch.count, max(0, count - shown.count)) {
-        shown.append((image(pictures, index), image(reconstruction, index)))
+    for stretch in 0..<stretches {
+      let start = dataset.count * stretch / stretches
+      let loader = try Loader(sequenceOf: dataset, samples, range: start..<start + length, batchSize: 8)
+      while let batch = try loader.next() {
+        guard let pictures = batch.tokenizerPictures else {
+          throw RunError("the loader gives no tokenizer view")
+        }
+        let tokens = model.tokens(pictures)
+        for token in tokens { uses[Int(token)] += 1 }
+        let reconstruction = model.pictures(from: tokens)
+        squaredError += Double(meanSquaredError(reconstruction, pictures).item) * Double(batch.count)
+        if shown.count == stretch { shown.append((image(pictures, 0), image(reconstruction, 0))) }
       }
     }
+    let total = stretches * length
     try drawGrid(shown).writePNG(to: output)
     let usage = uses.withUnsafeBufferPointer { CodebookUsage(counts: $0) }
     return Report(
