@@ -53,7 +53,8 @@ import Testing
       #expect(error <= 2e-5, "\(parameter.name)")
       if error > largest.error { largest = (error, parameter.name) }
     }
-    print("\(group): logits differ by \(logitsError), gradients by at most \(largest.error) (\(largest.name))")
+    print(
+      "\(group): logits differ by \(logitsError), gradients by at most \(largest.error) (\(largest.name))")
     #expect(ready.count == scope.parameters.count && Set(ready).count == ready.count)
   }
 
