@@ -29,7 +29,7 @@ let package = Package(
     .target(
       name: "COneDNN", path: "Sources/C/COneDNN", linkerSettings: [.linkedLibrary("dnnl")]),
     .target(name: "CJPEG", path: "Sources/C/CJPEG", linkerSettings: [.linkedLibrary("jpeg")]),
-    .systemLibrary(name: "CFileIO", path: "Sources/C/CFileIO", pkgConfig: "zlib"),
+    .target(name: "CFileIO", path: "Sources/C/CFileIO", linkerSettings: [.linkedLibrary("z")]),
     .target(name: "CPNG", path: "Sources/C/CPNG", linkerSettings: [.linkedLibrary("png16")]),
     .target(name: "CKernels", path: "Sources/C/CKernels", cSettings: optimized),
 
@@ -77,7 +77,8 @@ let package = Package(
     .testTarget(name: "DatasetsTests", dependencies: ["Datasets"]),
     .testTarget(
       name: "ModelsTests", dependencies: ["Models", "Storage", "TestSupport"], exclude: ["Fixtures"]),
-    .testTarget(name: "TrainingTests", dependencies: ["Training", "Storage"], exclude: ["Fixtures"]),
+    .testTarget(
+      name: "TrainingTests", dependencies: ["Training", "Storage", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "EndToEndTests", dependencies: ["Storage", "peco"]),
   ],
   swiftLanguageModes: [.v5],

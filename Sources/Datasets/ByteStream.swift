@@ -23,29 +23,25 @@ extension ByteStream {
 /// A file read from beginning to end, unpacked on the way if it is gzip.
 final class FileByteStream: ByteStream {
   let path: String
-  private let file: gzFile
+  private let file: OpaquePointer
 
   init(path: String) throws {
     self.path = path
-    // zlib hands the bytes of a file that is not gzip through as they are.
-    guard let file = gzopen(path, "rb") else {
+    guard let file = peco_gzip_open(path) else {
       throw DatasetError(path, "cannot open: \(String(cString: strerror(errno)))", advice: "check the path")
     }
     self.file = file
-    gzbuffer(file, 1 << 20)
   }
 
-  deinit { gzclose(file) }
+  deinit { peco_gzip_close(file) }
 
   func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
-    let limit = min(buffer.count, Int(Int32.max))
-    let count = gzread(file, buffer.baseAddress, UInt32(limit))
-    var code: Int32 = 0
-    let message = gzerror(file, &code).map { String(cString: $0) } ?? ""
-    guard count >= 0, code == Z_OK || code == Z_STREAM_END else {
+    guard let base = buffer.baseAddress else { return 0 }
+    let count = peco_gzip_read(file, base, UInt32(min(buffer.count, Int(Int32.max))))
+    guard count >= 0 else {
       // zlib begins its messages with the path.
-      let text = message.hasPrefix(path + ": ") ? String(message.dropFirst(path.count + 2)) : message
-      let reason = code == Z_ERRNO ? String(cString: strerror(errno)) : text
+      let message = String(cString: peco_gzip_error(file))
+      let reason = message.hasPrefix(path + ": ") ? String(message.dropFirst(path.count + 2)) : message
       throw DatasetError(
         path, "cannot read: \(reason)", advice: "the archive may be damaged or cut short; fetch it anew")
     }

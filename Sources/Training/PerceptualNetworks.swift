@@ -3,7 +3,6 @@ import Foundation
 import Layers
 import Logging
 import Models
-import Storage
 import Tensors
 
 /// Builds the perceptual network of a configuration and fills in its weights.
@@ -14,6 +13,7 @@ enum PerceptualNetworks {
   ) throws -> (any PerceptualNetwork)? {
     let settings = configuration.perceptual
     guard settings.network != .none, configuration.loss.perceptualWeight > 0 else { return nil }
+    let weights = try openWeights(settings, communicator: communicator, logger: logger)
     let scope = ParameterScope(seed: configuration.shared.seed, frozen: true)
     let network: any PerceptualNetwork
     switch settings.network {
@@ -22,56 +22,65 @@ enum PerceptualNetworks {
       let stages = settings.taps ?? Array(1...VGG16.Tap.allCases.count)
       network = VGG16(taps: Set(stages.map { VGG16.Tap.allCases[$0 - 1] }), in: scope)
     case .vit:
-      let architecture = try vitArchitecture(configuration, communicator: communicator)
+      let architecture = try vitArchitecture(configuration, weights, communicator: communicator)
       let blocks = settings.taps ?? Set((1...4).map { max(1, architecture.depth * $0 / 4) }).sorted()
       network = try PerceptualViT(VisionTransformer(architecture, in: scope), blocks: blocks)
     }
-    try communicator.agree {
-      guard communicator.isRoot, let path = settings.weights else { return }
-      if path == "random" {
-        logger.warning(
-          """
-          perceptual.weights is 'random': the perceptual loss compares features of an UNTRAINED network, \
-          a weak metric for trying things out; give weights from a file for a tokenizer that matters
-          """)
-      } else {
-        try fill(scope.parameters, from: path)
-      }
-    }
+    try communicator.agree { try weights?.fill(scope.parameters) }
     for parameter in scope.parameters {
       try communicator.broadcast(parameter.value.pointer, count: parameter.count)
     }
     return try pooled(network, configuration)
   }
 
-  /// A ViT's architecture: that of the run it comes from if the weights are a checkpoint of `peco pretrain`;
-  /// otherwise BEiT's of the configured size. Collective.
+  /// The file of the weights, on rank 0; nil on the others, and where the weights are random. Collective.
+  private static func openWeights(
+    _ settings: TokenizerConfiguration.Perceptual, communicator: Communicator, logger: Logger
+  ) throws -> WeightFile? {
+    try communicator.agree {
+      guard communicator.isRoot, let path = settings.weights else { return nil }
+      guard path != "random" else {
+        logger.warning(
+          """
+          perceptual.weights is 'random': the perceptual loss compares features of an UNTRAINED network, \
+          a weak metric for trying things out; give weights from a file for a tokenizer that matters
+          """)
+        return nil
+      }
+      return try WeightFile(
+        opening: path,
+        anchor: settings.network == .vit ? "patch_embed.proj.weight" : "features.0.weight")
+    }
+  }
+
+  /// A ViT's architecture: the one that the names and shapes in its file tell, or where its weights are random,
+  /// BEiT's of the configured size. Collective.
   private static func vitArchitecture(
-    _ configuration: TokenizerConfiguration, communicator: Communicator
+    _ configuration: TokenizerConfiguration, _ weights: WeightFile?, communicator: Communicator
   ) throws -> VisionTransformerConfiguration {
     let settings = configuration.perceptual
     let side = settings.imageSize ?? configuration.shared.data.imageSize
-    var result = VisionTransformerConfiguration()
-    result.imageSize = side
-    result.patchSize = settings.patchSize
-    result.width = settings.size.width
-    result.depth = settings.size.depth
-    result.heads = settings.size.heads
-    result.dropPath = 0
-    guard let path = settings.weights, path != "random", !path.hasSuffix(".safetensors") else {
+    if settings.weights == "random" {
+      var result = VisionTransformerConfiguration()
+      result.imageSize = side
+      result.patchSize = settings.patchSize
+      result.width = settings.size.width
+      result.depth = settings.size.depth
+      result.heads = settings.size.heads
       return result
     }
-    let text = try communicator.broadcast(
+    let form = try communicator.broadcast(
       try communicator.agree {
-        guard communicator.isRoot else { return "" }
-        let header = try Checkpoint.header(of: path)
-        guard header.kind == .pretrain else {
-          throw RunError(
-            "\(path) is of kind '\(header.kind.rawValue)'; perceptual.weights needs a transformer's")
-        }
-        return header.configuration
+        guard let weights else { return "" }
+        let heads = try heads(of: weights, settings)
+        return String(
+          decoding: try JSONEncoder().encode(ViTForm(shapes: weights.shapes, heads: heads)), as: UTF8.self)
       })
-    result = try PretrainConfiguration.load(yaml: text, source: path).configuration.architecture
+    let decoded = try JSONDecoder().decode(ViTForm.self, from: Data(form.utf8))
+    let path = settings.weights ?? ""
+    guard
+      let result = VisionTransformerConfiguration(parameterShapes: decoded.shapes, heads: decoded.heads)
+    else { throw RunError("\(path) holds no vision transformer in BEiT's, timm's or MoCo v3's naming") }
     guard result.imageSize == side else {
       throw RunError(
         "\(path) was trained on pictures of \(result.imageSize)², the perceptual network is shown \(side)²; "
@@ -80,37 +89,33 @@ enum PerceptualNetworks {
     return result
   }
 
-  /// Fills parameters by name from a safetensors file or a checkpoint; what else the file holds is not needed.
-  static func fill(_ parameters: [Parameter], from path: String) throws {
-    let read: (String) throws -> (shape: [Int], values: [Float])?
-    if path.hasSuffix(".safetensors") {
-      let file = try SafetensorsFile(opening: path)
-      let names = Set(file.names)
-      read = { name in
-        guard names.contains(name) else { return nil }
-        return (try file.shape(of: name), try file.readFloats(name))
-      }
-    } else {
-      try FileSeal.verify(path)
-      let file = try HDF5File(opening: path)
-      read = { name in
-        guard try file.exists("model/\(name)") else { return nil }
-        return (try file.shape(of: "model/\(name)"), try file.read("model/\(name)"))
-      }
-    }
-    for parameter in parameters {
-      guard let (shape, values) = try read(parameter.name) else {
+  /// How a ViT's form travels from rank 0 to the others.
+  private struct ViTForm: Codable {
+    let shapes: [String: [Int]]
+    let heads: Int
+  }
+
+  /// A ViT's number of attention heads, which does not show in its weights: a checkpoint's configuration says it,
+  /// for other files the configured size does.
+  private static func heads(
+    of weights: WeightFile, _ settings: TokenizerConfiguration.Perceptual
+  ) throws -> Int {
+    guard weights.path.hasSuffix(".safetensors") else {
+      let header = try Checkpoint.header(of: weights.path)
+      guard header.kind == .pretrain else {
         throw RunError(
-          "\(path) has no \(parameter.name) \(parameter.shape), which the perceptual network needs")
+          "\(weights.path) is of kind '\(header.kind.rawValue)'; perceptual.weights needs a transformer's")
       }
-      guard shape == parameter.shape, values.count == parameter.count else {
-        throw RunError(
-          "\(parameter.name) in \(path) is \(shape); the perceptual network needs \(parameter.shape)")
-      }
-      values.withUnsafeBufferPointer { source in
-        if let base = source.baseAddress { parameter.value.pointer.update(from: base, count: source.count) }
-      }
+      return try PretrainConfiguration.load(yaml: header.configuration, source: weights.path)
+        .configuration.architecture.heads
     }
+    let width = weights.shapes["patch_embed.proj.weight"]?.first ?? 0
+    guard width == settings.size.width else {
+      throw RunError(
+        "\(weights.path) holds a transformer \(width) wide; perceptual.size is \(settings.size.rawValue), "
+          + "which is \(settings.size.width) wide")
+    }
+    return settings.size.heads
   }
 
   /// Shows the network smaller pictures where the configuration asks for it.

@@ -75,6 +75,31 @@ import Testing
     }
   }
 
+  @Test(arguments: [("gray.jpg", "gray-jpeg.rgb"), ("cmyk.jpg", "cmyk.rgb"), ("gray.png", "gray-png.rgb")])
+  func otherColoursBecomeRGB(picture: String, expected: String) throws {
+    let fixtures = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .appendingPathComponent("ImagingTests/Fixtures").path
+    try withTemporaryFolder { folder in
+      try write(try bytes("\(fixtures)/\(picture)"), to: "\(folder)/in/x/\(picture)")
+      var preparation = DatasetPreparation(input: "\(folder)/in", output: "\(folder)/out.h5")
+      preparation.isStrict = true
+      _ = try preparation.run()
+      let rgb = try bytes("\(fixtures)/\(expected)")
+      let image = try PictureDataset(opening: "\(folder)/out.h5").image(0)
+      #expect(
+        image.pixels.count == rgb.count && zip(image.pixels, rgb).allSatisfy { abs(Int($0) - Int($1)) <= 2 })
+
+      preparation.shortSide = 16
+      preparation.output = "\(folder)/small.h5"
+      #expect(try preparation.run().resized == 1)
+      let small = try PictureDataset(opening: "\(folder)/small.h5").image(0)
+      func mean(_ values: [UInt8]) -> Double {
+        Double(values.reduce(0) { $0 + Int($1) }) / Double(values.count)
+      }
+      #expect(min(small.width, small.height) == 16 && abs(mean(small.pixels) - mean(rgb)) < 3)
+    }
+  }
+
   @Test(arguments: [1, 3]) func theNumberOfThreadsChangesNothing(_ workers: Int) throws {
     try withTemporaryFolder { folder in
       let synthesis = DatasetSynthesis(count: 60, size: 24, seed: 5)

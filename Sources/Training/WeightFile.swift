@@ -1,0 +1,62 @@
+import Storage
+import Tensors
+
+/// Weights by name, out of a safetensors file or a checkpoint of `peco`.
+public struct WeightFile {
+  public let path: String
+  /// Shapes by name; names begin where the network does.
+  public let shapes: [String: [Int]]
+  private let read: (String) throws -> [Float]
+
+  /// Opens a file and finds its network's names.
+  ///
+  /// Published weights often lie below a prefix (`module.base_encoder.` in MoCo v3); it is left out here.
+  ///
+  /// - Parameter anchor: A name that the network has, like `patch_embed.proj.weight`.
+  public init(opening path: String, anchor: String) throws {
+    self.path = path
+    let stored: [(name: String, shape: [Int])]
+    let readStored: (String) throws -> [Float]
+    if path.hasSuffix(".safetensors") {
+      let file = try SafetensorsFile(opening: path)
+      stored = try file.names.map { ($0, try file.shape(of: $0)) }
+      readStored = { try file.readFloats($0) }
+    } else {
+      try FileSeal.verify(path)
+      let file = try HDF5File(opening: path)
+      guard try file.exists("model") else {
+        throw RunError("\(path) holds no weights; give a safetensors file, or a checkpoint of peco")
+      }
+      stored = try file.listRecursively("model").map {
+        (String($0.dropFirst("model/".count)), try file.shape(of: $0))
+      }
+      readStored = { try file.read("model/\($0)") }
+    }
+    let prefix = stored.lazy.map(\.name).filter { $0 == anchor || $0.hasSuffix("." + anchor) }
+      .min { $0.count < $1.count }.map { $0.dropLast(anchor.count) }
+    guard let prefix else {
+      throw RunError(
+        "\(path) has no '\(anchor)' among its \(stored.count) names (the first: "
+          + stored.prefix(3).map { "'\($0.name)'" }.joined(separator: ", ") + "); is it another network's?")
+    }
+    shapes = Dictionary(
+      stored.filter { $0.name.hasPrefix(prefix) }.map { (String($0.name.dropFirst(prefix.count)), $0.shape) },
+      uniquingKeysWith: { first, _ in first })
+    read = { try readStored(prefix + $0) }
+  }
+
+  /// Fills parameters by name; what else the file holds is not needed.
+  public func fill(_ parameters: [Parameter]) throws {
+    for parameter in parameters {
+      guard let shape = shapes[parameter.name] else {
+        throw RunError("\(path) has no \(parameter.name) \(parameter.shape), which the network needs")
+      }
+      guard shape == parameter.shape else {
+        throw RunError("\(parameter.name) in \(path) is \(shape); the network needs \(parameter.shape)")
+      }
+      try read(parameter.name).withUnsafeBufferPointer { source in
+        if let base = source.baseAddress { parameter.value.pointer.update(from: base, count: source.count) }
+      }
+    }
+  }
+}
