@@ -57,10 +57,13 @@ let package = Package(
       ]),
 
     // Floor 6
+    .target(name: "Benchmarks", dependencies: ["Training"]),
+
+    // Floor 7
     .executableTarget(
       name: "peco",
       dependencies: [
-        "Training", "Datasets", "Imaging",
+        "Benchmarks", "Training", "Datasets", "Imaging",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 

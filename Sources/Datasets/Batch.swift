@@ -33,6 +33,41 @@ public struct Batch {
 
   /// Number of pictures.
   public var count: Int { samples.count }
+
+  /// A batch of pictures that come from elsewhere than a loader, with nothing about how they were made.
+  public init(
+    step: Int, samples: [Int], pictures: Tensor? = nil, tokenizerPictures: Tensor? = nil,
+    masked: [Int32] = [], tokens: [Int32]? = nil
+  ) {
+    self.init(
+      step: step, epoch: 0, microBatch: 0, samples: samples, pictures: pictures,
+      tokenizerPictures: tokenizerPictures, masked: masked, labels: samples.map { _ in -1 }, tokens: tokens,
+      crops: [], flips: [], secondsWaited: 0)
+  }
+
+  init(
+    step: Int, epoch: Int, microBatch: Int, samples: [Int], pictures: Tensor?, tokenizerPictures: Tensor?,
+    masked: [Int32], labels: [Int32], tokens: [Int32]?, crops: [Region], flips: [Bool], secondsWaited: Double
+  ) {
+    self.step = step
+    self.epoch = epoch
+    self.microBatch = microBatch
+    self.samples = samples
+    self.pictures = pictures
+    self.tokenizerPictures = tokenizerPictures
+    self.masked = masked
+    self.labels = labels
+    self.tokens = tokens
+    self.crops = crops
+    self.flips = flips
+    self.secondsWaited = secondsWaited
+  }
+}
+
+/// Hands out micro-batches one after another: a `Loader`, or a benchmark's pictures again and again.
+public protocol BatchSource {
+  /// The next batch, or nil when there are no more.
+  func next() throws -> Batch?
 }
 
 /// Which pictures make which batch.

@@ -5,7 +5,7 @@ import Foundation
 ///
 /// What a batch holds depends on the seed, the step and the dataset alone: not on the number of threads, and
 /// not on the number of ranks but for the cut. A loader may start at any step.
-public final class Loader {
+public final class Loader: BatchSource {
   /// How a loader works; no bearing on what it delivers.
   public struct Options: Sendable {
     /// Threads that decode.

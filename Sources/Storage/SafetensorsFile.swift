@@ -100,6 +100,29 @@ public final class SafetensorsFile: @unchecked Sendable {
     }
   }
 
+  /// Reads a tensor of `I32` or `I64` whose values fit 32 bits, row-major.
+  public func readIntegers(_ name: String) throws -> [Int32] {
+    let entry = try entry(name)
+    var result = [Int32](repeating: 0, count: entry.elementCount)
+    func fill<Stored: FixedWidthInteger>(_ type: Stored.Type) throws {
+      var stored = [Stored](repeating: 0, count: entry.elementCount)
+      try stored.withUnsafeMutableBytes { try read(entry, name, $0, at: 0) }
+      for (index, value) in stored.enumerated() {
+        guard let number = Int32(exactly: Stored(littleEndian: value)) else {
+          throw StorageError(path: path, object: name, problem: "holds \(value), more than 32 bits can")
+        }
+        result[index] = number
+      }
+    }
+    switch entry.dtype {
+    case "I32": try fill(Int32.self)
+    case "I64": try fill(Int64.self)
+    default:
+      throw StorageError(path: path, object: name, problem: "holds \(entry.dtype), expected I32 or I64")
+    }
+    return result
+  }
+
   private func entry(_ name: String) throws -> Entry {
     if let entry = entries[name] { return entry }
     throw StorageError(

@@ -38,13 +38,14 @@ public enum Processor {
   }
 
   /// The multiply-adds that `threads` threads do in a second on the widest vectors, in floating-point
-  /// operations a second. Takes about a quarter of a second.
+  /// operations a second. Takes a quarter of a second.
   public static func measuredPeak(threads: Int) -> Double {
     let pool = ThreadPool(threads: threads)
     var best = 0.0
     let operations = UnsafeMutableBufferPointer<Double>.allocate(capacity: threads)
     defer { operations.deallocate() }
-    for _ in 0..<5 {
+    // Many short tries: on a busy machine only some of them have all processors to themselves.
+    for _ in 0..<30 {
       let start = ContinuousClock.now
       pool.forEach(threads) { index in
         var sink: Float = 0

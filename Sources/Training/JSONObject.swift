@@ -9,9 +9,7 @@ public struct JSONObject: Sendable {
 
   /// Adds a number with nine significant digits, which is enough to tell any two float32 apart. What is not
   /// finite becomes `null`: JSON has no word for it.
-  public mutating func append(_ key: String, _ value: Double) {
-    add(key, value.isFinite ? String(format: "%.9g", value) : "null")
-  }
+  public mutating func append(_ key: String, _ value: Double) { add(key, Self.number(value)) }
 
   /// Adds a whole number.
   public mutating func append(_ key: String, _ value: Int) { add(key, String(value)) }
@@ -24,6 +22,11 @@ public struct JSONObject: Sendable {
 
   /// Adds an object.
   public mutating func append(_ key: String, _ value: JSONObject) { add(key, value.text) }
+
+  /// Adds a list of numbers.
+  public mutating func append(_ key: String, _ values: [Double]) {
+    add(key, "[" + values.map(Self.number).joined(separator: ", ") + "]")
+  }
 
   /// Adds a list of objects.
   public mutating func append(_ key: String, _ values: [JSONObject]) {
@@ -38,6 +41,10 @@ public struct JSONObject: Sendable {
 
   private mutating func add(_ key: String, _ value: String) {
     members.append("\(Self.quoted(key)): \(value)")
+  }
+
+  private static func number(_ value: Double) -> String {
+    value.isFinite ? String(format: "%.9g", value) : "null"
   }
 
   private static func quoted(_ text: String) -> String {

@@ -35,14 +35,14 @@ public final class PretrainRecipe: Recipe {
     histogram = [Double](repeating: 0, count: vocabulary)
   }
 
-  public func loss(of batch: Batch, on tape: Tape) throws -> Tensor {
+  public func loss(of batch: Batch, on tape: Tape?) throws -> Tensor {
     guard let pictures = batch.pictures else {
       throw RunError("the loader gives no view for the transformer")
     }
     let all = try words(of: batch)
     let targets = batch.masked.map { all[Int($0)] }
-    let depth = StochasticDepth(seed: seed, step: batch.step, samples: batch.samples)
-    let logits = model(tape.constant(pictures), masked: batch.masked, depth: depth)
+    let depth = tape.map { _ in StochasticDepth(seed: seed, step: batch.step, samples: batch.samples) }
+    let logits = model(tape?.constant(pictures) ?? pictures, masked: batch.masked, depth: depth)
     let (loss, hits) = crossEntropy(logits, targets)
     correct += hits
     for word in targets { histogram[Int(word)] += 1 }

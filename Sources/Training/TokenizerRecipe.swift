@@ -9,7 +9,8 @@ import Tensors
 public final class TokenizerRecipe: Recipe {
   public let kind = RunKind.tokenizer
   public let parameters: [Parameter]
-  private let model: VQVAE
+  /// The tokenizer.
+  public let model: VQVAE
   private let perceptual: (any PerceptualNetwork)?
   private let configuration: TokenizerConfiguration
 
@@ -36,10 +37,10 @@ public final class TokenizerRecipe: Recipe {
     self.configuration = configuration
   }
 
-  public func loss(of batch: Batch, on tape: Tape) throws -> Tensor {
+  public func loss(of batch: Batch, on tape: Tape?) throws -> Tensor {
     guard let pictures = batch.tokenizerPictures else { throw RunError("the loader gives no tokenizer view") }
-    let output = model(tape.constant(pictures))
-    if revives(atStep: batch.step + 1) { encoded.append(output.encoded.detached) }
+    let output = model(tape?.constant(pictures) ?? pictures)
+    if tape != nil, revives(atStep: batch.step + 1) { encoded.append(output.encoded.detached) }
 
     let pixel =
       switch configuration.loss.pixel {

@@ -4,8 +4,7 @@ import Foundation
 import Logging
 import Tensors
 
-/// The one loop that trains every stage: micro-batches to gradients, gradients over all ranks, optimizer,
-/// metrics, checkpoints.
+/// The one loop that trains every stage: steps, metrics, checkpoints, and when to stop.
 public final class TrainingLoop {
   /// How a run ended.
   public struct Outcome: Sendable {
@@ -23,9 +22,7 @@ public final class TrainingLoop {
   private let run: RunDirectory
   private let communicator: Communicator
   private let logger: Logger
-  private let flat: FlatParameters
-  private let optimizer: Optimizer
-  private let reducer: GradientReducer
+  private let step: TrainingStep
   private var checkpointClock: CheckpointClock
 
   /// Takes the recipe's model over into flat buffers. Collective.
@@ -41,12 +38,8 @@ public final class TrainingLoop {
     self.run = run
     self.communicator = communicator
     self.logger = logger
-    flat = FlatParameters(recipe.parameters)
-    optimizer = Optimizer(flat, configuration: plan.shared.optimizer)
     checkpointClock = CheckpointClock(plan)
-    reducer = try GradientReducer(
-      communicator: communicator, gradients: flat.gradients.pointer, count: flat.count,
-      parameters: flat.ranges, bucketBytes: Int(plan.shared.bucketMegabytes * 1_048_576))
+    step = try TrainingStep(recipe, plan: plan, communicator: communicator)
   }
 
   /// Trains until the last step, the step to stop after, or a signal.
@@ -72,96 +65,24 @@ public final class TrainingLoop {
       ? ProgressLine(from: firstStep, to: plan.lastStep, everySteps: plan.shared.logEverySteps) : nil
     checkpointClock.restart()
 
-    var step = firstStep
-    var end = StepEnd()
-    while step < plan.lastStep, end.signal == nil {
+    var done = firstStep
+    var end = TrainingStep.End()
+    while done < plan.lastStep, end.signal == nil {
       let measured: Metrics
-      (measured, end) = try advance(from: step, reading: loader)
-      step += 1
+      (measured, end) = try step.advance(
+        from: done, reading: loader, isCheckpointOverdue: communicator.isRoot && checkpointClock.isOverdue)
+      done += 1
       try metrics?.write(measured)
       progress?.update(
-        step: step, loss: measured.loss, imagesPerSecond: measured.imagesPerSecond,
+        step: done, loss: measured.loss, imagesPerSecond: measured.imagesPerSecond,
         others: Array(measured.others.prefix(2)))
-      let isLast = step == plan.lastStep || end.signal != nil
-      if isLast || end.isCheckpointOverdue || checkpointClock.isDue(after: step) {
-        try writeCheckpoint(after: step, isLast: isLast)
+      let isLast = done == plan.lastStep || end.signal != nil
+      if isLast || end.isCheckpointOverdue || checkpointClock.isDue(after: done) {
+        try writeCheckpoint(after: done, isLast: isLast)
       }
     }
     progress?.finish()
-    return Outcome(step: step, isComplete: step >= plan.steps, signal: end.signal)
-  }
-
-  // MARK: - One step
-
-  /// What ranks agreed on at the end of a step.
-  private struct StepEnd {
-    /// The signal that arrived on any of them.
-    var signal: Int32?
-    /// Whether rank 0's clock asks for a checkpoint.
-    var isCheckpointOverdue = false
-  }
-
-  /// Makes the step that follows `step` steps.
-  private func advance(from step: Int, reading loader: Loader) throws -> (Metrics, StepEnd) {
-    let start = ContinuousClock.now
-    let gradients = try computeGradients(loader)
-    let communication = try reducer.finish()
-
-    let isOverdue = communicator.isRoot && checkpointClock.isOverdue
-    let own = [
-      gradients.loss, gradients.trouble == nil ? 0 : 1, Double(StopSignal.pending ?? 0), isOverdue ? 1 : 0,
-      gradients.secondsWaited, communication.exposedSeconds,
-    ]
-    let sums = try communicator.allReduce(.sum, own + recipe.takeSums())
-    if sums[1] > 0 {
-      throw NonFiniteError.loss(step: step + 1, places: try communicator.allGather(gradients.trouble ?? ""))
-    }
-    let norm = GradientNorm.norm(of: flat)
-    guard norm.isFinite else { throw NonFiniteError.gradient(step: step + 1, loss: sums[0], in: flat) }
-
-    let learningRate = plan.learningRate(step)
-    optimizer.update(
-      learningRate: learningRate, weightDecay: plan.weightDecay(step),
-      gradientScale: GradientNorm.clipFactor(norm: norm, limit: plan.shared.optimizer.clipGradientNorm))
-    var measures = try recipe.finishStep(
-      step + 1, sums: Array(sums[own.count...]), communicator: communicator)
-    measures.append(("data_wait_seconds", sums[4] / Double(communicator.size)))
-    measures.append(("communication_exposed_seconds", sums[5] / Double(communicator.size)))
-
-    let seconds = start.duration(to: .now) / .seconds(1)
-    let metrics = Metrics(
-      step: step + 1, epoch: step / plan.stepsPerEpoch, loss: sums[0], learningRate: learningRate,
-      gradientNorm: norm, imagesPerSecond: Double(plan.shared.training.globalBatchSize) / seconds,
-      seconds: seconds, others: measures)
-    let signal = sums[2] > 0 ? StopSignal.pending ?? SIGTERM : nil
-    return (metrics, StepEnd(signal: signal, isCheckpointOverdue: sums[3] > 0))
-  }
-
-  /// Adds up this rank's gradients over its micro-batches, handing each parameter to the reducer as it is final.
-  private func computeGradients(
-    _ loader: Loader
-  ) throws -> (loss: Double, secondsWaited: Double, trouble: String?) {
-    let globalBatchSize = Float(plan.shared.training.globalBatchSize)
-    var loss = 0.0
-    var secondsWaited = 0.0
-    reducer.begin()
-    for index in 0..<plan.microBatches {
-      guard let batch = try loader.next() else { throw RunError("the loader stopped") }
-      secondsWaited += batch.secondsWaited
-      let share = Float(batch.samples.count) / globalBatchSize
-      let tape = Tape()
-      let mean = try recipe.loss(of: batch, on: tape)
-      loss += Double(mean.item) * Double(share)
-      guard mean.item.isFinite else {
-        // The other ranks are on their way to the reduction: meet them there, and end together afterwards.
-        let place = "rank \(communicator.rank) on \(communicator.hostname), samples \(batch.samples)"
-        return (loss, secondsWaited, place)
-      }
-      let isLast = index == plan.microBatches - 1
-      tape.backward(
-        from: mean, scale: share, onReady: isLast ? { [reducer] in reducer.ready($0.index) } : nil)
-    }
-    return (loss, secondsWaited, nil)
+    return Outcome(step: done, isComplete: done >= plan.steps, signal: end.signal)
   }
 
   // MARK: - Beginning and checkpoints
@@ -170,15 +91,16 @@ public final class TrainingLoop {
   ///
   /// - Returns: The steps done so far.
   private func begin(from checkpoint: String?) throws -> Int {
+    let (flat, optimizer) = (step.flat, step.optimizer)
     let loaded = try communicator.agree {
       guard let checkpoint, communicator.isRoot else { return (step: 0, updates: 0) }
       let header = try Checkpoint.load(
         checkpoint, into: recipe.parameters, optimizer: optimizer, kind: recipe.kind)
       return (header.step, header.updates)
     }
-    let step = Int(try communicator.allReduce(.max, Int64(loaded.step)))
+    let done = Int(try communicator.allReduce(.max, Int64(loaded.step)))
     try communicator.broadcast(flat.values.pointer, count: flat.count)
-    if step > 0 {
+    if done > 0 {
       try communicator.broadcast(optimizer.firstMoment.pointer, count: flat.count)
       try communicator.broadcast(optimizer.secondMoment.pointer, count: flat.count)
       optimizer.updates = Int(try communicator.allReduce(.max, Int64(loaded.updates)))
@@ -187,24 +109,24 @@ public final class TrainingLoop {
       try communicator.broadcast(state.value.pointer, count: state.count)
     }
     try communicator.checkEqual(checksum: weightChecksum(recipe.parameters), what: "the weights at the start")
-    return step
+    return done
   }
 
   /// Writes a checkpoint on rank 0. A periodic one that fails is reported and tried again at the next occasion,
   /// so that a disk that is full for an hour does not end a run of weeks; the last one must succeed.
-  private func writeCheckpoint(after step: Int, isLast: Bool) throws {
+  private func writeCheckpoint(after done: Int, isLast: Bool) throws {
     let result = Result {
       guard communicator.isRoot else { return }
       let header = CheckpointHeader(
-        kind: recipe.kind, step: step, epoch: step / plan.stepsPerEpoch,
-        samplePosition: step % plan.stepsPerEpoch * plan.shared.training.globalBatchSize,
-        updates: optimizer.updates, seed: plan.shared.seed, configuration: configuration)
-      try run.checkpoints.save(header, parameters: recipe.parameters, optimizer: optimizer)
+        kind: recipe.kind, step: done, epoch: done / plan.stepsPerEpoch,
+        samplePosition: done % plan.stepsPerEpoch * plan.shared.training.globalBatchSize,
+        updates: step.optimizer.updates, seed: plan.shared.seed, configuration: configuration)
+      try run.checkpoints.save(header, parameters: recipe.parameters, optimizer: step.optimizer)
     }
     do {
       try communicator.agree(on: result)
     } catch  where !isLast {
-      logger.error("the checkpoint of step \(step) failed; training goes on and will try again: \(error)")
+      logger.error("the checkpoint of step \(done) failed; training goes on and will try again: \(error)")
     }
     checkpointClock.restart()
   }

@@ -10,7 +10,8 @@ struct Peco: ParsableCommand {
     abstract: "Pretrains vision transformers with a perceptual codebook, on any machine or cluster with MPI.",
     version: "0.1.0",
     subcommands: [
-      DatasetCommand.self, TokenizerCommand.self, PretrainCommand.self, DoctorCommand.self,
+      DatasetCommand.self, TokenizerCommand.self, PretrainCommand.self, BenchmarkCommand.self,
+      DoctorCommand.self,
     ])
 
   static func main() {

@@ -24,6 +24,8 @@ import Testing
     #expect(try file.readFloats("scalar") == [2.5])
     #expect(try file.shape(of: "scalar") == [])
     #expect(try file.readFloats("empty") == [])
+    #expect(try file.readIntegers("index") == [0, 1, 2])
+    #expect(storageError { try file.readIntegers("ramp.f32") }?.problem.contains("holds F32") == true)
     #expect(storageError { try file.readFloats("index") }?.problem.contains("holds I64") == true)
     let missing = storageError { try file.readFloats("head.weight") }
     #expect(missing?.object == "head.weight")

@@ -1,0 +1,95 @@
+import Communication
+import Datasets
+import Foundation
+import Models
+import Tensors
+import Training
+
+/// Times the step of masked image modelling: BEiT's setting, pictures of 224², 75 of 196 patches masked, 8192 words.
+public enum PretrainBenchmark {
+  private static let vocabulary = 8192
+
+  /// Collective.
+  public static func run(
+    size: ViTSize, _ options: StepBenchmarkOptions, communicator: Communicator
+  ) throws -> BenchmarkReport {
+    let configuration = try PretrainConfiguration.load(
+      yaml:
+        "model: {size: \(size.rawValue)}\nmasking: {count: 75}\ntokens: {file: none}\ndata: {path: none}\n"
+        + "training: {steps: 1}\noptimizer: {learning_rate: 5.0e-4}",
+      source: "the benchmark's configuration"
+    ).configuration
+    let side = configuration.shared.data.imageSize
+    let patches = configuration.grid * configuration.grid
+    let recipe = try PretrainRecipe(configuration, words: .file, vocabulary: vocabulary)
+
+    let pictures: Tensor
+    let masked: [Int32]
+    var tokens = [Int32](repeating: 0, count: options.batch * patches)
+    var report = BenchmarkReport(
+      "pretrain", "masked image modelling, ViT-\(size.rawValue) at \(side)², \(communicator.size) ranks")
+    if let path = options.problem {
+      let problem = try communicator.agree {
+        let problem = try Problem(
+          opening: path, anchor: "patch_embed.proj.weight", batch: options.batch, size: side)
+        try problem.fill(recipe.parameters)
+        let places = 0..<Int32(tokens.count)
+        guard problem.masked.count == problem.words.count, !problem.masked.isEmpty,
+          problem.masked.allSatisfy(places.contains),
+          problem.words.allSatisfy({ 0..<Int32(vocabulary) ~= $0 })
+        else { throw BenchmarkError("masked and words in \(path) do not fit \(places.count) patches") }
+        return problem
+      }
+      (pictures, masked) = (problem.pictures, problem.masked)
+      for (place, word) in zip(problem.masked, problem.words) { tokens[Int(place)] = word }
+    } else {
+      (pictures, masked) = try randomBatch(configuration, options, rank: communicator.rank)
+      var stream = RandomStream(seed: 0, purpose: .test, time: communicator.rank)
+      for place in tokens.indices { tokens[place] = Int32(stream.integer(below: vocabulary)) }
+    }
+    func batch(_ step: Int) -> Batch {
+      let first = (step * communicator.size + communicator.rank) * options.batch
+      return Batch(
+        step: step, samples: Array(first..<first + options.batch), pictures: pictures, masked: masked,
+        tokens: tokens)
+    }
+    if options.problem != nil {
+      let loss = Double(try recipe.loss(of: batch(0), on: nil).item)
+      report.add("loss", "loss of the problem", loss, "", digits: 7)
+      _ = recipe.takeSums()
+    }
+    let architecture = configuration.architecture
+    let perPicture = architecture.forwardOperations(
+      masked: masked.count / options.batch, vocabulary: vocabulary)
+    try StepBenchmark(options: options, communicator: communicator).run(
+      recipe, configuration.shared, operations: 3 * perPicture, into: &report, makeBatch: batch)
+    return report
+  }
+
+  private static func randomBatch(
+    _ configuration: PretrainConfiguration, _ options: StepBenchmarkOptions, rank: Int
+  ) throws -> (Tensor, [Int32]) {
+    let side = configuration.shared.data.imageSize
+    let pictures = Tensor.normal([options.batch, side, side, 3], time: rank)
+    let generator = try MaskGenerator(
+      height: configuration.grid, width: configuration.grid, count: 75,
+      kind: .blockwise(minimumBlock: 16, minimumAspect: 0.3))
+    let patches = configuration.grid * configuration.grid
+    let masked = (0..<options.batch).flatMap { index in
+      generator.positions(seed: 0, epoch: 0, index: rank * options.batch + index).map {
+        Int32(index * patches) + $0
+      }
+    }
+    return (pictures, masked)
+  }
+}
+
+extension Tensor {
+  /// Standard normal elements that depend on `time` alone.
+  static func normal(_ shape: [Int], time: Int) -> Tensor {
+    let tensor = Tensor(uninitialized: shape)
+    var stream = RandomStream(seed: 1, purpose: .test, time: time)
+    for i in 0..<tensor.count { tensor.pointer[i] = stream.normal() }
+    return tensor
+  }
+}

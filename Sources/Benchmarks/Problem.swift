@@ -1,0 +1,40 @@
+import Foundation
+import Storage
+import Tensors
+import Training
+
+/// Weights and a batch that another program wrote, so that both compute the same: a safetensors file with `model.NAME`,
+/// `pictures` [batch, height, width, 3] and, for masked image modelling, `masked` and `words`.
+struct Problem {
+  let pictures: Tensor
+  let masked: [Int32]
+  /// The words at the masked patches.
+  let words: [Int32]
+  private let weights: WeightFile
+
+  /// Opens a problem for a batch of pictures of the side `size`.
+  ///
+  /// - Parameter anchor: A parameter that the model has.
+  init(opening path: String, anchor: String, batch: Int, size: Int) throws {
+    let file = try SafetensorsFile(opening: path)
+    let shape = try file.shape(of: "pictures")
+    guard shape == [batch, size, size, 3] else {
+      throw BenchmarkError("pictures in \(path) are \(shape); the benchmark needs \([batch, size, size, 3])")
+    }
+    pictures = Tensor(try file.readFloats("pictures"), shape: shape)
+    masked = file.contains("masked") ? try file.readIntegers("masked") : []
+    words = file.contains("words") ? try file.readIntegers("words") : []
+    weights = try WeightFile(opening: path, anchor: anchor)
+  }
+
+  /// Fills what the model has learnt; state that the problem does not hold stays as it is.
+  func fill(_ parameters: [Parameter]) throws {
+    try weights.fill(parameters.filter { $0.kind != .state || weights.shapes[$0.name] != nil })
+  }
+}
+
+/// A benchmark that cannot be run as asked.
+public struct BenchmarkError: Error, CustomStringConvertible {
+  public let description: String
+  init(_ description: String) { self.description = description }
+}

@@ -1,0 +1,97 @@
+import Communication
+import Datasets
+import Foundation
+import Tensors
+import Training
+
+/// How a benchmark of training goes.
+public struct StepBenchmarkOptions: Sendable {
+  /// Pictures of a rank's step.
+  public var batch = 16
+  /// Steps before the clock starts.
+  public var warmup = 1
+  /// Steps that are timed.
+  public var steps = 4
+  /// Weights and pictures to compute with; nil: random ones.
+  public var problem: String?
+
+  public init() {}
+}
+
+/// Times whole training steps of a recipe: forward, backward, reduction, optimizer.
+struct StepBenchmark {
+  let options: StepBenchmarkOptions
+  let communicator: Communicator
+
+  /// One batch again and again; each step its own draws of what is dropped.
+  private final class RepeatedBatch: BatchSource {
+    private let make: (Int) -> Batch
+    private var step = 0
+
+    init(_ make: @escaping (Int) -> Batch) { self.make = make }
+
+    func next() -> Batch? {
+      defer { step += 1 }
+      return make(step)
+    }
+  }
+
+  /// Runs the steps and adds what they took to `report`. Collective.
+  ///
+  /// - Parameters:
+  ///   - shared: The configuration that the recipe was made of.
+  ///   - operations: Floating-point operations of a picture, forward and backward.
+  ///   - makeBatch: The batch of a step, counted from 0.
+  func run(
+    _ recipe: any Recipe, _ shared: SharedConfiguration, operations: Double,
+    into report: inout BenchmarkReport,
+    makeBatch: @escaping (_ step: Int) -> Batch
+  ) throws {
+    let peak = try measuredPeak(communicator)
+    var shared = shared
+    shared.training.globalBatchSize = options.batch * communicator.size
+    shared.training.microBatchSize = options.batch
+    shared.training.length = .steps(options.warmup + options.steps)
+    let share = try RankShare(
+      rank: communicator.rank, ranks: communicator.size, globalBatchSize: shared.training.globalBatchSize,
+      microBatchSize: options.batch)
+    let sampler = try GlobalSampler(
+      count: shared.training.globalBatchSize, globalBatchSize: shared.training.globalBatchSize, seed: 0)
+    let step = try TrainingStep(
+      recipe, plan: RunPlan(shared, sampler: sampler, share: share), communicator: communicator)
+    let source = RepeatedBatch(makeBatch)
+    for number in 0..<options.warmup { _ = try step.advance(from: number, reading: source) }
+    let residentBefore = ProcessMemory.resident
+    var measured: [Metrics] = []
+    for number in options.warmup..<options.warmup + options.steps {
+      measured.append(try step.advance(from: number, reading: source))
+    }
+    let growth = ProcessMemory.resident - residentBefore
+
+    let timings = Timings(measured.map(\.seconds))
+    let pictures = Double(shared.training.globalBatchSize)
+    report.note("ranks", communicator.size)
+    report.note("threads", ThreadPool.shared.threadCount)
+    report.note("batch", options.batch)
+    report.add(
+      "images_per_second", "pictures", timings.median > 0 ? pictures / timings.median : 0, "a second")
+    report.add("seconds", "step", timings)
+    for (key, label) in [
+      ("data_wait_seconds", "  waiting for data"), ("forward_seconds", "  forward"),
+      ("backward_seconds", "  backward"), ("communication_exposed_seconds", "  communication exposed"),
+      ("optimizer_seconds", "  norm and optimizer"),
+    ] {
+      report.add(
+        key, label, Timings(measured.map { $0.others.first { $0.name == key }?.value ?? 0 }))
+    }
+    report.add(operations: operations * pictures, inSeconds: timings.median, peak: peak)
+    report.addMemory(peak: Int(try communicator.allReduce(.max, Int64(ProcessMemory.peak))))
+    report.note("memory_growth_bytes", Int(try communicator.allReduce(.max, Int64(growth))))
+  }
+}
+
+/// What all ranks' threads together can multiply and add, in operations a second; measured at the same time on all.
+func measuredPeak(_ communicator: Communicator) throws -> Double {
+  try communicator.barrier()
+  return try communicator.allReduce(.sum, Processor.measuredPeak(threads: ThreadPool.shared.threadCount))
+}

@@ -1,0 +1,77 @@
+import Communication
+import Datasets
+import Foundation
+import Models
+import Tensors
+import Training
+
+/// Times the tokenizer at PeCo's size: pictures of 224², 14 × 14 words out of 8192.
+public enum TokenizerBenchmark {
+  /// What is timed.
+  public enum Work: Sendable {
+    /// The training step, on pixels and commitment alone.
+    case training
+    /// From pictures to words.
+    case encoding
+  }
+
+  /// Collective.
+  public static func run(
+    width: Int, _ work: Work, _ options: StepBenchmarkOptions, communicator: Communicator
+  ) throws -> BenchmarkReport {
+    let configuration = try TokenizerConfiguration.load(
+      yaml: "model: {base_width: \(width)}\ncodebook: {revive_every_steps: 0}\ndata: {path: none}\n"
+        + "training: {steps: 1}", source: "the benchmark's configuration"
+    ).configuration
+    let side = configuration.shared.data.imageSize
+    let recipe = try TokenizerRecipe(configuration, perceptual: nil)
+    let architecture = configuration.architecture
+    var report = BenchmarkReport(
+      work == .training ? "tokenizer" : "tokenizer_encode",
+      "tokenizer, base width \(width) at \(side)², \(work == .training ? "training" : "encoding")")
+    report.note("width", width)
+
+    var pictures = Tensor.normal([options.batch, side, side, 3], time: communicator.rank)
+    if let path = options.problem {
+      pictures = try communicator.agree {
+        let problem = try Problem(
+          opening: path, anchor: "encoder.conv_in.weight", batch: options.batch, size: side)
+        try problem.fill(recipe.parameters)
+        let quantizer = recipe.model.quantizer
+        quantizer.revive(words: Array(0..<quantizer.words), with: quantizer.embedding.value)
+        return problem.pictures
+      }
+    }
+    func batch(_ step: Int) -> Batch {
+      Batch(step: step, samples: Array(0..<options.batch), tokenizerPictures: pictures)
+    }
+    if options.problem != nil {
+      report.add(
+        "loss", "loss of the problem", Double(try recipe.loss(of: batch(0), on: nil).item), "", digits: 7)
+      _ = recipe.takeSums()
+    }
+    switch work {
+    case .training:
+      try StepBenchmark(options: options, communicator: communicator).run(
+        recipe, configuration.shared,
+        operations: 3 * (architecture.encoderOperations + architecture.decoderOperations)
+          + architecture.quantizerOperations, into: &report, makeBatch: batch)
+    case .encoding:
+      let peak = try measuredPeak(communicator)
+      let timings = Timings(warmup: options.warmup, repeats: options.steps) {
+        _ = recipe.model.tokens(pictures)
+      }
+      report.note("ranks", communicator.size)
+      report.note("threads", ThreadPool.shared.threadCount)
+      report.note("batch", options.batch)
+      let all = Double(options.batch * communicator.size)
+      report.add("images_per_second", "pictures", all / timings.median, "a second")
+      report.add("seconds", "batch of \(options.batch)", timings)
+      report.add(
+        operations: all * (architecture.encoderOperations + architecture.quantizerOperations),
+        inSeconds: timings.median, peak: peak)
+      report.addMemory(peak: Int(try communicator.allReduce(.max, Int64(ProcessMemory.peak))))
+    }
+    return report
+  }
+}

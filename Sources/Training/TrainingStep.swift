@@ -1,0 +1,123 @@
+import Communication
+import Datasets
+import Foundation
+import Tensors
+
+/// One optimizer step of any stage: micro-batches to gradients, gradients over all ranks, the guards, the
+/// optimizer, and what is known about it afterwards.
+public final class TrainingStep {
+  /// What ranks agreed on at the end of a step.
+  struct End {
+    /// The signal that arrived on any of them.
+    var signal: Int32?
+    /// Whether rank 0 asked for a checkpoint.
+    var isCheckpointOverdue = false
+  }
+
+  let flat: FlatParameters
+  let optimizer: Optimizer
+  private let recipe: any Recipe
+  private let plan: RunPlan
+  private let communicator: Communicator
+  private let reducer: GradientReducer
+
+  /// Takes the recipe's model over into flat buffers. Collective.
+  public init(_ recipe: any Recipe, plan: RunPlan, communicator: Communicator) throws {
+    self.recipe = recipe
+    self.plan = plan
+    self.communicator = communicator
+    flat = FlatParameters(recipe.parameters)
+    optimizer = Optimizer(flat, configuration: plan.shared.optimizer)
+    reducer = try GradientReducer(
+      communicator: communicator, gradients: flat.gradients.pointer, count: flat.count,
+      parameters: flat.ranges, bucketBytes: Int(plan.shared.bucketMegabytes * 1_048_576))
+  }
+
+  /// Makes the step that follows `step` steps. Collective.
+  public func advance(from step: Int, reading source: some BatchSource) throws -> Metrics {
+    try advance(from: step, reading: source, isCheckpointOverdue: false).metrics
+  }
+
+  /// The same, and asks all ranks how to go on.
+  func advance(
+    from step: Int, reading source: some BatchSource, isCheckpointOverdue: Bool
+  ) throws -> (metrics: Metrics, end: End) {
+    let start = ContinuousClock.now
+    let gradients = try computeGradients(source)
+    let communication = try reducer.finish()
+
+    let own = [
+      gradients.loss, gradients.trouble == nil ? 0 : 1, Double(StopSignal.pending ?? 0),
+      isCheckpointOverdue ? 1 : 0, gradients.secondsWaited, gradients.forwardSeconds,
+      gradients.backwardSeconds, communication.exposedSeconds,
+    ]
+    let sums = try communicator.allReduce(.sum, own + recipe.takeSums())
+    if sums[1] > 0 {
+      throw NonFiniteError.loss(step: step + 1, places: try communicator.allGather(gradients.trouble ?? ""))
+    }
+    let optimizerStart = ContinuousClock.now
+    let norm = GradientNorm.norm(of: flat)
+    guard norm.isFinite else { throw NonFiniteError.gradient(step: step + 1, loss: sums[0], in: flat) }
+
+    let learningRate = plan.learningRate(step)
+    optimizer.update(
+      learningRate: learningRate, weightDecay: plan.weightDecay(step),
+      gradientScale: GradientNorm.clipFactor(norm: norm, limit: plan.shared.optimizer.clipGradientNorm))
+    var measures = try recipe.finishStep(
+      step + 1, sums: Array(sums[own.count...]), communicator: communicator)
+    let end = ContinuousClock.now
+    let ranks = Double(communicator.size)
+    measures += [
+      ("data_wait_seconds", sums[4] / ranks), ("forward_seconds", sums[5] / ranks),
+      ("backward_seconds", sums[6] / ranks), ("communication_exposed_seconds", sums[7] / ranks),
+      ("optimizer_seconds", optimizerStart.duration(to: end) / .seconds(1)),
+    ]
+
+    let seconds = start.duration(to: end) / .seconds(1)
+    let metrics = Metrics(
+      step: step + 1, epoch: step / plan.stepsPerEpoch, loss: sums[0], learningRate: learningRate,
+      gradientNorm: norm, imagesPerSecond: Double(plan.shared.training.globalBatchSize) / seconds,
+      seconds: seconds, others: measures)
+    let signal = sums[2] > 0 ? StopSignal.pending ?? SIGTERM : nil
+    return (metrics, End(signal: signal, isCheckpointOverdue: sums[3] > 0))
+  }
+
+  /// What this rank's micro-batches gave.
+  private struct Gradients {
+    /// Its part of the global batch's mean loss.
+    var loss = 0.0
+    var secondsWaited = 0.0
+    var forwardSeconds = 0.0
+    var backwardSeconds = 0.0
+    /// Where the loss was not finite.
+    var trouble: String?
+  }
+
+  /// Adds up this rank's gradients over its micro-batches, handing each parameter to the reducer as it is final.
+  private func computeGradients(_ source: some BatchSource) throws -> Gradients {
+    let globalBatchSize = Float(plan.shared.training.globalBatchSize)
+    var result = Gradients()
+    reducer.begin()
+    for index in 0..<plan.microBatches {
+      guard let batch = try source.next() else { throw RunError("the loader stopped") }
+      result.secondsWaited += batch.secondsWaited
+      let start = ContinuousClock.now
+      let share = Float(batch.samples.count) / globalBatchSize
+      let tape = Tape()
+      let mean = try recipe.loss(of: batch, on: tape)
+      result.loss += Double(mean.item) * Double(share)
+      let middle = ContinuousClock.now
+      result.forwardSeconds += start.duration(to: middle) / .seconds(1)
+      guard mean.item.isFinite else {
+        // The other ranks are on their way to the reduction: meet them there, and end together afterwards.
+        result.trouble = "rank \(communicator.rank) on \(communicator.hostname), samples \(batch.samples)"
+        return result
+      }
+      let isLast = index == plan.microBatches - 1
+      tape.backward(
+        from: mean, scale: share, onReady: isLast ? { [reducer] in reducer.ready($0.index) } : nil)
+      result.backwardSeconds += middle.duration(to: .now) / .seconds(1)
+    }
+    return result
+  }
+}
