@@ -1,0 +1,2 @@
+class Failure(Exception):
+    """What the person at the terminal is told before the comparison ends with code 1."""
