@@ -6,7 +6,8 @@ import Synchronization
 public enum StopSignal {
   private static let received = Atomic<Int32>(0)
 
-  /// Starts listening for SIGINT, SIGTERM and SIGUSR1. A second signal ends the process at once.
+  /// Starts listening for SIGINT, SIGTERM and SIGUSR1. A second Ctrl-C ends the process at once; the others a
+  /// scheduler repeats and mixes: Slurm sends SIGTERM to ranks that are leaving after SIGUSR1.
   public static func listen() {
     // A launcher may have left them blocked.
     var numbers = sigset_t()
@@ -14,7 +15,7 @@ public enum StopSignal {
     for number in [SIGINT, SIGTERM, SIGUSR1] {
       sigaddset(&numbers, number)
       signal(number) { number in
-        if StopSignal.received.exchange(number, ordering: .relaxed) != 0, number != SIGUSR1 {
+        if StopSignal.received.exchange(number, ordering: .relaxed) != 0, number == SIGINT {
           _exit(128 + number)
         }
       }
