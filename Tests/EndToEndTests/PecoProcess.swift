@@ -46,6 +46,18 @@ final class Workshop {
         + command
     }
     if let prelude { command = ["bash", "-c", prelude + "; exec \"$@\"", "bash"] + command }
+    return try run(command)
+  }
+
+  /// Runs a command in the folder.
+  ///
+  /// - Parameters:
+  ///   - environment: Variables besides this process's own.
+  ///   - hearsSignals: Whether signals reach it. Threads that run tests block them, and a command inherits that;
+  ///     `peco` unblocks those it listens to by itself, a shell cannot.
+  func run(
+    _ command: [String], environment: [String: String] = [:], hearsSignals: Bool = false
+  ) throws -> PecoRun {
     let logs = try ["output", "errors"].map { name in
       let url = folder.appending(path: ".\(name)-\(UUID().uuidString)")
       FileManager.default.createFile(atPath: url.path, contents: nil)
@@ -57,9 +69,15 @@ final class Workshop {
     process.currentDirectoryURL = folder
     process.environment = ProcessInfo.processInfo.environment.merging([
       "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "PECO_THREADS": "1",
-    ]) { $1 }
+    ]) { $1 }.merging(environment) { $1 }
     process.standardOutput = logs[0].handle
     process.standardError = logs[1].handle
+    var (mask, before) = (sigset_t(), sigset_t())
+    pthread_sigmask(SIG_SETMASK, nil, &before)
+    mask = before
+    if hearsSignals { sigemptyset(&mask) }
+    pthread_sigmask(SIG_SETMASK, &mask, nil)
+    defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
     try process.run()
     process.waitUntilExit()
     return PecoRun(
