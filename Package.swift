@@ -39,7 +39,7 @@ let package = Package(
     .target(name: "Imaging", dependencies: ["CJPEG", "CPNG", "CKernels"]),
 
     // Floor 2
-    .target(name: "Tensors", dependencies: ["COpenBLAS", "CKernels"]),
+    .target(name: "Tensors", dependencies: ["COpenBLAS", "COneDNN", "CKernels"]),
 
     // Floor 3
     .target(name: "Layers", dependencies: ["Tensors", "CKernels", "COneDNN"]),

@@ -1,3 +1,4 @@
+import COneDNN
 import COpenBLAS
 
 /// A row-major matrix inside some buffer: rows × columns with `stride` elements from row to row, read as its
@@ -71,6 +72,13 @@ public enum MatrixMultiply {
   ) {
     precondition(!c.transposed, "the result of a product is stored as it is")
     guard m > 0, n > 0 else { return }
+    #if arch(x86_64)
+      // oneDNN's kernels are made for the processor at hand when the program runs.
+      let status = peco_dnn_sgemm(
+        a.transposed ? 1 : 0, b.transposed ? 1 : 0, Int64(m), Int64(n), Int64(k), alpha, a.pointer,
+        Int64(a.stride), b.pointer, Int64(b.stride), beta, c.pointer, Int64(c.stride))
+      if status == 0 { return }
+    #endif
     cblas_sgemm(
       CblasRowMajor, a.transposed ? CblasTrans : CblasNoTrans, b.transposed ? CblasTrans : CblasNoTrans,
       blasint(m), blasint(n), blasint(k), alpha, a.pointer, blasint(a.stride), b.pointer,

@@ -46,16 +46,25 @@ public final class MemoryPool: @unchecked Sendable {
     return (least + step - 1) / step * step
   }
 
-  /// A block of at least `bytes`, aligned to 64 bytes, its content undefined.
-  func allocate(_ bytes: Int) -> UnsafeMutableRawPointer {
+  /// A block of at least `bytes`, aligned to 64 bytes, its content undefined, and its size.
+  ///
+  /// Where there is none of the right size, a free one up to twice as large serves: what stochastic depth leaves of a
+  /// batch is of another size in every step, and would otherwise ask for new memory again and again.
+  func allocate(_ bytes: Int) -> (base: UnsafeMutableRawPointer, size: Int) {
     let size = Self.sizeClass(bytes)
     lock.lock()
+    var candidate = size
+    while candidate <= 2 * size {
+      if let block = free[candidate]?.popLast() {
+        counters.inUse += candidate
+        counters.peak = max(counters.peak, counters.inUse)
+        lock.unlock()
+        return (block, candidate)
+      }
+      candidate = Self.sizeClass(candidate + 1)
+    }
     counters.inUse += size
     counters.peak = max(counters.peak, counters.inUse)
-    if let block = free[size]?.popLast() {
-      lock.unlock()
-      return block
-    }
     counters.reserved += size
     lock.unlock()
     let alignment = size >= Self.hugePage ? Self.hugePage : Self.alignment
@@ -70,12 +79,11 @@ public final class MemoryPool: @unchecked Sendable {
     #if os(Linux)
       if size >= Self.hugePage { madvise(block, size, Int32(MADV_HUGEPAGE)) }
     #endif
-    return block
+    return (block, size)
   }
 
-  /// Takes back a block that `allocate` handed out for the same number of bytes.
-  func release(_ block: UnsafeMutableRawPointer, bytes: Int) {
-    let size = Self.sizeClass(bytes)
+  /// Takes back a block that `allocate` handed out.
+  func release(_ block: UnsafeMutableRawPointer, size: Int) {
     lock.withLock {
       counters.inUse -= size
       free[size, default: []].append(block)
@@ -86,12 +94,9 @@ public final class MemoryPool: @unchecked Sendable {
 /// A block of the pool, returned to it when the last tensor that uses it goes.
 final class PoolBlock {
   let base: UnsafeMutableRawPointer
-  let bytes: Int
+  private let size: Int
 
-  init(bytes: Int) {
-    self.bytes = bytes
-    base = MemoryPool.shared.allocate(bytes)
-  }
+  init(bytes: Int) { (base, size) = MemoryPool.shared.allocate(bytes) }
 
-  deinit { MemoryPool.shared.release(base, bytes: bytes) }
+  deinit { MemoryPool.shared.release(base, size: size) }
 }

@@ -29,22 +29,23 @@ dnnl::stream &stream() {
 }
 
 thread_local std::string last_error;
-std::atomic<int> wanted_threads{0};
+std::atomic<int> wanted_threads{1};
 
 // OpenMP keeps the number of threads per calling thread. The function is looked up when the program runs, so
-// that whichever OpenMP library oneDNN brought along is the one that is told. Returns the number that this thread
-// now uses.
-int apply_threads() {
+// that whichever OpenMP library oneDNN brought along is the one that is told.
+int use_threads(int wanted) {
   using setter = void (*)(int);
   static setter set = reinterpret_cast<setter>(dlsym(RTLD_DEFAULT, "omp_set_num_threads"));
   thread_local int applied = 0;
-  int wanted = wanted_threads.load(std::memory_order_relaxed);
-  if (wanted != applied && wanted != 0) {
+  if (wanted != applied) {
     if (set) set(wanted);
     applied = wanted;
   }
   return applied;
 }
+
+// What convolutions run on.
+int apply_threads() { return use_threads(wanted_threads.load(std::memory_order_relaxed)); }
 
 enum class Operation { forward, forward_bias, forward_relu, forward_bias_relu, data, weights, weights_bias };
 
@@ -327,6 +328,12 @@ int peco_dnn_convolution_backward_weights(const peco_dnn_convolution *shape, con
 void peco_dnn_set_threads(int threads) { wanted_threads.store(threads < 1 ? 1 : threads); }
 
 const char *peco_dnn_last_error(void) { return last_error.c_str(); }
+
+int peco_dnn_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
+                   int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
+  use_threads(1);
+  return dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+}
 
 const char *peco_dnn_version(void) {
   static const std::string text = [] {

@@ -1,7 +1,7 @@
-// Two-dimensional convolution over oneDNN, for float32 pictures with channels last (NHWC) and weights as
-// PyTorch lays them out (OIHW).
+// Matrix products and two-dimensional convolution over oneDNN, for float32. Pictures have channels last (NHWC), weights
+// lie as PyTorch lays them out (OIHW).
 //
-// Primitives are made once per shape and kept. Every function may be called from any thread, and computes on
+// Primitives are made once per shape and kept. Every function may be called from any thread; convolutions compute on
 // the number of OpenMP threads set with `peco_dnn_set_threads`. Functions that compute return 0, or a oneDNN
 // status code after which `peco_dnn_last_error` tells what went wrong on the calling thread.
 #pragma once
@@ -30,6 +30,10 @@ int peco_dnn_convolution_backward_data(const peco_dnn_convolution *shape, const 
 /// Adds to dweight[O,I,KH,KW], and to dbias[O] unless it is null, what dy[N,OH,OW,O] and x[N,H,W,I] give.
 int peco_dnn_convolution_backward_weights(const peco_dnn_convolution *shape, const float *dy, const float *x,
                                           float *dweight, float *dbias);
+
+/// C = alpha op(A) op(B) + beta C for row-major matrices with rows lda, ldb and ldc apart, on the calling thread alone.
+int peco_dnn_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
+                   int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
 
 /// How many OpenMP threads convolutions use.
 void peco_dnn_set_threads(int threads);
