@@ -46,19 +46,29 @@ public struct Attention {
   }
 
   /// [B, N, width] → [B, N, width], with a bias [heads, N, N] of the logits if given.
-  public func callAsFunction(_ x: Tensor, bias: Tensor? = nil) -> Tensor {
-    let qkv = project(x, weight, biases: biases(of: 0..<3))
-    return projection(scaledDotProductAttention(qkv, heads: heads, bias: bias))
-  }
+  public func callAsFunction(_ x: Tensor, bias: Tensor? = nil) -> Tensor { projection(heads(x, bias: bias)) }
 
   /// The result for some tokens only, which attend to all: [B, N, width] → [rows.count, width].
   ///
   /// - Parameter rows: Flat token numbers (b · N + n), ascending.
   public func callAsFunction(_ x: Tensor, rows: [Int], bias: Tensor? = nil) -> Tensor {
+    projection(heads(x, rows: rows, bias: bias))
+  }
+
+  /// What the heads give, side by side, before `projection`; with `norm`, for x normalised by it, of which only
+  /// `samples` take part: [B, N, width] → [B or samples.count, N, width].
+  public func heads(
+    _ x: Tensor, normalizedBy norm: LayerNorm? = nil, samples: [Int]? = nil, bias: Tensor? = nil
+  ) -> Tensor {
+    let qkv = project(x, normalizedBy: norm, samples: samples, weight, biases: biases(of: 0..<3))
+    return scaledDotProductAttention(qkv, heads: heads, bias: bias)
+  }
+
+  /// The same for some tokens only, which attend to all: [B, N, width] → [rows.count, width].
+  public func heads(_ x: Tensor, rows: [Int], bias: Tensor? = nil) -> Tensor {
     let keyValue = project(x, weight, outputs: width..<3 * width, biases: biases(of: 1..<3))
     let query = project(gatherRows(x, rows), weight, outputs: 0..<width, biases: biases(of: 0..<1))
-    return projection(
-      scaledDotProductAttention(query, rows: rows, keyValue: keyValue, heads: heads, bias: bias))
+    return scaledDotProductAttention(query, rows: rows, keyValue: keyValue, heads: heads, bias: bias)
   }
 
   /// The biases of some of queries (0), keys (1) and values (2), laid out for a product with those alone.

@@ -25,34 +25,10 @@ public struct Linear {
     project(x, weight, biases: bias.map { [BiasSlice($0)] } ?? [])
   }
 
-  /// The map followed by GELU: [..., inputs] → [..., outputs].
-  ///
-  /// Keeps only x Wᵀ for backward; bias, activation and the bias's gradient go in one pass each way.
-  public func gelu(_ x: Tensor) -> Tensor {
-    guard let bias else { return Layers.gelu(self(x)) }
-    let (inputs, outputs) = (weight.shape[1], weight.shape[0])
-    precondition(x.shape.last == inputs, "\(weight.name) does not apply to shape \(x.shape)")
-    let rows = x.count / max(inputs, 1)
-    let hidden = Tensor(uninitialized: x.shape.dropLast() + [outputs])
-    let product = Projection(rows: rows, inputs: inputs, outputs: outputs, weight: weight, offset: 0)
-    product.forward(x, into: hidden)
-    // Without a tape nobody comes back for the sum, and the result takes its place.
-    let y = x.tape == nil ? hidden : Tensor(uninitialized: hidden.shape)
-    let b = bias.value
-    ThreadPool.shared.forEachRange(of: rows, grain: rowGrain(outputs)) { range in
-      let start = range.lowerBound * outputs
-      peco_bias_gelu(y.pointer + start, hidden.pointer + start, b.pointer, range.count, outputs)
-    }
-    return Tape.record(y, from: [x], parameters: [weight, bias]) { dy in
-      // The gradient of the sum takes the place of x Wᵀ, which nobody else holds.
-      let sum = RowSum(bias.gradient, count: outputs)
-      accumulateOverRows(rows, grain: rowGrain(outputs), into: [sum]) { range, sums in
-        let h = hidden.pointer + range.lowerBound * outputs
-        peco_bias_gelu_gradient(
-          h, sums[0], h, b.pointer, dy.pointer + range.lowerBound * outputs, range.count, outputs)
-      }
-      product.backward(x, outputGradient: hidden)
-    }
+  /// The product alone, LN(x) Wᵀ without the bias, for some entries of the first axis (ascending; nil for all):
+  /// [B, ..., inputs] → [B or samples.count, ..., outputs]. LN(x) is computed again for backward.
+  public func product(_ x: Tensor, normalizedBy norm: LayerNorm, samples: [Int]? = nil) -> Tensor {
+    project(x, normalizedBy: norm, samples: samples, weight, biases: [])
   }
 }
 
@@ -70,18 +46,26 @@ struct BiasSlice {
 }
 
 /// x Wᵀ + b with the rows `outputs` of a weight (all by default, axes after the first flattened).
+///
+/// - Parameters:
+///   - norm: Normalises x first. What it gives is computed again for backward rather than kept.
+///   - samples: Entries of the first axis (ascending) that are normalised and mapped; nil for all.
 func project(
-  _ x: Tensor, _ weight: Parameter, outputs: Range<Int>? = nil, biases: [BiasSlice]
+  _ x: Tensor, normalizedBy norm: LayerNorm? = nil, samples: [Int]? = nil, _ weight: Parameter,
+  outputs: Range<Int>? = nil, biases: [BiasSlice]
 ) -> Tensor {
+  precondition(norm != nil || samples == nil, "only what is normalised is selected on the way")
   let inputs = weight.count / weight.shape[0]
   let outputs = outputs ?? 0..<weight.shape[0]
   precondition(x.shape.last == inputs, "\(weight.name) does not apply to shape \(x.shape)")
-  let rows = x.count / max(inputs, 1)
+  let pass = norm.map { LayerNormPass($0, x, samples: samples) }
+  let input = pass?.forward() ?? x
+  let rows = input.count / max(inputs, 1)
   let width = outputs.count
   let product = Projection(
     rows: rows, inputs: inputs, outputs: width, weight: weight, offset: outputs.lowerBound * inputs)
-  let y = Tensor(uninitialized: x.shape.dropLast() + [width])
-  product.forward(x, into: y)
+  let y = Tensor(uninitialized: input.shape.dropLast() + [width])
+  product.forward(input, into: y)
   if !biases.isEmpty {
     ThreadPool.shared.forEachRange(of: rows, grain: rowGrain(width)) { range in
       for bias in biases {
@@ -91,7 +75,9 @@ func project(
       }
     }
   }
-  return Tape.record(y, from: [x], parameters: [weight] + biases.map(\.parameter)) { dy in
+  let inputShape = input.shape
+  let parameters = (norm?.parameters ?? []) + [weight] + biases.map(\.parameter)
+  return Tape.record(y, from: [x], parameters: parameters) { dy in
     let wanted = biases.filter { $0.parameter.gradient != nil }
     if !wanted.isEmpty {
       let sums = wanted.map {
@@ -104,7 +90,12 @@ func project(
         }
       }
     }
-    product.backward(x, outputGradient: dy)
+    if weight.gradient != nil { product.addWeightGradient(pass?.forward() ?? x, outputGradient: dy) }
+    if let pass {
+      x.addGradient(pass.backward(product.inputGradient(dy, shape: inputShape)))
+    } else {
+      x.addGradient(product.inputGradient(dy, shape: x.shape))
+    }
   }
 }
 
@@ -124,17 +115,15 @@ private struct Projection {
       into: MatrixView(y.pointer, stride: outputs))
   }
 
-  func backward(_ x: Tensor, outputGradient dy: Tensor) {
-    if let gradient = weight.gradient {
-      MatrixMultiply.parallel(
-        outputs, inputs, rows, MatrixView(dy.pointer, stride: outputs, transposed: true),
-        MatrixView(x.pointer, stride: inputs), into: MatrixView(gradient.pointer + offset, stride: inputs),
-        beta: 1)
-    }
-    x.addGradient(inputGradient(dy, shape: x.shape))
+  func addWeightGradient(_ x: Tensor, outputGradient dy: Tensor) {
+    guard let gradient = weight.gradient else { return }
+    MatrixMultiply.parallel(
+      outputs, inputs, rows, MatrixView(dy.pointer, stride: outputs, transposed: true),
+      MatrixView(x.pointer, stride: inputs), into: MatrixView(gradient.pointer + offset, stride: inputs),
+      beta: 1)
   }
 
-  private func inputGradient(_ dy: Tensor, shape: [Int]) -> Tensor {
+  func inputGradient(_ dy: Tensor, shape: [Int]) -> Tensor {
     let dx = Tensor(uninitialized: shape)
     MatrixMultiply.parallel(
       rows, inputs, outputs, MatrixView(dy.pointer, stride: outputs),

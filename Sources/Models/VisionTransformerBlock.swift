@@ -46,13 +46,11 @@ struct VisionTransformerBlock {
   /// [B, N, width] → [B, N, width]
   func callAsFunction(_ x: Tensor, bias: Tensor?, depth: StochasticDepth?) -> Tensor {
     let kept = depth?.kept(layer: number, branch: 0, rate: dropRate)
-    let middle = connect(x, kept: kept, gamma: gamma1, parameters: attentionParameters, depth: depth) {
-      attention(norm1(x, samples: kept), bias: relativePositions?(alongside: x) ?? bias)
+    let bias = relativePositions?(alongside: x) ?? bias
+    let middle = attend(x, kept: kept, depth: depth) {
+      attention.heads(x, normalizedBy: norm1, samples: kept, bias: bias)
     }
-    let keptByMLP = depth?.kept(layer: number, branch: 1, rate: dropRate)
-    return connect(middle, kept: keptByMLP, gamma: gamma2, parameters: mlpParameters, depth: depth) {
-      fc2(fc1.gelu(norm2(middle, samples: keptByMLP)))
-    }
+    return transform(middle, kept: depth?.kept(layer: number, branch: 1, rate: dropRate), depth: depth)
   }
 
   /// The block's result for some tokens only: [B, N, width] → [rows.count, width].
@@ -60,7 +58,7 @@ struct VisionTransformerBlock {
   /// - Parameter rows: Flat token numbers (b · N + n), ascending.
   func callAsFunction(_ x: Tensor, rows: [Int], bias: Tensor?, depth: StochasticDepth?) -> Tensor {
     let tokens = x.shape[1]
-    let selected = gatherRows(x, rows)
+    let bias = relativePositions?(alongside: x) ?? bias
 
     /// Places in `rows` that belong to the kept samples.
     func places(_ kept: [Int]?) -> [Int]? {
@@ -71,9 +69,7 @@ struct VisionTransformerBlock {
 
     let kept = depth?.kept(layer: number, branch: 0, rate: dropRate)
     let keptRows = places(kept)
-    let middle = connect(
-      selected, kept: keptRows, gamma: gamma1, parameters: attentionParameters, depth: depth
-    ) {
+    let middle = attend(gatherRows(x, rows), kept: keptRows, depth: depth) {
       // The kept samples alone go through attention, numbered anew.
       var queries = rows
       if let kept, let keptRows {
@@ -81,25 +77,29 @@ struct VisionTransformerBlock {
         for (index, sample) in kept.enumerated() { place[sample] = index }
         queries = keptRows.map { place[rows[$0] / tokens] * tokens + rows[$0] % tokens }
       }
-      return attention(
-        norm1(x, samples: kept), rows: queries, bias: relativePositions?(alongside: x) ?? bias)
+      return attention.heads(norm1(x, samples: kept), rows: queries, bias: bias)
     }
-    let keptByMLP = places(depth?.kept(layer: number, branch: 1, rate: dropRate))
-    return connect(middle, kept: keptByMLP, gamma: gamma2, parameters: mlpParameters, depth: depth) {
-      fc2(fc1.gelu(norm2(middle, samples: keptByMLP)))
-    }
+    return transform(
+      middle, kept: places(depth?.kept(layer: number, branch: 1, rate: dropRate)), depth: depth)
   }
 
-  /// x + the branch for the kept entries; a branch that none keeps is not computed.
-  private func connect(
-    _ x: Tensor, kept: [Int]?, gamma: Parameter?, parameters: [Parameter], depth: StochasticDepth?,
-    branch: () -> Tensor
-  ) -> Tensor {
-    if let kept, kept.isEmpty { return residual(x, skipping: parameters) }
-    // What is kept is enlarged, so that the sum has the same mean as without dropping.
-    let factor = depth == nil ? 1 : 1 / (1 - dropRate)
-    return residual(x, branch(), gamma: gamma, samples: kept, factor: factor)
+  /// x + attention's projection of what its heads give for the kept entries; heads that none keeps do nothing.
+  private func attend(_ x: Tensor, kept: [Int]?, depth: StochasticDepth?, heads: () -> Tensor) -> Tensor {
+    if let kept, kept.isEmpty { return residual(x, skipping: attentionParameters) }
+    return residual(
+      x, heads(), through: attention.projection, gamma: gamma1, samples: kept, factor: factor(depth))
   }
+
+  /// x + the MLP of the kept entries.
+  private func transform(_ x: Tensor, kept: [Int]?, depth: StochasticDepth?) -> Tensor {
+    if let kept, kept.isEmpty { return residual(x, skipping: mlpParameters) }
+    return residual(
+      x, fc1.product(x, normalizedBy: norm2, samples: kept), through: fc2, activation: fc1.bias,
+      gamma: gamma2, samples: kept, factor: factor(depth))
+  }
+
+  /// What is kept is enlarged, so that the sum has the same mean as without dropping.
+  private func factor(_ depth: StochasticDepth?) -> Float { depth == nil ? 1 : 1 / (1 - dropRate) }
 
   private var attentionParameters: [Parameter] {
     norm1.parameters + (relativePositions.map { [$0.table] } ?? []) + attention.parameters

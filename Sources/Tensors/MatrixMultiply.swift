@@ -26,7 +26,7 @@ public struct MatrixView {
   }
 }
 
-/// Matrix products over OpenBLAS.
+/// Matrix products over oneDNN, and over OpenBLAS on other processors than x86's.
 public enum MatrixMultiply {
   /// C = alpha · op(A) · op(B) + beta · C on all threads of the pool.
   ///
@@ -73,10 +73,13 @@ public enum MatrixMultiply {
     precondition(!c.transposed, "the result of a product is stored as it is")
     guard m > 0, n > 0 else { return }
     #if arch(x86_64)
-      // oneDNN's kernels are made for the processor at hand when the program runs.
-      let status = peco_dnn_sgemm(
-        a.transposed ? 1 : 0, b.transposed ? 1 : 0, Int64(m), Int64(n), Int64(k), alpha, a.pointer,
-        Int64(a.stride), b.pointer, Int64(b.stride), beta, c.pointer, Int64(c.stride))
+      // oneDNN's kernels are made for the processor at hand when the program runs. A sum over nothing is not theirs.
+      let status: Int32 =
+        k == 0
+        ? -1
+        : peco_dnn_sgemm(
+          a.transposed ? 1 : 0, b.transposed ? 1 : 0, Int64(m), Int64(n), Int64(k), alpha, a.pointer,
+          Int64(a.stride), b.pointer, Int64(b.stride), beta, c.pointer, Int64(c.stride))
       if status == 0 { return }
     #endif
     cblas_sgemm(

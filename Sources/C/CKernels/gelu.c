@@ -30,12 +30,15 @@ PECO_CLONES void peco_bias_gelu(float *y, const float *x, const float *restrict 
 }
 
 PECO_CLONES void peco_bias_gelu_gradient(
-    float *dx, float *restrict dbias, const float *x, const float *restrict bias, const float *dy, size_t rows,
-    size_t n) {
-  for (size_t r = 0; r < rows; r++)
+    float *restrict x, float *restrict dy, float *restrict dbias, const float *restrict bias, size_t rows, size_t n) {
+  for (size_t r = 0; r < rows; r++, x += n, dy += n)
     PECO_IN_PLACE for (size_t i = 0; i < n; i++) {
-      float d = dy[r * n + i] * gelu_slope(x[r * n + i] + bias[i]);
-      dx[r * n + i] = d;
+      float v = x[i] + bias[i], density;
+      float cdf = peco_normal_cdf(v, &density);
+      float slope = v < -13.0f ? 0.0f : v > 13.0f ? 1.0f : cdf + 0.398942280f * v * density;
+      float d = dy[i] * slope;
+      x[i] = d;
+      dy[i] = v < -13.0f ? 0.0f : v * cdf;
       dbias[i] += d;
     }
 }

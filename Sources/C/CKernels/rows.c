@@ -41,6 +41,19 @@ PECO_CLONES void peco_residual_gradient(
   }
 }
 
+PECO_CLONES void peco_scaled_residual(
+    float *restrict y, const float *restrict x, const float *restrict branch, const float *restrict scale,
+    const float *restrict shift, size_t rows, size_t n) {
+  for (size_t r = 0; r < rows; r++, x += n, y += n, branch += n)
+    for (size_t i = 0; i < n; i++) y[i] = x[i] + (scale[i] * branch[i] + shift[i]);
+}
+
+PECO_CLONES float peco_dot(const float *restrict x, const float *restrict y, size_t n) {
+  float sum = 0;
+  for (size_t i = 0; i < n; i++) sum += x[i] * y[i];
+  return sum;
+}
+
 PECO_CLONES void peco_unfold_patch(
     float *restrict row, const float *restrict picture, size_t stride, size_t patch, size_t channels) {
   for (size_t c = 0; c < channels; c++)

@@ -9,6 +9,11 @@ void peco_add_column_sums(float *sums, const float *x, size_t stride, size_t row
 /// y = x + factor · gamma[i] · branch; `gamma` may be null for one.
 void peco_residual(
     float *y, const float *x, const float *branch, const float *gamma, float factor, size_t rows, size_t n);
+/// y = x + scale[i] · branch + shift[i].
+void peco_scaled_residual(
+    float *y, const float *x, const float *branch, const float *scale, const float *shift, size_t rows, size_t n);
+/// Σ x[i] y[i].
+float peco_dot(const float *x, const float *y, size_t n);
 /// dbranch = factor · gamma[i] · dy; dgamma[i] += factor · Σ_r dy branch unless dgamma is null.
 void peco_residual_gradient(
     float *dbranch, float *dgamma, const float *dy, const float *branch, const float *gamma, float factor,
