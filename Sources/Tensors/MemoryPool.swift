@@ -38,6 +38,16 @@ public final class MemoryPool: @unchecked Sendable {
   /// Makes the present use the new peak, to measure what follows.
   public func resetPeak() { lock.withLock { counters.peak = counters.inUse } }
 
+  /// Gives what is not handed out back to the operating system, when what comes next is of other sizes than what was.
+  public func releaseUnused() {
+    let unused = lock.withLock {
+      defer { free = [:] }
+      for (size, blocks) in free { counters.reserved -= size * blocks.count }
+      return free.values.flatMap { $0 }
+    }
+    for block in unused { Foundation.free(block) }
+  }
+
   /// The size of the block that serves a request of `bytes`.
   static func sizeClass(_ bytes: Int) -> Int {
     let least = max(bytes, 512)

@@ -28,6 +28,8 @@ public final class TrainingStep {
     self.communicator = communicator
     flat = FlatParameters(recipe.parameters)
     optimizer = Optimizer(flat, configuration: plan.shared.optimizer)
+    // Where the parameters lay before.
+    MemoryPool.shared.releaseUnused()
     reducer = try GradientReducer(
       communicator: communicator, gradients: flat.gradients.pointer, count: flat.count,
       parameters: flat.ranges, bucketBytes: Int(plan.shared.bucketMegabytes * 1_048_576))
