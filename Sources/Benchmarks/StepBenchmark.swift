@@ -88,7 +88,9 @@ struct StepBenchmark {
     report.addMemory(peak: Int(try communicator.allReduce(.max, Int64(ProcessMemory.peak))))
     let tensors = MemoryPool.shared.usage
     report.note("peak_tensor_bytes", tensors.peak)
-    report.line("  tensors", "\(BenchmarkReport.bytes(tensors.peak)) at once, \(BenchmarkReport.bytes(tensors.reserved)) held")
+    report.line(
+      "  tensors",
+      "\(BenchmarkReport.bytes(tensors.peak)) at once, \(BenchmarkReport.bytes(tensors.reserved)) held")
     report.note("memory_growth_bytes", Int(try communicator.allReduce(.max, Int64(growth))))
   }
 }

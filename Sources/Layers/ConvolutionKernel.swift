@@ -25,36 +25,47 @@ public struct Padding: Sendable, Equatable, ExpressibleByIntegerLiteral {
   public init(integerLiteral all: Int) { self.init(all) }
 }
 
-/// oneDNN's convolution of one shape: pictures NHWC, weights OIHW.
+/// oneDNN's convolution of one shape: pictures NHWC or in blocks of channels, weights OIHW.
 struct ConvolutionKernel {
   private var shape: peco_dnn_convolution
 
-  /// The convolution of `input` [batch, height, width, in channels] with `weight` [out, in, height, width].
+  /// The convolution of `input` [batch, height, width, in channels], or the same in blocks of channels (then the
+  /// output has them, too), with `weight` [out, in, height, width].
   init(input: [Int], weight: [Int], stride: Int, padding: Padding) {
-    precondition(input.count == 4, "a convolution takes [batch, height, width, channels], not \(input)")
+    let layout = PictureLayout(input)
     precondition(
-      weight.count == 4 && weight[1] == input[3],
-      "weights \(weight) do not fit an input of \(input[3]) channels")
+      weight.count == 4 && weight[1] == layout.channels,
+      "weights \(weight) do not fit an input of \(layout.channels) channels")
     precondition(
-      input[1] + padding.top + padding.bottom >= weight[2]
-        && input[2] + padding.left + padding.right >= weight[3],
-      "a picture of \(input[1])x\(input[2]) is smaller than the kernel \(weight[2])x\(weight[3])")
+      !layout.isBlocked || weight[0] % PictureLayout.block == 0,
+      "\(weight[0]) output channels cannot be cut into blocks")
+    precondition(
+      layout.height + padding.top + padding.bottom >= weight[2]
+        && layout.width + padding.left + padding.right >= weight[3],
+      "a picture of \(layout.height)x\(layout.width) is smaller than the kernel \(weight[2])x\(weight[3])")
     shape = peco_dnn_convolution(
-      batch: Int32(input[0]), height: Int32(input[1]), width: Int32(input[2]), in_channels: Int32(input[3]),
-      out_channels: Int32(weight[0]), kernel_height: Int32(weight[2]), kernel_width: Int32(weight[3]),
-      stride: Int32(stride), pad_top: Int32(padding.top), pad_bottom: Int32(padding.bottom),
-      pad_left: Int32(padding.left), pad_right: Int32(padding.right))
+      batch: Int32(layout.batch), height: Int32(layout.height), width: Int32(layout.width),
+      in_channels: Int32(layout.channels), out_channels: Int32(weight[0]), kernel_height: Int32(weight[2]),
+      kernel_width: Int32(weight[3]), stride: Int32(stride), pad_top: Int32(padding.top),
+      pad_bottom: Int32(padding.bottom), pad_left: Int32(padding.left), pad_right: Int32(padding.right),
+      channel_block: layout.isBlocked ? Int32(PictureLayout.block) : 0)
   }
 
-  /// Shape of the output, [batch, height, width, out channels].
+  /// Shape of the output, [batch, height, width, out channels] or the same in blocks of channels.
   var outputShape: [Int] {
     let height = (shape.height + shape.pad_top + shape.pad_bottom - shape.kernel_height) / shape.stride + 1
     let width = (shape.width + shape.pad_left + shape.pad_right - shape.kernel_width) / shape.stride + 1
-    return [Int(shape.batch), Int(height), Int(width), Int(shape.out_channels)]
+    return pictures(height: height, width: width, channels: shape.out_channels)
   }
 
-  /// Shape of the input, [batch, height, width, in channels].
-  var inputShape: [Int] { [Int(shape.batch), Int(shape.height), Int(shape.width), Int(shape.in_channels)] }
+  /// Shape of the input.
+  var inputShape: [Int] { pictures(height: shape.height, width: shape.width, channels: shape.in_channels) }
+
+  private func pictures(height: Int32, width: Int32, channels: Int32) -> [Int] {
+    PictureLayout.shape(
+      batch: Int(shape.batch), height: Int(height), width: Int(width), channels: Int(channels),
+      isBlocked: shape.channel_block != 0)
+  }
 
   func forward(_ x: Tensor, weight: Tensor, bias: Tensor?, relu: Bool = false) -> Tensor {
     let y = Tensor(uninitialized: outputShape)

@@ -23,8 +23,8 @@ public struct GroupNorm {
     self.epsilon = epsilon
   }
 
-  /// [batch, height, width, channels], each group of channels of each picture to mean 0 and variance 1, then
-  /// scaled and shifted by channel.
+  /// [batch, height, width, channels], or in blocks of channels, each group of channels of each picture to mean 0
+  /// and variance 1, then scaled and shifted by channel.
   public func callAsFunction(_ x: Tensor) -> Tensor { normalize(x, silu: false) }
 
   /// The normalisation followed by SiLU.
@@ -36,31 +36,29 @@ public struct GroupNorm {
       plan.channels == weight.count, "\(plan.channels) channels, where \(weight.count) are expected")
     let coefficients = Coefficients(pictures: plan.pictures, channels: plan.channels)
     let y = Tensor(uninitialized: x.shape)
-    let (rows, channels) = (plan.rows, plan.channels)
-    let sums = DoubleScratch(plan.partialCount * 2)
+    let sums = ChannelSums(plan)
 
     plan.forEachGroup { pictures in
-      plan.forEachChunk(of: pictures) { picture, slot, range in
+      plan.forEachChunk(of: pictures) { chunk in
         // Sums about a value of the channel itself keep the digits of the variance where the mean is large.
-        let first = x.pointer + picture * rows * channels
-        let sum = sums.pointer + 2 * slot * channels
+        let sum = sums.partial(chunk.slot)
         peco_channel_moments(
-          first + range.lowerBound * channels, first, range.count, channels, sum, sum + channels)
+          x.pointer + chunk.start, x.pointer + chunk.planeStart, chunk.rows, plan.run, sum, sum + plan.run)
       }
       for picture in pictures {
-        let total = plan.total(of: picture, in: sums)
-        setCoefficients(
-          coefficients, of: picture, sum: total, square: total + channels,
-          about: x.pointer + picture * rows * channels, rows: rows)
+        sums.add(of: picture)
+        setCoefficients(coefficients, of: picture, sums, about: x, plan)
       }
-      plan.forEachChunk(of: pictures) { picture, _, range in
-        let start = (picture * rows + range.lowerBound) * channels
-        let (scale, offset) = (coefficients.scale(picture), coefficients.offset(picture))
+      plan.forEachChunk(of: pictures) { chunk in
+        let (scale, offset) = (
+          coefficients.scale(chunk.picture) + chunk.channel,
+          coefficients.offset(chunk.picture) + chunk.channel
+        )
+        let (output, input) = (y.pointer + chunk.start, x.pointer + chunk.start)
         if silu {
-          peco_channel_affine_silu(
-            y.pointer + start, x.pointer + start, scale, offset, range.count, channels)
+          peco_channel_affine_silu(output, input, scale, offset, chunk.rows, plan.run)
         } else {
-          peco_channel_affine(y.pointer + start, x.pointer + start, scale, offset, range.count, channels)
+          peco_channel_affine(output, input, scale, offset, chunk.rows, plan.run)
         }
       }
     }
@@ -72,17 +70,18 @@ public struct GroupNorm {
 
   /// From Σ(x − s) and Σ(x − s)² of each channel, the affine map that normalises it.
   private func setCoefficients(
-    _ coefficients: Coefficients, of picture: Int, sum: UnsafeMutablePointer<Double>,
-    square: UnsafeMutablePointer<Double>, about shift: UnsafeMutablePointer<Float>, rows: Int
+    _ coefficients: Coefficients, of picture: Int, _ sums: ChannelSums, about x: Tensor, _ plan: Plan
   ) {
     let width = weight.count / groups
-    let count = Double(rows * width)
+    let rows = Double(plan.rows)
+    let count = rows * Double(width)
+    func shift(_ c: Int) -> Double { Double(x.pointer[plan.firstElement(of: picture, channel: c)]) }
     for group in 0..<groups {
       let members = group * width..<(group + 1) * width
-      let mean = members.reduce(0.0) { $0 + sum[$1] + Double(rows) * Double(shift[$1]) } / count
+      let mean = members.reduce(0.0) { $0 + sums.first(picture, $1) + rows * shift($1) } / count
       let squares = members.reduce(0.0) { total, c in
-        let d = mean - Double(shift[c])
-        return total + square[c] - 2 * d * sum[c] + Double(rows) * d * d
+        let d = mean - shift(c)
+        return total + sums.second(picture, c) - 2 * d * sums.first(picture, c) + rows * d * d
       }
       let inverse = 1 / (max(squares, 0) / count + Double(epsilon)).squareRoot()
       for c in members {
@@ -101,35 +100,35 @@ public struct GroupNorm {
   {
     let (rows, channels) = (plan.rows, plan.channels)
     let dx = Tensor(uninitialized: x.shape)
-    let sums = DoubleScratch(plan.partialCount * 2)
+    let sums = ChannelSums(plan)
     let slope = Tensor(uninitialized: [plan.pictures, channels])
     let constant = Tensor(uninitialized: [plan.pictures, channels])
 
     plan.forEachGroup { pictures in
-      plan.forEachChunk(of: pictures) { picture, slot, range in
-        let start = (picture * rows + range.lowerBound) * channels
-        let sum = sums.pointer + 2 * slot * channels
-        let (factor, shift) = (coefficients.factor(picture), coefficients.shift(picture))
+      plan.forEachChunk(of: pictures) { chunk in
+        let (picture, c) = (chunk.picture, chunk.channel)
+        let sum = sums.partial(chunk.slot)
+        let (input, gradient) = (x.pointer + chunk.start, dy.pointer + chunk.start)
+        let (factor, shift) = (coefficients.factor(picture) + c, coefficients.shift(picture) + c)
         if silu {
           peco_group_norm_silu_sums(
-            x.pointer + start, dy.pointer + start, coefficients.scale(picture), coefficients.offset(picture),
-            factor, shift, range.count, channels, sum, sum + channels)
+            input, gradient, coefficients.scale(picture) + c, coefficients.offset(picture) + c, factor, shift,
+            chunk.rows, plan.run, sum, sum + plan.run)
         } else {
-          peco_group_norm_sums(
-            x.pointer + start, dy.pointer + start, factor, shift, range.count, channels, sum, sum + channels)
+          peco_group_norm_sums(input, gradient, factor, shift, chunk.rows, plan.run, sum, sum + plan.run)
         }
       }
       for picture in pictures {
-        let sum = plan.total(of: picture, in: sums)
-        let product = sum + channels
+        sums.add(of: picture)
         let at = picture * channels
         let width = channels / groups
         for group in 0..<groups {
           let members = group * width..<(group + 1) * width
-          let gradientMean =
-            members.reduce(0.0) { $0 + Double(weight.value.pointer[$1]) * sum[$1] } / Double(rows * width)
-          let productMean =
-            members.reduce(0.0) { $0 + Double(weight.value.pointer[$1]) * product[$1] } / Double(rows * width)
+          func mean(_ sum: (Int, Int) -> Double) -> Double {
+            members.reduce(0.0) { $0 + Double(weight.value.pointer[$1]) * sum(picture, $1) }
+              / Double(rows * width)
+          }
+          let (gradientMean, productMean) = (mean(sums.first), mean(sums.second))
           // dx = (γ·dy − mean(γ·dy) − x̂ · mean(γ·dy·x̂)) / σ, with x̂ = x · factor + shift.
           for c in members {
             let inverse = Double(coefficients.factor(picture)[c])
@@ -139,25 +138,25 @@ public struct GroupNorm {
           }
         }
       }
-      plan.forEachChunk(of: pictures) { picture, _, range in
-        let start = (picture * rows + range.lowerBound) * channels
-        let (a, b) = (slope.pointer + picture * channels, constant.pointer + picture * channels)
+      plan.forEachChunk(of: pictures) { chunk in
+        let (picture, c) = (chunk.picture, chunk.channel)
+        let (input, gradient) = (x.pointer + chunk.start, dy.pointer + chunk.start)
+        let (a, b) = (slope.pointer + picture * channels + c, constant.pointer + picture * channels + c)
         if silu {
           peco_group_norm_silu_backward(
-            dx.pointer + start, x.pointer + start, dy.pointer + start, coefficients.scale(picture),
-            coefficients.offset(picture), a, b, range.count, channels)
+            dx.pointer + chunk.start, input, gradient, coefficients.scale(picture) + c,
+            coefficients.offset(picture) + c, a, b, chunk.rows, plan.run)
         } else {
           peco_group_norm_backward(
-            dx.pointer + start, x.pointer + start, dy.pointer + start, coefficients.scale(picture), a, b,
-            range.count, channels)
+            dx.pointer + chunk.start, input, gradient, coefficients.scale(picture) + c, a, b, chunk.rows,
+            plan.run)
         }
       }
     }
     for picture in 0..<plan.pictures {
-      let sum = plan.firstPartial(of: picture, in: sums)
       for c in 0..<channels {
-        bias.gradient?.pointer[c] += Float(sum[c])
-        weight.gradient?.pointer[c] += Float(sum[channels + c])
+        bias.gradient?.pointer[c] += Float(sums.first(picture, c))
+        weight.gradient?.pointer[c] += Float(sums.second(picture, c))
       }
     }
     return dx
@@ -165,42 +164,84 @@ public struct GroupNorm {
 }
 
 /// How the work on a batch is cut: pictures in groups that stay in cache between two passes over them, and each
-/// picture in chunks of rows of pixels. The cut does not depend on the number of threads.
+/// picture's planes (its blocks of channels; one where channels lie last) in chunks of rows of pixels. The cut does
+/// not depend on the number of threads.
 private struct Plan {
   let pictures, rows, channels, chunks, group: Int
+  /// Planes of a picture, and channels of a plane, which lie side by side.
+  let blocks, run: Int
 
-  init(_ shape: [Int]) {
-    precondition(shape.count == 4, "group normalisation takes [batch, height, width, channels], not \(shape)")
-    (pictures, rows, channels) = (shape[0], shape[1] * shape[2], shape[3])
-    chunks = max(1, rows * channels / (1 << 16))
-    group = max(1, (1 << 20) / max(rows * channels, 1))
+  /// A part of a plane.
+  struct Chunk {
+    let picture: Int
+    /// The first channel of the plane.
+    let channel: Int
+    /// Number of the chunk among all of the batch.
+    let slot: Int
+    /// First element of the plane, and of the chunk.
+    let planeStart, start: Int
+    /// Pixels of the chunk.
+    let rows: Int
   }
 
-  /// Number of partial sums, one a channel, chunk and picture.
-  var partialCount: Int { pictures * chunks * channels }
+  init(_ shape: [Int]) {
+    let layout = PictureLayout(shape)
+    (pictures, rows, channels) = (layout.batch, layout.height * layout.width, layout.channels)
+    (blocks, run) = (layout.blocks, layout.run)
+    chunks = max(1, rows * run / (1 << 16))
+    group = max(1, (1 << 20) / max(rows * channels, 1))
+  }
 
   func forEachGroup(_ body: (Range<Int>) -> Void) {
     for start in stride(from: 0, to: pictures, by: group) { body(start..<min(start + group, pictures)) }
   }
 
-  func forEachChunk(of group: Range<Int>, _ body: (_ picture: Int, _ slot: Int, _ rows: Range<Int>) -> Void) {
-    ThreadPool.shared.forEach(group.count * chunks) { index in
-      let (picture, chunk) = (group.lowerBound + index / chunks, index % chunks)
-      body(picture, picture * chunks + chunk, rows * chunk / chunks..<rows * (chunk + 1) / chunks)
+  func forEachChunk(of group: Range<Int>, _ body: (Chunk) -> Void) {
+    ThreadPool.shared.forEach(group.count * blocks * chunks) { index in
+      let (plane, chunk) = (group.lowerBound * blocks + index / chunks, index % chunks)
+      let first = rows * chunk / chunks
+      body(
+        Chunk(
+          picture: plane / blocks, channel: plane % blocks * run, slot: plane * chunks + chunk,
+          planeStart: plane * rows * run, start: (plane * rows + first) * run,
+          rows: rows * (chunk + 1) / chunks - first))
     }
   }
 
-  func firstPartial(of picture: Int, in sums: DoubleScratch) -> UnsafeMutablePointer<Double> {
-    sums.pointer + 2 * picture * chunks * channels
+  /// Where a channel's first pixel lies.
+  func firstElement(of picture: Int, channel: Int) -> Int {
+    (picture * blocks + channel / run) * rows * run + channel % run
+  }
+}
+
+/// Two sums over the pixels of each channel of each picture, gathered chunk by chunk.
+private struct ChannelSums {
+  private let plan: Plan
+  private let scratch: DoubleScratch
+
+  init(_ plan: Plan) {
+    self.plan = plan
+    scratch = DoubleScratch(2 * plan.pictures * plan.chunks * plan.channels)
   }
 
-  /// Adds the partial sums of a picture into its first.
-  func total(of picture: Int, in sums: DoubleScratch) -> UnsafeMutablePointer<Double> {
-    let total = firstPartial(of: picture, in: sums)
-    for chunk in 1..<max(chunks, 1) {
-      for c in 0..<2 * channels { total[c] += total[2 * chunk * channels + c] }
+  /// Where a chunk adds: the first sums of its channels, then the second.
+  func partial(_ slot: Int) -> UnsafeMutablePointer<Double> { scratch.pointer + 2 * slot * plan.run }
+
+  /// Adds the chunks of a picture's planes into the first of each.
+  func add(of picture: Int) {
+    for plane in picture * plan.blocks..<(picture + 1) * plan.blocks {
+      let total = partial(plane * plan.chunks)
+      for chunk in 1..<max(plan.chunks, 1) {
+        for i in 0..<2 * plan.run { total[i] += total[2 * chunk * plan.run + i] }
+      }
     }
-    return total
+  }
+
+  func first(_ picture: Int, _ channel: Int) -> Double { total(picture, channel)[0] }
+  func second(_ picture: Int, _ channel: Int) -> Double { total(picture, channel)[plan.run] }
+
+  private func total(_ picture: Int, _ channel: Int) -> UnsafeMutablePointer<Double> {
+    partial((picture * plan.blocks + channel / plan.run) * plan.chunks) + channel % plan.run
   }
 }
 

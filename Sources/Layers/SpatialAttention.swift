@@ -16,12 +16,14 @@ public struct SpatialAttention {
     projection = Convolution2d(channels, channels, kernel: 1, in: scope / "proj_out")
   }
 
-  /// [batch, height, width, channels], of the same shape. Time and memory grow with (height · width)².
+  /// [batch, height, width, channels], or in blocks of channels, of the same shape. Time and memory grow with
+  /// (height · width)².
   public func callAsFunction(_ x: Tensor) -> Tensor {
-    let normalized = norm(x)
+    let normalized = channelsLast(norm(x))
     let attended = singleHeadAttention(
       query: query(normalized), key: key(normalized), value: value(normalized))
-    return add(x, projection(attended))
+    let y = projection(attended)
+    return add(x, PictureLayout(x.shape).isBlocked ? channelBlocked(y) : y)
   }
 }
 

@@ -3,6 +3,8 @@ import Tensors
 
 /// The convolutional decoder of VQGAN (Esser et al., 2012.09841), from vectors on a grid to pictures.
 struct VQVAEDecoder {
+  /// Whether the levels work on blocks of channels.
+  private let isBlocked: Bool
   private let input: Convolution2d
   private let middle: MiddleBlocks
   private let levels: [(blocks: Level, upsample: Convolution2d?)]
@@ -12,6 +14,7 @@ struct VQVAEDecoder {
   init(_ configuration: VQVAEConfiguration, in scope: ParameterScope) {
     let widths = configuration.channelMultipliers.map { $0 * configuration.baseWidth }
     let last = widths.count - 1
+    isBlocked = prefersChannelBlocks(widths)
     input = Convolution2d(
       configuration.wordLength, widths[last], kernel: 3, padding: 1, in: scope / "conv_in")
     middle = MiddleBlocks(widths[last], configuration, in: scope / "mid")
@@ -32,11 +35,13 @@ struct VQVAEDecoder {
   }
 
   func callAsFunction(_ z: Tensor) -> Tensor {
-    var h = middle(input(z))
+    var h = input(z)
+    if isBlocked { h = channelBlocked(h) }
+    h = middle(h)
     for level in levels {
       h = level.blocks(h)
       if let upsample = level.upsample { h = upsample(upsampleNearest(h)) }
     }
-    return output(norm.withSiLU(h))
+    return output(channelsLast(norm.withSiLU(h)))
   }
 }

@@ -3,6 +3,8 @@ import Tensors
 
 /// The convolutional encoder of VQGAN (Esser et al., 2012.09841), from pictures to vectors on a grid.
 struct VQVAEEncoder {
+  /// Whether the levels work on blocks of channels.
+  private let isBlocked: Bool
   private let input: Convolution2d
   private let levels: [(blocks: Level, downsample: Convolution2d?)]
   private let middle: MiddleBlocks
@@ -12,6 +14,7 @@ struct VQVAEEncoder {
   init(_ configuration: VQVAEConfiguration, in scope: ParameterScope) {
     let widths = configuration.channelMultipliers.map { $0 * configuration.baseWidth }
     let last = widths.count - 1
+    isBlocked = prefersChannelBlocks(widths + [configuration.baseWidth])
     input = Convolution2d(3, configuration.baseWidth, kernel: 3, padding: 1, in: scope / "conv_in")
     levels = widths.indices.map { level in
       let scope = scope / "down" / level
@@ -35,10 +38,11 @@ struct VQVAEEncoder {
 
   func callAsFunction(_ pictures: Tensor) -> Tensor {
     var h = input(pictures)
+    if isBlocked { h = channelBlocked(h) }
     for level in levels {
       h = level.blocks(h)
       if let downsample = level.downsample { h = downsample(h) }
     }
-    return output(norm.withSiLU(middle(h)))
+    return output(channelsLast(norm.withSiLU(middle(h))))
   }
 }

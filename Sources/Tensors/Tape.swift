@@ -9,6 +9,7 @@
 public final class Tape {
   private struct Node {
     let output: GradientSlot
+    let shape: [Int]
     let parameters: [Parameter]
     let backward: (Tensor) -> Void
   }
@@ -53,7 +54,7 @@ public final class Tape {
     let slot = GradientSlot()
     output.slot = slot
     for parameter in trained { tape.pendingUses[ObjectIdentifier(parameter), default: 0] += 1 }
-    tape.nodes.append(Node(output: slot, parameters: trained, backward: gradient))
+    tape.nodes.append(Node(output: slot, shape: output.shape, parameters: trained, backward: gradient))
     return output
   }
 
@@ -72,7 +73,9 @@ public final class Tape {
       // An output that nobody used has no gradient; its inputs get nothing from it.
       if let outputGradient = node.output.gradient {
         node.output.gradient = nil
-        node.backward(outputGradient)
+        // Who used the output under another shape left its gradient in that.
+        node.backward(
+          outputGradient.shape == node.shape ? outputGradient : outputGradient.reshaped(node.shape))
       }
       for parameter in node.parameters {
         let key = ObjectIdentifier(parameter)

@@ -17,6 +17,8 @@ typedef struct {
   int32_t batch, height, width, in_channels, out_channels;
   int32_t kernel_height, kernel_width, stride;
   int32_t pad_top, pad_bottom, pad_left, pad_right;
+  /// 0: channels last, as below; 16: input and output lie in blocks of 16 channels, [N, C/16, H, W, 16].
+  int32_t channel_block;
 } peco_dnn_convolution;
 
 /// y[N,OH,OW,O] = x[N,H,W,I] * weight[O,I,KH,KW] + bias[O], and its ReLU if `relu` is not 0. `bias` may be null.
@@ -47,6 +49,8 @@ const char *peco_dnn_version(void);
 const char *peco_dnn_runtime(void);
 /// The widest instruction set the library uses on this processor, such as "AVX-512".
 const char *peco_dnn_instruction_set(void);
+/// Not 0 where the library works on blocks of 16 channels, as it does with AVX-512.
+int peco_dnn_has_wide_blocks(void);
 /// Name of the kernel that computes a convolution (operation 0: forward, 1: backward data, 2: backward
 /// weights), or null where there is none.
 const char *peco_dnn_convolution_kernel(const peco_dnn_convolution *shape, int operation);
