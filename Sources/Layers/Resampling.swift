@@ -20,8 +20,10 @@ public func averagePool(_ x: Tensor, window: Int) -> Tensor {
   }
 }
 
-/// The greatest of every 2 × 2 pixels, windows side by side; an odd last row or column is not read.
-public func maxPool2x2(_ x: Tensor) -> Tensor {
+/// The greatest of every 2 × 2 pixels, windows side by side, in either layout; an odd last row or column is not read.
+public func maxPool2x2(_ x: Tensor) -> Tensor { channelwise(x, maxPoolChannelsLast) }
+
+private func maxPoolChannelsLast(_ x: Tensor) -> Tensor {
   let (height, width, channels) = (x.shape[1], x.shape[2], x.shape[3])
   let (outHeight, outWidth) = (height / 2, width / 2)
   let y = Tensor(uninitialized: [x.shape[0], outHeight, outWidth, channels])

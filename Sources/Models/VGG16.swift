@@ -21,6 +21,8 @@ public struct VGG16: PerceptualNetwork {
   public let parameters: [Parameter]
   private let stages: [[Convolution2d]]
   private let taps: Set<Tap>
+  /// Whether the convolutions after the first work on blocks of channels.
+  private let isBlocked: Bool
   private let normalization = ChannelAffine.imageNetNormalization
 
   /// A network read at `taps`; stages behind the last tap are left out. Weights start as He et al. (1502.01852)
@@ -46,6 +48,7 @@ public struct VGG16: PerceptualNetwork {
       return stage
     }
     self.taps = taps
+    isBlocked = prefersChannelBlocks(plan.map { max(1, $0.0 / widthDivisor) })
     parameters = stages.joined().flatMap { [$0.weight] + ($0.bias.map { [$0] } ?? []) }
   }
 
@@ -55,8 +58,11 @@ public struct VGG16: PerceptualNetwork {
     var result: [Tensor] = []
     for (index, stage) in stages.enumerated() {
       if index > 0 { h = maxPool2x2(h) }
-      for convolution in stage { h = convolution.withReLU(h) }
-      if taps.contains(Tap.allCases[index]) { result.append(h) }
+      for convolution in stage {
+        h = convolution.withReLU(h)
+        if isBlocked { h = channelBlocked(h) }
+      }
+      if taps.contains(Tap.allCases[index]) { result.append(channelsLast(h)) }
     }
     return result
   }

@@ -58,6 +58,7 @@ import Testing
       randomTensor([2, 30, 26, 32], seed: 3), parameters: [layer.weight] + (layer.bias.map { [$0] } ?? []),
       within: 1e-5
     ) { layer($0) }
+    try compare(randomTensor([2, 30, 26, 32], seed: 3), within: 1e-5) { layer.withReLU($0) }
   }
 
   @Test func aSizeThatWinogradsTilesDoNotDivide() throws {
