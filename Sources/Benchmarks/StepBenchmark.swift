@@ -8,6 +8,8 @@ import Training
 public struct StepBenchmarkOptions: Sendable {
   /// Pictures of a rank's step.
   public var batch = 16
+  /// Pictures computed at a time, a divisor of the batch; gradients add up to the batch's. Nil: all at once.
+  public var microBatch: Int?
   /// Steps before the clock starts.
   public var warmup = 1
   /// Steps that are timed.
@@ -23,16 +25,22 @@ struct StepBenchmark {
   let options: StepBenchmarkOptions
   let communicator: Communicator
 
-  /// One batch again and again; each step its own draws of what is dropped.
+  /// One batch again and again, in micro-batches; each step its own draws of what is dropped.
   private final class RepeatedBatch: BatchSource {
+    private let size: Int
+    private let parts: Int
     private let make: (Int) -> Batch
-    private var step = 0
+    private var position = 0
 
-    init(_ make: @escaping (Int) -> Batch) { self.make = make }
+    init(_ size: Int, parts: Int, _ make: @escaping (Int) -> Batch) {
+      (self.size, self.parts, self.make) = (size, parts, make)
+    }
 
     func next() -> Batch? {
-      defer { step += 1 }
-      return make(step)
+      let (step, part) = position.quotientAndRemainder(dividingBy: parts)
+      position += 1
+      return parts == 1
+        ? make(step) : make(step).part(size * part / parts..<size * (part + 1) / parts, microBatch: part)
     }
   }
 
@@ -50,16 +58,20 @@ struct StepBenchmark {
     let peak = try measuredPeak(communicator)
     var shared = shared
     shared.training.globalBatchSize = options.batch * communicator.size
-    shared.training.microBatchSize = options.batch
+    let microBatch = options.microBatch ?? options.batch
+    guard options.batch % microBatch == 0 else {
+      throw BenchmarkError("a batch of \(options.batch) cannot be cut into micro-batches of \(microBatch)")
+    }
+    shared.training.microBatchSize = microBatch
     shared.training.length = .steps(options.warmup + options.steps)
     let share = try RankShare(
       rank: communicator.rank, ranks: communicator.size, globalBatchSize: shared.training.globalBatchSize,
-      microBatchSize: options.batch)
+      microBatchSize: microBatch)
     let sampler = try GlobalSampler(
       count: shared.training.globalBatchSize, globalBatchSize: shared.training.globalBatchSize, seed: 0)
     let step = try TrainingStep(
       recipe, plan: RunPlan(shared, sampler: sampler, share: share), communicator: communicator)
-    let source = RepeatedBatch(makeBatch)
+    let source = RepeatedBatch(options.batch, parts: options.batch / microBatch, makeBatch)
     for number in 0..<options.warmup { _ = try step.advance(from: number, reading: source) }
     let residentBefore = ProcessMemory.resident
     var measured: [Metrics] = []
@@ -73,6 +85,7 @@ struct StepBenchmark {
     report.note("ranks", communicator.size)
     report.note("threads", ThreadPool.shared.threadCount)
     report.note("batch", options.batch)
+    report.note("micro_batch", microBatch)
     report.add(
       "images_per_second", "pictures", timings.median > 0 ? pictures / timings.median : 0, "a second")
     report.add("seconds", "step", timings)

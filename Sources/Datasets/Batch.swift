@@ -64,6 +64,28 @@ public struct Batch {
   }
 }
 
+extension Batch {
+  /// Some of its pictures as a micro-batch of their own.
+  public func part(_ range: Range<Int>, microBatch: Int) -> Batch {
+    func part(_ tensor: Tensor?) -> Tensor? {
+      tensor.map { whole in
+        let size = whole.count / max(count, 1)
+        return whole.view(at: range.lowerBound * size, shape: [range.count] + whole.shape.dropFirst())
+      }
+    }
+    let patches = (tokens?.count ?? 0) / max(count, 1)
+    let places = Int32(range.lowerBound * patches)..<Int32(range.upperBound * patches)
+    return Batch(
+      step: step, epoch: epoch, microBatch: microBatch, samples: Array(samples[range]),
+      pictures: part(pictures),
+      tokenizerPictures: part(tokenizerPictures),
+      masked: masked.filter(places.contains).map { $0 - places.lowerBound }, labels: Array(labels[range]),
+      tokens: tokens.map { Array($0[Int(places.lowerBound)..<Int(places.upperBound)]) },
+      crops: crops.isEmpty ? [] : Array(crops[range]), flips: flips.isEmpty ? [] : Array(flips[range]),
+      secondsWaited: secondsWaited)
+  }
+}
+
 /// Hands out micro-batches one after another: a `Loader`, or a benchmark's pictures again and again.
 public protocol BatchSource {
   /// The next batch, or nil when there are no more.

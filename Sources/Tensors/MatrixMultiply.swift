@@ -73,23 +73,37 @@ public enum MatrixMultiply {
     precondition(!c.transposed, "the result of a product is stored as it is")
     guard m > 0, n > 0 else { return }
     #if arch(x86_64)
-      // oneDNN's kernels are made for the processor at hand when the program runs. A sum over nothing is not theirs.
-      let status: Int32 =
-        k == 0
-        ? -1
-        : peco_dnn_sgemm(
-          a.transposed ? 1 : 0, b.transposed ? 1 : 0, Int64(m), Int64(n), Int64(k), alpha, a.pointer,
-          Int64(a.stride), b.pointer, Int64(b.stride), beta, c.pointer, Int64(c.stride))
-      if status == 0 { return }
+      // oneDNN makes its kernels for the processor at hand; OpenBLAS knows only processors older than itself.
+      let status = peco_dnn_sgemm(
+        a.transposed ? 1 : 0, b.transposed ? 1 : 0, Int64(m), Int64(n), Int64(k), alpha, a.pointer,
+        Int64(a.stride), b.pointer, Int64(b.stride), beta, c.pointer, Int64(c.stride))
+      precondition(status == 0, "oneDNN refuses a product of \(m) × \(k) with \(k) × \(n)")
+    #else
+      cblas_sgemm(
+        CblasRowMajor, a.transposed ? CblasTrans : CblasNoTrans, b.transposed ? CblasTrans : CblasNoTrans,
+        blasint(m), blasint(n), blasint(k), alpha, a.pointer, blasint(a.stride), b.pointer,
+        blasint(b.stride), beta, c.pointer, blasint(c.stride))
     #endif
-    cblas_sgemm(
-      CblasRowMajor, a.transposed ? CblasTrans : CblasNoTrans, b.transposed ? CblasTrans : CblasNoTrans,
-      blasint(m), blasint(n), blasint(k), alpha, a.pointer, blasint(a.stride), b.pointer,
-      blasint(b.stride), beta, c.pointer, blasint(c.stride))
   }
 
-  /// The processor whose kernels OpenBLAS uses, for example "SkylakeX".
-  public static var kernelName: String { String(cString: openblas_get_corename()) }
+  /// Whose kernels compute products, and for which processors they are made, for example "oneDNN AVX-512".
+  public static var kernelName: String {
+    #if arch(x86_64)
+      return "oneDNN " + String(cString: peco_dnn_instruction_set())
+    #else
+      return "OpenBLAS " + String(cString: openblas_get_corename())
+    #endif
+  }
+
+  /// Bits of the vectors that the kernels work on.
+  public static var vectorBits: Int {
+    #if arch(x86_64)
+      let name = kernelName
+      return name.contains("AVX-512") ? 512 : name.contains("AVX") ? 256 : 128
+    #else
+      return Processor.vectorBits
+    #endif
+  }
 
   /// Keeps OpenBLAS from starting threads of its own. Call once at the start.
   public static func useSingleThreadedKernels() { openblas_set_num_threads(1) }

@@ -14,29 +14,6 @@ public enum Processor {
     return name ?? "unknown processor"
   }
 
-  /// Vector bits that the kernels OpenBLAS has chosen use, as far as their name tells.
-  public static func vectorBits(ofKernel name: String) -> Int {
-    switch name.lowercased() {
-    case "skylakex", "cooperlake", "sapphirerapids": 512
-    case "haswell", "zen", "excavator", "steamroller", "piledriver", "bulldozer": 256
-    default: 128
-    }
-  }
-
-  /// The value of `OPENBLAS_CORETYPE` that would make OpenBLAS use wider kernels than it has chosen, or nil if
-  /// it already uses the widest.
-  ///
-  /// OpenBLAS falls back to SSE kernels on processors younger than itself, which costs a factor of five.
-  public static var betterKernelName: String? {
-    #if arch(x86_64)
-      let chosen = vectorBits(ofKernel: MatrixMultiply.kernelName)
-      guard chosen < vectorBits else { return nil }
-      return vectorBits == 512 ? "SkylakeX" : "Haswell"
-    #else
-      return nil
-    #endif
-  }
-
   /// The multiply-adds that `threads` threads do in a second on the widest vectors, in floating-point
   /// operations a second. Takes a quarter of a second.
   public static func measuredPeak(threads: Int) -> Double {

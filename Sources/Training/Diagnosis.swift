@@ -48,12 +48,11 @@ public enum Diagnosis {
   }
 
   private static func kernels() -> Finding {
-    let name = MatrixMultiply.kernelName
-    let bits = Processor.vectorBits(ofKernel: name)
+    let bits = MatrixMultiply.vectorBits
     return Finding(
-      "OpenBLAS kernels", "\(name), \(bits)-bit", bits < Processor.vectorBits ? .broken : .good,
-      advice: "the processor has \(Processor.vectorBits)-bit vectors: set OPENBLAS_CORETYPE="
-        + "\(Processor.betterKernelName ?? "Haswell"), or unset it if it is set")
+      "kernels", "\(MatrixMultiply.kernelName), \(bits)-bit", bits < Processor.vectorBits ? .broken : .good,
+      advice: "the processor has \(Processor.vectorBits)-bit vectors: is ONEDNN_MAX_CPU_ISA or "
+        + "DNNL_MAX_CPU_ISA set?")
   }
 
   /// The product of ViT-B's first MLP matrix with the tokens of 16 pictures.

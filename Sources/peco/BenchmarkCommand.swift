@@ -53,6 +53,8 @@ struct BenchmarkCommand: ParsableCommand {
   struct Steps: ParsableArguments {
     @Option(help: "Pictures of a rank's step.")
     var batch: Int?
+    @Option(help: "Pictures computed at a time; by default the whole batch.")
+    var microBatch: Int?
     @Option(help: "Steps before the clock starts.")
     var warmup = 1
     @Option(help: "Steps that are timed.")
@@ -64,7 +66,10 @@ struct BenchmarkCommand: ParsableCommand {
     var problem: String?
 
     func validate() throws {
-      for (name, value, least) in [("batch", batch ?? 1, 1), ("warmup", warmup, 0), ("steps", steps, 1)]
+      for (name, value, least) in [
+        ("batch", batch ?? 1, 1), ("micro-batch", microBatch ?? 1, 1), ("warmup", warmup, 0),
+        ("steps", steps, 1),
+      ]
       where value < least {
         throw ValidationError("--\(name) is \(value), must be at least \(least)")
       }
@@ -73,6 +78,7 @@ struct BenchmarkCommand: ParsableCommand {
     func options(batch standard: Int) -> StepBenchmarkOptions {
       var options = StepBenchmarkOptions()
       options.batch = batch ?? standard
+      options.microBatch = microBatch
       (options.warmup, options.steps, options.problem) = (warmup, steps, problem)
       return options
     }

@@ -6,8 +6,7 @@ enum Startup {
   /// Makes the libraries use the processor well, starting this program anew where they read their settings
   /// only once, when they are loaded.
   ///
-  /// Kernels narrower than the processor's vectors are replaced even if the environment asks for them: such a
-  /// setting is mostly a container's leftover. `PECO_KEEP_ENVIRONMENT=1` leaves everything as it is.
+  /// `PECO_KEEP_ENVIRONMENT=1` leaves everything as it is.
   static func prepare() {
     MatrixMultiply.useSingleThreadedKernels()
     // A limit on file sizes is to be an error of the write that met it, as a full disk is.
@@ -15,9 +14,8 @@ enum Startup {
     let environment = ProcessInfo.processInfo.environment
     guard environment[marker] == nil else { return }
     // OpenMP's threads, which serve the convolutions alone, must not spin while other threads compute.
-    var settings = ["GOMP_SPINCOUNT": "2000", "OPENBLAS_NUM_THREADS": "1"]
+    let settings = ["GOMP_SPINCOUNT": "2000", "OPENBLAS_NUM_THREADS": "1"]
       .filter { environment[$0.key] == nil }
-    if let kernel = Processor.betterKernelName { settings["OPENBLAS_CORETYPE"] = kernel }
     guard !settings.isEmpty else { return }
     for (name, value) in settings { setenv(name, value, 1) }
     setenv(marker, "1", 1)

@@ -35,10 +35,10 @@ class TrainingComparison:
             [self.option, variant, *self.arguments.get("peer", []), *self.common(steps)],
             self.threads, self.context.settings[setting], self.ranks)
 
-    def peco(self, steps):
+    def peco(self, steps, *more):
         return processes.peco(
             self.context.peco,
-            [self.benchmark, *self.arguments["peco"], *self.common(steps)], self.threads, self.ranks)
+            [self.benchmark, *self.arguments["peco"], *self.common(steps), *more], self.threads, self.ranks)
 
     def run(self, steps, more={}):
         """The fastest peer and peco in turns: results by side, and what the peer was.
@@ -61,17 +61,16 @@ class TrainingComparison:
         self.context.record(self.what, results, trial)
         return results, f"{variant}, {setting}" if len(self.context.settings) > 1 else variant
 
-    def speed(self, results, peer, goal=None, must=None):
+    def speed(self, results, peer, goal=None, must=None, side="peco", what=None):
         return Row(
-            self.what, "pictures/s", values(results["PyTorch"], "images_per_second"),
-            values(results["peco"], "images_per_second"), goal, must, peer=peer)
+            what or self.what, "pictures/s", values(results["PyTorch"], "images_per_second"),
+            values(results[side], "images_per_second"), goal, must, peer=peer)
 
-    def memory(self, results, goal=None, must=None):
+    def memory(self, results, goal=None, must=None, side="peco", what="… its peak memory"):
         def gibibytes(runs):
             return [value / GIBIBYTE for value in values(runs, "peak_memory_bytes")]
 
-        return Row(
-            "… its peak memory", "GiB", gibibytes(results["PyTorch"]), gibibytes(results["peco"]), goal, must, lower=True)
+        return Row(what, "GiB", gibibytes(results["PyTorch"]), gibibytes(results[side]), goal, must, lower=True)
 
 
 def pretraining(context, batch, threads, ranks=1):
@@ -87,8 +86,13 @@ def vit(context):
     rows = []
     for batch, threads in [(16, 2), (8, 1)]:
         comparison = pretraining(context, batch, threads)
-        results, peer = comparison.run(context.steps(4))
-        rows += [comparison.speed(results, peer, 1.5, 1.2), comparison.memory(results, 0.4, 0.5)]
+        steps = context.steps(4)
+        parts = "peco in micro-batches of 4"
+        results, peer = comparison.run(steps, {parts: lambda: comparison.peco(steps, "--micro-batch", 4)})
+        rows += [
+            comparison.speed(results, peer, 1.5, 1.2), comparison.memory(results, 0.4, 0.5),
+            comparison.speed(results, peer, side=parts, what=f"… {parts}, PyTorch all at once"),
+            comparison.memory(results, side=parts)]
     return rows
 
 

@@ -350,6 +350,11 @@ const char *peco_dnn_last_error(void) { return last_error.c_str(); }
 
 int peco_dnn_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
                    int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
+  if (k == 0) {  // of which oneDNN thinks that there is nothing to do
+    for (int64_t row = 0; row < m; row++)
+      for (int64_t i = 0; i < n; i++) c[row * ldc + i] = beta == 0 ? 0 : beta * c[row * ldc + i];
+    return 0;
+  }
   use_threads(1);
   return dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }
