@@ -9,9 +9,8 @@ public struct GradientBuckets: Equatable {
   public private(set) var parameters: [Range<Int>] = []
 
   /// Cuts parameters, given as element ranges that ascend without overlap, into buckets of at most
-  /// `bucketBytes`.
-  public init(parameters layout: [Range<Int>], bucketBytes: Int) {
-    let capacity = max(1, bucketBytes / MemoryLayout<Float>.stride)
+  /// `capacity` elements.
+  public init(parameters layout: [Range<Int>], capacity: Int) {
     var end = 0
     for (index, parameter) in layout.enumerated() {
       precondition(

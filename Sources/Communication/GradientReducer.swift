@@ -34,12 +34,13 @@ public final class GradientReducer {
   ///   - count: its elements.
   ///   - parameters: each parameter's elements, ascending, in the order in which backward finishes.
   ///   - bucketBytes: how much is reduced at a time.
-  public init(
-    communicator: Communicator, gradients: UnsafeMutablePointer<Float>, count: Int, parameters: [Range<Int>],
-    bucketBytes: Int = 4 << 20
+  public init<Scalar: ReducibleScalar>(
+    communicator: Communicator, gradients: UnsafeMutablePointer<Scalar>, count: Int,
+    parameters: [Range<Int>], bucketBytes: Int = 4 << 20
   ) throws {
     precondition((parameters.last?.upperBound ?? 0) <= count, "parameters reach past the gradient buffer")
-    buckets = GradientBuckets(parameters: parameters, bucketBytes: bucketBytes)
+    buckets = GradientBuckets(
+      parameters: parameters, capacity: bucketBytes / MemoryLayout<Scalar>.stride)
     bucketOfParameter = buckets.parameters.enumerated().flatMap { bucket, members in
       members.map { _ in bucket }
     }

@@ -3,8 +3,8 @@ import Foundation
 /// The thread that sums buckets in order as they are released; asleep while there is nothing to sum.
 final class ReductionThread: @unchecked Sendable {
   private let communicator: Communicator
-  private let base: UnsafeMutablePointer<Float>
   private let buckets: [Range<Int>]
+  private let reduce: (Range<Int>) throws -> Void
 
   /// Guards everything below, and wakes whoever waits for a change of it.
   private let condition = NSCondition()
@@ -15,10 +15,15 @@ final class ReductionThread: @unchecked Sendable {
   private var isStopping = false
   private var isRunning = true
 
-  init(communicator: Communicator, base: UnsafeMutablePointer<Float>, buckets: [Range<Int>]) {
+  /// Starts the thread, which sums slices of `base` over the ranks of a communicator that is its alone.
+  init<Scalar: ReducibleScalar>(
+    communicator: Communicator, base: UnsafeMutablePointer<Scalar>, buckets: [Range<Int>]
+  ) {
     self.communicator = communicator
-    self.base = base
     self.buckets = buckets
+    reduce = { range in
+      try communicator.allReduce(.sum, base + range.lowerBound, count: range.count)
+    }
     let thread = Thread { self.run() }
     thread.name = "gradient reduction"
     thread.start()
@@ -76,8 +81,7 @@ final class ReductionThread: @unchecked Sendable {
         // that the cores are backward's, and the reduction itself then runs without waiting.
         isAbandoned = try !communicator.barrier(unless: { condition.withLock { isStopping } })
         if isAbandoned { return }
-        let range = buckets[bucket]
-        try communicator.allReduce(.sum, base + range.lowerBound, count: range.count)
+        try reduce(buckets[bucket])
       }
       if isAbandoned { break }
       let elapsed = (ContinuousClock.now - start).inSeconds

@@ -10,14 +10,14 @@ public struct CodebookUsage: Sendable, Equatable {
   public let usedShare: Float
 
   /// The usage that counts of words tell.
-  public init(counts: UnsafeBufferPointer<Float>) {
-    let total = counts.reduce(0.0) { $0 + Double($1) }
+  public init(counts: some Collection<Double>) {
+    let total = counts.reduce(0, +)
     guard total > 0 else {
       (perplexity, usedShare) = (0, 0)
       return
     }
     let entropy = counts.reduce(0.0) { sum, count in
-      let p = Double(count) / total
+      let p = count / total
       return p > 0 ? sum - p * log(p) : sum
     }
     perplexity = Float(exp(entropy))
@@ -48,7 +48,7 @@ public final class VectorQuantizer {
   /// Moving average of the sum of the vectors that go to each word, [words, length].
   public let embeddingAverage: Parameter
   /// What this step has gathered so far, in one buffer that ranks sum: [words] counts, then [words, length] sums.
-  public let statistics: Tensor
+  public let statistics: DoubleSum
   /// How much of the averages a step keeps.
   public let decay: Float
   /// Laplace smoothing of the cluster sizes.
@@ -68,7 +68,7 @@ public final class VectorQuantizer {
     clusterSize = scope.state("cluster_size", [words], .ones)
     embeddingAverage = scope.state("embedding_average", [words, length], .zeros)
     embeddingAverage.value.copyElements(from: embedding.value)
-    statistics = Tensor([words * (1 + length)])
+    statistics = DoubleSum(count: words * (1 + length))
     self.decay = decay
     self.epsilon = epsilon
   }
@@ -155,9 +155,9 @@ public final class VectorQuantizer {
     let sums = statistics.pointer + words
     ThreadPool.shared.forEachRange(of: words, grain: 64) { range in
       for word in range where starts[word] < starts[word + 1] {
-        counts[word] += Float(starts[word + 1] - starts[word])
+        counts[word] += Double(starts[word + 1] - starts[word])
         for place in starts[word]..<starts[word + 1] {
-          peco_add_in_place(sums + word * length, z.pointer + order[place] * length, length)
+          peco_add_to_double(sums + word * length, z.pointer + order[place] * length, length)
         }
       }
     }
@@ -177,7 +177,7 @@ public final class VectorQuantizer {
     let codebook = embedding.value.pointer
     var total = 0.0
     for word in 0..<words {
-      sizes[word] = decay * sizes[word] + (1 - decay) * counts[word]
+      sizes[word] = decay * sizes[word] + (1 - decay) * Float(counts[word])
       total += Double(sizes[word])
     }
     let smoothing = total / (total + Double(words) * Double(epsilon))
@@ -185,12 +185,12 @@ public final class VectorQuantizer {
       for word in range {
         let average = averages + word * length
         peco_scale(average, average, decay, length)
-        peco_add_scaled(average, sums + word * length, 1 - decay, length)
+        peco_add_scaled_double(average, sums + word * length, 1 - decay, length)
         let size = (Double(sizes[word]) + Double(epsilon)) * smoothing
         peco_scale(codebook + word * length, average, size > 0 ? Float(1 / size) : 0, length)
       }
     }
-    statistics.fill(0)
+    statistics.clear()
   }
 
   /// The words that have fallen out of use: fewer than `threshold` vectors a step, on average.

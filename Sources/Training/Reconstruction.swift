@@ -37,7 +37,7 @@ public enum Reconstruction {
 
     var shown: [(original: Image, reconstruction: Image)] = []
     var squaredError = 0.0
-    var uses = [Float](repeating: 0, count: model.configuration.codebookSize)
+    var uses = [Double](repeating: 0, count: model.configuration.codebookSize)
     for stretch in 0..<stretches {
       let start = dataset.count * stretch / stretches
       let loader = try Loader(sequenceOf: dataset, samples, range: start..<start + length, batchSize: 8)
@@ -54,7 +54,7 @@ public enum Reconstruction {
     }
     let total = stretches * length
     try drawGrid(shown).writePNG(to: output)
-    let usage = uses.withUnsafeBufferPointer { CodebookUsage(counts: $0) }
+    let usage = CodebookUsage(counts: uses)
     return Report(
       pictures: total, psnr: 10 * log10(4 / max(squaredError / Double(max(total, 1)), 1e-12)),
       perplexity: Double(usage.perplexity), usage: Double(usage.usedShare))

@@ -125,6 +125,29 @@ public struct CheckpointConfiguration: Sendable, Equatable {
   }
 }
 
+/// `communication.*`: how gradients are summed over micro-batches and ranks.
+public struct CommunicationConfiguration: Sendable, Equatable {
+  /// A precision of sums.
+  public enum Dtype: String, Sendable, CaseIterable {
+    case float32, float64
+  }
+
+  /// How much gradient is reduced at once.
+  public var bucketMegabytes = 8.0
+  /// The precision of the sums. With `float64` and the same micro-batches a run is the same to the bit on any number
+  /// of ranks; it takes the memory and the messages of two more gradients.
+  public var reduceDtype = Dtype.float32
+
+  /// The defaults.
+  public init() {}
+
+  init(_ reader: ConfigurationReader, defaults: CommunicationConfiguration) {
+    bucketMegabytes = reader.value(
+      "communication.bucket_megabytes", .double(.between(0.01, 1024)), default: defaults.bucketMegabytes)
+    reduceDtype = reader.value("communication.reduce_dtype", .choice(), default: defaults.reduceDtype)
+  }
+}
+
 /// What every run has in its configuration, whatever it trains.
 public struct SharedConfiguration: Sendable, Equatable {
   /// Decides every random draw of the run.
@@ -135,8 +158,7 @@ public struct SharedConfiguration: Sendable, Equatable {
   public var checkpoint = CheckpointConfiguration()
   /// `log.every_steps`: steps from one line to the next where there is no terminal.
   public var logEverySteps = 10
-  /// `communication.bucket_megabytes`: how much gradient is reduced at once.
-  public var bucketMegabytes = 8.0
+  public var communication = CommunicationConfiguration()
 
   /// The defaults.
   public init() {}
@@ -149,8 +171,7 @@ public struct SharedConfiguration: Sendable, Equatable {
     optimizer = OptimizerConfiguration(reader, defaults: defaults.optimizer)
     checkpoint = CheckpointConfiguration(reader, defaults: defaults.checkpoint)
     logEverySteps = reader.value("log.every_steps", .int(.atLeast(1)), default: defaults.logEverySteps)
-    bucketMegabytes = reader.value(
-      "communication.bucket_megabytes", .double(.between(0.01, 1024)), default: defaults.bucketMegabytes)
+    communication = CommunicationConfiguration(reader, defaults: defaults.communication)
   }
 }
 

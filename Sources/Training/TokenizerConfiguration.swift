@@ -84,6 +84,8 @@ public struct TokenizerConfiguration: RunConfiguration {
     defaults.optimizer.learningRate = 5e-5
     defaults.optimizer.betas = [0.5, 0.95]
     defaults.optimizer.weightDecay = 0
+    // A vector between two words takes the other one for a difference in the last bit of a weight.
+    defaults.communication.reduceDtype = .float64
     return defaults
   }
 

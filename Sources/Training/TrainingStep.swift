@@ -19,7 +19,7 @@ public final class TrainingStep {
   private let recipe: any Recipe
   private let plan: RunPlan
   private let communicator: Communicator
-  private let reducer: GradientReducer
+  private let gradientSum: GradientSum
 
   /// Takes the recipe's model over into flat buffers. Collective.
   public init(_ recipe: any Recipe, plan: RunPlan, communicator: Communicator) throws {
@@ -30,9 +30,7 @@ public final class TrainingStep {
     optimizer = Optimizer(flat, configuration: plan.shared.optimizer)
     // Where the parameters lay before.
     MemoryPool.shared.releaseUnused()
-    reducer = try GradientReducer(
-      communicator: communicator, gradients: flat.gradients.pointer, count: flat.count,
-      parameters: flat.ranges, bucketBytes: Int(plan.shared.bucketMegabytes * 1_048_576))
+    gradientSum = try GradientSum(flat, plan: plan, communicator: communicator)
   }
 
   /// Makes the step that follows `step` steps. Collective.
@@ -46,7 +44,7 @@ public final class TrainingStep {
   ) throws -> (metrics: Metrics, end: End) {
     let start = ContinuousClock.now
     let gradients = try computeGradients(source)
-    let communication = try reducer.finish()
+    let communication = try gradientSum.finish()
 
     let own = [
       gradients.loss, gradients.trouble == nil ? 0 : 1, Double(StopSignal.pending ?? 0),
@@ -95,11 +93,11 @@ public final class TrainingStep {
     var trouble: String?
   }
 
-  /// Adds up this rank's gradients over its micro-batches, handing each parameter to the reducer as it is final.
+  /// Adds up this rank's gradients over its micro-batches, handing each parameter on as its gradient is final.
   private func computeGradients(_ source: some BatchSource) throws -> Gradients {
     let globalBatchSize = Float(plan.shared.training.globalBatchSize)
     var result = Gradients()
-    reducer.begin()
+    gradientSum.begin()
     for index in 0..<plan.microBatches {
       guard let batch = try source.next() else { throw RunError("the loader stopped") }
       result.secondsWaited += batch.secondsWaited
@@ -116,8 +114,9 @@ public final class TrainingStep {
         return result
       }
       let isLast = index == plan.microBatches - 1
-      tape.backward(
-        from: mean, scale: share, onReady: isLast ? { [reducer] in reducer.ready($0.index) } : nil)
+      tape.backward(from: mean, scale: share) { [gradientSum] in
+        gradientSum.ready($0, isLastMicroBatch: isLast)
+      }
       result.backwardSeconds += middle.duration(to: .now) / .seconds(1)
     }
     return result

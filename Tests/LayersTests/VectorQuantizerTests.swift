@@ -26,7 +26,7 @@ import Testing
         ]))
       #expect(relativeError(z.gradient, try fixture.tensor("dz")) < 1e-5)
 
-      let statistics = quantizer.statistics.elements
+      let statistics = quantizer.statistics.elements.map { Float($0) }
       #expect(Array(statistics.prefix(quantizer.words)) == (try fixture.tensor("counts").elements))
       #expect(
         relativeError(Array(statistics.dropFirst(quantizer.words)), try fixture.tensor("sums").elements)
@@ -82,7 +82,7 @@ import Testing
     _ = whole(z, gathersStatistics: true)
     _ = parts(z.view(at: 0, shape: [12, 4]), gathersStatistics: true)
     _ = parts(z.view(at: 48, shape: [28, 4]), gathersStatistics: true)
-    #expect(relativeError(parts.statistics, whole.statistics) < 1e-6)
+    #expect(parts.statistics.elements == whole.statistics.elements)
     // Off the tape nothing is gathered unless asked for.
     let before = whole.statistics.elements
     _ = whole(z)
@@ -110,10 +110,9 @@ import Testing
   }
 
   @Test func usageOfEvenAndOfNoCounts() {
-    let even = [Float](repeating: 3, count: 12) + [0, 0, 0, 0]
-    let usage = even.withUnsafeBufferPointer { CodebookUsage(counts: $0) }
+    let even = [Double](repeating: 3, count: 12) + [0, 0, 0, 0]
+    let usage = CodebookUsage(counts: even)
     #expect(abs(usage.perplexity - 12) < 1e-4 && usage.usedShare == 0.75)
-    let none = [Float](repeating: 0, count: 4).withUnsafeBufferPointer { CodebookUsage(counts: $0) }
-    #expect(none == [Float]().withUnsafeBufferPointer { CodebookUsage(counts: $0) })
+    #expect(CodebookUsage(counts: [0, 0, 0, 0]) == CodebookUsage(counts: []))
   }
 }

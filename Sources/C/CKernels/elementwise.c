@@ -10,6 +10,14 @@ PECO_CLONES void peco_add_in_place(float *restrict y, const float *restrict x, s
   for (size_t i = 0; i < n; i++) y[i] += x[i];
 }
 
+PECO_CLONES void peco_add_to_double(double *restrict y, const float *restrict x, size_t n) {
+  for (size_t i = 0; i < n; i++) y[i] += x[i];
+}
+
+PECO_CLONES void peco_round_double(float *restrict y, const double *restrict x, size_t n) {
+  for (size_t i = 0; i < n; i++) y[i] = (float)x[i];
+}
+
 PECO_CLONES void peco_add(float *z, const float *x, const float *y, size_t n) {
   PECO_IN_PLACE for (size_t i = 0; i < n; i++) z[i] = x[i] + y[i];
 }
@@ -24,6 +32,10 @@ PECO_CLONES void peco_multiply(float *z, const float *x, const float *y, size_t 
 
 PECO_CLONES void peco_add_scaled(float *restrict y, const float *restrict x, float a, size_t n) {
   for (size_t i = 0; i < n; i++) y[i] += a * x[i];
+}
+
+PECO_CLONES void peco_add_scaled_double(float *restrict y, const double *restrict x, float a, size_t n) {
+  for (size_t i = 0; i < n; i++) y[i] += a * (float)x[i];
 }
 
 PECO_CLONES void peco_scale(float *y, const float *x, float a, size_t n) {

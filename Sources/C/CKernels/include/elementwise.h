@@ -6,6 +6,10 @@
 void peco_fill(float *y, float value, size_t n);
 /// y[i] += x[i]
 void peco_add_in_place(float *y, const float *x, size_t n);
+/// y[i] += x[i], in double precision
+void peco_add_to_double(double *y, const float *x, size_t n);
+/// y[i] = x[i], rounded
+void peco_round_double(float *y, const double *x, size_t n);
 /// z[i] = x[i] + y[i]; z may be x or y.
 void peco_add(float *z, const float *x, const float *y, size_t n);
 /// z[i] = x[i] - y[i]; z may be x or y.
@@ -14,6 +18,8 @@ void peco_subtract(float *z, const float *x, const float *y, size_t n);
 void peco_multiply(float *z, const float *x, const float *y, size_t n);
 /// y[i] += a * x[i]
 void peco_add_scaled(float *y, const float *x, float a, size_t n);
+/// y[i] += a * x[i], x rounded first
+void peco_add_scaled_double(float *y, const double *x, float a, size_t n);
 /// y[i] = a * x[i]; y may be x.
 void peco_scale(float *y, const float *x, float a, size_t n);
 /// Sum of x[i], accumulated in double precision block by block.
