@@ -17,6 +17,8 @@ public struct Batch {
   public let pictures: Tensor?
   /// The tokenizer's view: [batch, size, size, 3], from -1 to 1.
   public let tokenizerPictures: Tensor?
+  /// Another view of the model's, as `pictures`.
+  public let secondPictures: Tensor?
   /// The masked patches as positions in the flattened batch, sample · patches + patch, ascending; empty without
   /// masks.
   public let masked: [Int32]
@@ -37,17 +39,19 @@ public struct Batch {
   /// A batch of pictures that come from elsewhere than a loader, with nothing about how they were made.
   public init(
     step: Int, samples: [Int], pictures: Tensor? = nil, tokenizerPictures: Tensor? = nil,
-    masked: [Int32] = [], tokens: [Int32]? = nil
+    secondPictures: Tensor? = nil, masked: [Int32] = [], tokens: [Int32]? = nil
   ) {
     self.init(
       step: step, epoch: 0, microBatch: 0, samples: samples, pictures: pictures,
-      tokenizerPictures: tokenizerPictures, masked: masked, labels: samples.map { _ in -1 }, tokens: tokens,
+      tokenizerPictures: tokenizerPictures, secondPictures: secondPictures, masked: masked,
+      labels: samples.map { _ in -1 }, tokens: tokens,
       crops: [], flips: [], secondsWaited: 0)
   }
 
   init(
     step: Int, epoch: Int, microBatch: Int, samples: [Int], pictures: Tensor?, tokenizerPictures: Tensor?,
-    masked: [Int32], labels: [Int32], tokens: [Int32]?, crops: [Region], flips: [Bool], secondsWaited: Double
+    secondPictures: Tensor?, masked: [Int32], labels: [Int32], tokens: [Int32]?, crops: [Region],
+    flips: [Bool], secondsWaited: Double
   ) {
     self.step = step
     self.epoch = epoch
@@ -55,6 +59,7 @@ public struct Batch {
     self.samples = samples
     self.pictures = pictures
     self.tokenizerPictures = tokenizerPictures
+    self.secondPictures = secondPictures
     self.masked = masked
     self.labels = labels
     self.tokens = tokens
@@ -78,7 +83,7 @@ extension Batch {
     return Batch(
       step: step, epoch: epoch, microBatch: microBatch, samples: Array(samples[range]),
       pictures: part(pictures),
-      tokenizerPictures: part(tokenizerPictures),
+      tokenizerPictures: part(tokenizerPictures), secondPictures: part(secondPictures),
       masked: masked.filter(places.contains).map { $0 - places.lowerBound }, labels: Array(labels[range]),
       tokens: tokens.map { Array($0[Int(places.lowerBound)..<Int(places.upperBound)]) },
       crops: crops.isEmpty ? [] : Array(crops[range]), flips: flips.isEmpty ? [] : Array(flips[range]),
@@ -98,6 +103,8 @@ enum BatchPlan {
   case training(GlobalSampler, RankShare, firstStep: Int)
   /// Each picture of a range, view by view for every batch.
   case sequence(Range<Int>, batchSize: Int, views: Int)
+  /// Some pictures, in order.
+  case selection([Int], batchSize: Int)
 
   struct Work {
     let step: Int
@@ -112,7 +119,7 @@ enum BatchPlan {
   var batchSize: Int {
     switch self {
     case .training(_, let share, _): share.microBatchSize
-    case .sequence(_, let batchSize, _): batchSize
+    case .sequence(_, let batchSize, _), .selection(_, let batchSize): batchSize
     }
   }
 
@@ -133,6 +140,12 @@ enum BatchPlan {
       return Work(
         step: batch, epoch: view, microBatch: 0, view: view,
         samples: Array(start..<min(start + batchSize, range.upperBound)))
+    case .selection(let samples, let batchSize):
+      let start = position * batchSize
+      guard start < samples.count else { return nil }
+      return Work(
+        step: position, epoch: 0, microBatch: 0, view: 0,
+        samples: Array(samples[start..<min(start + batchSize, samples.count)]))
     }
   }
 }
@@ -142,6 +155,7 @@ final class PendingBatch: @unchecked Sendable {
   let work: BatchPlan.Work
   let pictures: Tensor?
   let tokenizerPictures: Tensor?
+  let secondPictures: Tensor?
   let masked: UnsafeMutableBufferPointer<Int32>
   let tokens: UnsafeMutableBufferPointer<Int32>
   let labels: UnsafeMutableBufferPointer<Int32>
@@ -158,6 +172,9 @@ final class PendingBatch: @unchecked Sendable {
     let count = work.samples.count
     pictures = recipe.picture.map { Tensor(uninitialized: [count, $0.size, $0.size, 3]) }
     tokenizerPictures = recipe.tokenizerPicture.map { Tensor(uninitialized: [count, $0.size, $0.size, 3]) }
+    secondPictures =
+      recipe.secondAugmentation == nil
+      ? nil : recipe.picture.map { Tensor(uninitialized: [count, $0.size, $0.size, 3]) }
     masked = .allocate(capacity: count * (recipe.mask?.count ?? 0))
     tokens = .allocate(capacity: count * tokensPerView)
     labels = .allocate(capacity: count)
@@ -176,7 +193,8 @@ final class PendingBatch: @unchecked Sendable {
   func finished(secondsWaited: Double) -> Batch {
     Batch(
       step: work.step, epoch: work.epoch, microBatch: work.microBatch, samples: work.samples,
-      pictures: pictures, tokenizerPictures: tokenizerPictures, masked: Array(masked), labels: Array(labels),
+      pictures: pictures, tokenizerPictures: tokenizerPictures, secondPictures: secondPictures,
+      masked: Array(masked), labels: Array(labels),
       tokens: tokens.isEmpty ? nil : Array(tokens), crops: Array(crops), flips: Array(flips),
       secondsWaited: secondsWaited)
   }

@@ -35,13 +35,17 @@ public enum CropRule: Sendable, Equatable {
   }
 
   /// The crop of a picture of `width` × `height`, drawn for a sample in an epoch; in pixels of the picture.
-  public func region(width: Int, height: Int, seed: UInt64, epoch: Int, index: Int) -> Region {
+  ///
+  /// - Parameter view: Which of several views of the sample, from 0.
+  public func region(
+    width: Int, height: Int, seed: UInt64, epoch: Int, index: Int, view: Int = 0
+  ) -> Region {
     switch self {
     case .center(let fraction):
       let side = max(1, Int((fraction * Double(min(width, height))).rounded()))
       return Region(x: (width - side) / 2, y: (height - side) / 2, width: side, height: side)
     case .randomResized(let scale, let ratio):
-      var stream = RandomStream(seed: seed, purpose: .crop, time: epoch, index: index)
+      var stream = RandomStream(seed: seed, purpose: .crop, time: epoch, index: index, view: view)
       return Self.randomResized(width: width, height: height, scale: scale, ratio: ratio, &stream)
     }
   }

@@ -57,6 +57,16 @@ public final class Loader: BatchSource {
       dataset, recipe, tokens, .sequence(range, batchSize: batchSize, views: views), options)
   }
 
+  /// A loader that delivers some pictures in the order given, the last batch perhaps smaller.
+  public init(
+    of samples: [Int], in dataset: PictureDataset, _ recipe: SampleRecipe, batchSize: Int,
+    options: Options = Options()
+  ) throws {
+    precondition(samples.allSatisfy((0..<dataset.count).contains), "pictures outside of the dataset")
+    guard batchSize > 0 else { throw DatasetError("batch size", "is \(batchSize), must be at least 1") }
+    core = try LoaderCore(dataset, recipe, nil, .selection(samples, batchSize: batchSize), options)
+  }
+
   deinit { core.stop() }
 
   /// The next batch, or nil at the end of a sequence. Throws when one of its pictures cannot be read.

@@ -10,6 +10,8 @@ public struct Augmentation: Sendable, Equatable {
   public var flipProbability: Float
   /// How its colours change, if they do.
   public var colorJitter: ColorJitterRange?
+  /// What else happens to it.
+  public var effects = ViewEffects()
 
   public init(
     crop: CropRule = .randomResized(), interpolation: ResampleFilter = .bicubic, flipProbability: Float = 0.5,
@@ -19,6 +21,25 @@ public struct Augmentation: Sendable, Equatable {
     self.interpolation = interpolation
     self.flipProbability = flipProbability
     self.colorJitter = colorJitter
+  }
+
+  /// Throws, naming the settings, where it is impossible.
+  func validate() throws {
+    try crop.validate()
+    guard (0...1).contains(flipProbability) else {
+      throw DatasetError("flip probability", "is \(flipProbability), must be 0 to 1")
+    }
+    if let jitter = colorJitter {
+      for (name, value, limit) in [
+        ("brightness", jitter.brightness, Float.greatestFiniteMagnitude),
+        ("contrast", jitter.contrast, .greatestFiniteMagnitude),
+        ("saturation", jitter.saturation, .greatestFiniteMagnitude), ("hue", jitter.hue, 0.5),
+      ] where !(value >= 0 && value <= limit) {
+        let allowed = limit == 0.5 ? "0 to 0.5" : "at least 0"
+        throw DatasetError("data.color_jitter (\(name))", "is \(value), must be \(allowed)")
+      }
+    }
+    try effects.validate()
   }
 
   /// The middle of the picture, unchanged, as for evaluation.
@@ -82,6 +103,8 @@ public struct SampleRecipe: Sendable {
   public var tokenizerPicture: PictureView?
   /// Which patches are masked, if any.
   public var mask: MaskGenerator?
+  /// How a second view of the model's is cut and changed, if one is wanted: all its draws are its own.
+  public var secondAugmentation: Augmentation?
 
   public init(
     seed: UInt64, augmentation: Augmentation = Augmentation(), picture: PictureView? = nil,
@@ -96,20 +119,8 @@ public struct SampleRecipe: Sendable {
 
   /// Throws, naming the settings, where the recipe is impossible.
   public func validate(tokens: TokenFileDescription? = nil) throws {
-    try augmentation.crop.validate()
-    guard (0...1).contains(augmentation.flipProbability) else {
-      throw DatasetError(
-        "flip probability", "is \(augmentation.flipProbability), must be 0 to 1")
-    }
-    if let jitter = augmentation.colorJitter {
-      for (name, value, limit) in [
-        ("brightness", jitter.brightness, Float.greatestFiniteMagnitude),
-        ("contrast", jitter.contrast, .greatestFiniteMagnitude),
-        ("saturation", jitter.saturation, .greatestFiniteMagnitude), ("hue", jitter.hue, 0.5),
-      ] where !(value >= 0 && value <= limit) {
-        let allowed = limit == 0.5 ? "0 to 0.5" : "at least 0"
-        throw DatasetError("data.color_jitter (\(name))", "is \(value), must be \(allowed)")
-      }
+    for augmentation in [augmentation] + (secondAugmentation.map { [$0] } ?? []) {
+      try augmentation.validate()
     }
     for (key, view) in [("data.image_size", picture), ("tokens.image_size", tokenizerPicture)] {
       guard let view else { continue }

@@ -75,28 +75,54 @@ final class SampleRenderer {
     let crop = try bytes.withUnsafeBytes {
       try decoder.decode($0, crop: region, width: size, height: size, scaledDecoding: true)
     }
-    let adjustments = recipe.augmentation.colorJitter.map { $0.draw(recipe.seed, epoch, index) } ?? []
+    let appearance = recipe.augmentation.appearance(recipe.seed, epoch, index, view: 0)
     for (view, tensor) in [
       (recipe.picture, batch.pictures), (recipe.tokenizerPicture, batch.tokenizerPictures),
     ] {
       guard let view, let tensor else { continue }
-      let count = view.size * view.size
-      let pixels = tensor.pointer + place * count * 3
-      try decoder.resample(
-        crop, width: view.size, height: view.size, filter: recipe.augmentation.interpolation,
-        flipped: isFlipped, into: pixels)
-      if !adjustments.isEmpty { ColorJitter.apply(adjustments, to: pixels, count: count) }
-      ColorJitter.normalize(
-        pixels, count: count, mean: SIMD3(view.mean[0], view.mean[1], view.mean[2]),
-        deviation: SIMD3(view.deviation[0], view.deviation[1], view.deviation[2]))
+      try finish(view, crop, recipe.augmentation, appearance, isFlipped, into: tensor, place)
     }
+    try renderSecondView(place, batch, index, epoch)
+  }
+
+  /// Cuts another view out of the picture read last.
+  private func renderSecondView(_ place: Int, _ batch: PendingBatch, _ index: Int, _ epoch: Int) throws {
+    guard let augmentation = recipe.secondAugmentation, let view = recipe.picture,
+      let tensor = batch.secondPictures
+    else { return }
+    let region = augmentation.crop.region(
+      width: Int(dataset.widths[index]), height: Int(dataset.heights[index]), seed: recipe.seed,
+      epoch: epoch, index: index, view: 1)
+    var stream = RandomStream(seed: recipe.seed, purpose: .flip, time: epoch, index: index, view: 1)
+    let crop = try bytes.withUnsafeBytes {
+      try decoder.decode($0, crop: region, width: view.size, height: view.size, scaledDecoding: true)
+    }
+    try finish(
+      view, crop, augmentation, augmentation.appearance(recipe.seed, epoch, index, view: 1),
+      stream.uniform() < augmentation.flipProbability, into: tensor, place)
+  }
+
+  /// Resizes the crop decoded last, changes what it looks like, and normalises it.
+  private func finish(
+    _ view: PictureView, _ crop: CropDecoder.Crop, _ augmentation: Augmentation, _ appearance: Appearance,
+    _ isFlipped: Bool, into tensor: Tensor, _ place: Int
+  ) throws {
+    let count = view.size * view.size
+    let pixels = tensor.pointer + place * count * 3
+    try decoder.resample(
+      crop, width: view.size, height: view.size, filter: augmentation.interpolation, flipped: isFlipped,
+      into: pixels)
+    appearance.apply(to: pixels, side: view.size)
+    ColorJitter.normalize(
+      pixels, count: count, mean: SIMD3(view.mean[0], view.mean[1], view.mean[2]),
+      deviation: SIMD3(view.deviation[0], view.deviation[1], view.deviation[2]))
   }
 }
 
 extension ColorJitterRange {
   /// The adjustments of one sample in an epoch, in random order, as torchvision draws them.
-  func draw(_ seed: UInt64, _ epoch: Int, _ index: Int) -> [ColorAdjustment] {
-    var stream = RandomStream(seed: seed, purpose: .colorJitter, time: epoch, index: index)
+  func draw(_ seed: UInt64, _ epoch: Int, _ index: Int, view: Int = 0) -> [ColorAdjustment] {
+    var stream = RandomStream(seed: seed, purpose: .colorJitter, time: epoch, index: index, view: view)
     let order = stream.permutation(4)
     func factor(_ range: Float) -> Float { stream.uniform(max(0, 1 - range), 1 + range) }
     let drawn: [ColorAdjustment?] = [

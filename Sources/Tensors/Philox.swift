@@ -30,6 +30,8 @@ public struct Philox: Sendable {
 public enum RandomPurpose: UInt32, Sendable {
   case initialWeight = 1
   case order, crop, flip, colorJitter, mask, dropPath, revival, synthesis, view, test
+  case colorChange = 32
+  case grayscale, blur, solarize, evaluation
 }
 
 /// A stream of random numbers that belongs to one purpose, one epoch or step, and one sample, and to nothing
@@ -41,9 +43,13 @@ public struct RandomStream: RandomNumberGenerator, Sendable {
   private var used = 4
 
   /// The stream of `seed` and `purpose` for the epoch or step `time` and the sample `index`.
-  public init(seed: UInt64, purpose: RandomPurpose, time: Int = 0, index: Int = 0) {
+  ///
+  /// - Parameter view: Which of several views of the sample, from 0.
+  public init(seed: UInt64, purpose: RandomPurpose, time: Int = 0, index: Int = 0, view: Int = 0) {
     philox = Philox(key: seed)
-    counter = SIMD4(0, purpose.rawValue, UInt32(truncatingIfNeeded: time), UInt32(truncatingIfNeeded: index))
+    counter = SIMD4(
+      0, UInt32(truncatingIfNeeded: view) << 16 | purpose.rawValue, UInt32(truncatingIfNeeded: time),
+      UInt32(truncatingIfNeeded: index))
   }
 
   /// The stream of `seed` and `purpose` for something that has a name, such as a parameter.
