@@ -42,6 +42,10 @@ PECO_CLONES void peco_scale(float *y, const float *x, float a, size_t n) {
   PECO_IN_PLACE for (size_t i = 0; i < n; i++) y[i] = a * x[i];
 }
 
+PECO_CLONES void peco_moving_average(float *restrict y, const float *restrict x, double decay, size_t n) {
+  for (size_t i = 0; i < n; i++) y[i] = (float)(decay * y[i] + (1 - decay) * x[i]);
+}
+
 // Float sums over a block keep the vector units busy; double sums over the blocks keep the digits.
 enum { block = 1024 };
 

@@ -3,6 +3,7 @@
 // function allocates, blocks or spawns threads, and buffers may not overlap unless the comment allows it.
 #pragma once
 #include "activations.h"
+#include "batchnorm.h"
 #include "blur.h"
 #include "channels.h"
 #include "differences.h"
