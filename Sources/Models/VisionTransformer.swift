@@ -4,6 +4,14 @@ import Tensors
 /// A vision transformer in BEiT's form (Bao et al., 2106.08254), with the parameter names of its published code
 /// and of timm.
 public struct VisionTransformer {
+  /// What the last norm is applied to, and its name.
+  public enum FinalNorm: String, Sendable, CaseIterable {
+    /// Tokens: `norm`.
+    case tokens = "norm"
+    /// The mean of tokens: `fc_norm`.
+    case pooled = "fc_norm"
+  }
+
   /// What it is made of.
   public let configuration: VisionTransformerConfiguration
   /// The normalisation after the last block. `hiddenStates` and `features` do not apply it.
@@ -15,10 +23,13 @@ public struct VisionTransformer {
 
   /// Makes the parameters in `scope`.
   ///
-  /// - Parameter maskToken: Whether patches may be masked (`mask_token`).
+  /// - Parameters:
+  ///   - maskToken: Whether patches may be masked (`mask_token`).
+  ///   - norm: What the last norm is for.
   /// - Throws: `VisionTransformerConfigurationError`.
   public init(
-    _ configuration: VisionTransformerConfiguration, maskToken: Bool = false, in scope: ParameterScope
+    _ configuration: VisionTransformerConfiguration, maskToken: Bool = false, norm: FinalNorm = .tokens,
+    in scope: ParameterScope
   ) throws {
     try configuration.validate()
     self.configuration = configuration
@@ -37,7 +48,8 @@ public struct VisionTransformer {
     blocks = (0..<configuration.depth).map {
       VisionTransformerBlock(configuration, number: $0, in: scope / "blocks" / $0)
     }
-    norm = LayerNorm(configuration.width, epsilon: configuration.normEpsilon, in: scope / "norm")
+    self.norm = LayerNorm(
+      configuration.width, epsilon: configuration.normEpsilon, in: scope / norm.rawValue)
   }
 
   /// The tokens after the last block, before the final norm: [B, N + 1, width], the class token first.

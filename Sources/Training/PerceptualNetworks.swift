@@ -102,12 +102,16 @@ enum PerceptualNetworks {
   ) throws -> Int {
     guard weights.path.hasSuffix(".safetensors") else {
       let header = try Checkpoint.header(of: weights.path)
-      guard header.kind == .pretrain else {
+      guard header.kind != .tokenizer else {
         throw RunError(
           "\(weights.path) is of kind '\(header.kind.rawValue)'; perceptual.weights needs a transformer's")
       }
-      return try PretrainConfiguration.load(yaml: header.configuration, source: weights.path)
-        .configuration.architecture.heads
+      if let heads = try TransformerWeights.attentionHeads(weights.shapes)
+        ?? TransformerWeights.settings(of: header, weights.path).heads
+      {
+        return heads
+      }
+      return settings.size.heads
     }
     let width = weights.shapes["patch_embed.proj.weight"]?.first ?? 0
     guard width == settings.size.width else {

@@ -177,7 +177,9 @@ public struct SharedConfiguration: Sendable, Equatable {
 
 /// What a run trains; also the kind of its checkpoints.
 public enum RunKind: String, Sendable, CaseIterable {
-  case tokenizer, pretrain
+  case tokenizer, pretrain, finetune
+  /// Weights that came from elsewhere; nothing is trained.
+  case imported
 }
 
 /// The configuration of one recipe.

@@ -8,6 +8,13 @@ public struct WeightFile {
   public let shapes: [String: [Int]]
   private let read: (String) throws -> [Float]
 
+  /// Weights whose values `read` fetches, of what `path` holds.
+  init(path: String, shapes: [String: [Int]], read: @escaping (String) throws -> [Float]) {
+    self.path = path
+    self.shapes = shapes
+    self.read = read
+  }
+
   /// Opens a file and finds its network's names.
   ///
   /// Published weights often lie below a prefix (`module.base_encoder.` in MoCo v3); it is left out here.
@@ -44,6 +51,9 @@ public struct WeightFile {
       uniquingKeysWith: { first, _ in first })
     read = { try readStored(prefix + $0) }
   }
+
+  /// The values under a name that `shapes` has.
+  public func values(of name: String) throws -> [Float] { try read(name) }
 
   /// Fills parameters by name; what else the file holds is not needed.
   public func fill(_ parameters: [Parameter]) throws {

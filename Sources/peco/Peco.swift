@@ -10,7 +10,9 @@ struct Peco: ParsableCommand {
     abstract: "Pretrains vision transformers with a perceptual codebook, on any machine or cluster with MPI.",
     version: "0.1.0",
     subcommands: [
-      DatasetCommand.self, TokenizerCommand.self, PretrainCommand.self, BenchmarkCommand.self,
+      DatasetCommand.self, TokenizerCommand.self, PretrainCommand.self, ImportCommand.self,
+      ExportCommand.self,
+      BenchmarkCommand.self,
       DoctorCommand.self,
     ])
 

@@ -1,0 +1,76 @@
+import Foundation
+import Layers
+import Models
+import Tensors
+
+/// A vision transformer as its weights' names and shapes tell it, and the little that they do not.
+public struct TransformerForm: Codable, Equatable, Sendable {
+  /// Shapes by our names.
+  public let shapes: [String: [Int]]
+  /// Attention heads of each block.
+  public let heads: Int
+  /// Added to the variance by layer normalisation.
+  public let normEpsilon: Float
+
+  /// The transformer; nil where the names are not those of one.
+  public var architecture: VisionTransformerConfiguration? {
+    guard var result = VisionTransformerConfiguration(parameterShapes: shapes, heads: heads) else {
+      return nil
+    }
+    result.normEpsilon = normEpsilon
+    return result
+  }
+
+  /// The last norm, if there is one.
+  public var norm: VisionTransformer.FinalNorm? {
+    // With both, the head tells which of them is used.
+    let present = VisionTransformer.FinalNorm.allCases.filter { shapes["\($0.rawValue).weight"] != nil }
+    return present.count > 1 && classes != nil ? .pooled : present.first
+  }
+  /// Words that `lm_head` predicts.
+  public var vocabulary: Int? { shapes["lm_head.weight"]?.first }
+  /// Classes that `head` tells apart.
+  public var classes: Int? { shapes["head.weight"]?.first }
+
+  /// A model with a place for these weights, its parameters made in `scope`.
+  func makeModel(in scope: ParameterScope, of path: String) throws -> TransformerModel {
+    guard let architecture else {
+      throw RunError("\(path) holds no vision transformer: its names are not BEiT's")
+    }
+    guard architecture.width % max(heads, 1) == 0, heads > 0 else {
+      throw RunError(
+        "\(path) holds a transformer \(architecture.width) wide, which cannot be divided among \(heads) heads"
+      )
+    }
+    guard let norm else {
+      throw RunError("\(path) has neither 'norm.weight' nor 'fc_norm.weight', which a transformer ends with")
+    }
+    if let classes {
+      return .classification(
+        try ClassificationModel(
+          architecture, classes: classes, pooling: norm == .pooled ? .mean : .classToken, in: scope))
+    }
+    if let vocabulary, shapes["mask_token"] != nil, norm == .tokens {
+      return .maskedImage(try MaskedImageModel(architecture, vocabulary: vocabulary, in: scope))
+    }
+    return .backbone(
+      try VisionTransformer(
+        architecture, maskToken: shapes["mask_token"] != nil, norm: norm, in: scope))
+  }
+}
+
+/// A vision transformer with the head that its weights have.
+public enum TransformerModel {
+  case backbone(VisionTransformer)
+  case maskedImage(MaskedImageModel)
+  case classification(ClassificationModel)
+
+  /// The transformer.
+  public var backbone: VisionTransformer {
+    switch self {
+    case .backbone(let model): model
+    case .maskedImage(let model): model.backbone
+    case .classification(let model): model.backbone
+    }
+  }
+}

@@ -1,0 +1,111 @@
+import Communication
+import Foundation
+import Models
+import Tensors
+import Yams
+
+/// The weights of a vision transformer out of a checkpoint: of masked image modelling, of fine-tuning, or imported.
+public struct TransformerWeights {
+  /// What fine-tuning's moving averages are called in a checkpoint.
+  static let averagePrefix = "ema."
+
+  /// The checkpoint.
+  public let path: String
+  public let form: TransformerForm
+  /// The values; on rank 0 alone.
+  let file: WeightFile?
+
+  /// Opens a checkpoint, or the newest sound one of a run's directory. Collective; rank 0 reads for all.
+  ///
+  /// - Parameter averaged: Whether the moving averages are wanted in place of the weights themselves.
+  public init(
+    opening path: String, averaged: Bool = false, communicator: Communicator,
+    report: (String) -> Void = { _ in }
+  ) throws {
+    let opened = try communicator.agree {
+      communicator.isRoot ? try Self.open(path, averaged: averaged, report: report) : nil
+    }
+    let text = try communicator.broadcast(
+      try communicator.agree {
+        try opened.map { String(decoding: try JSONEncoder().encode($0.form), as: UTF8.self) } ?? ""
+      })
+    self.path = try communicator.broadcast(opened?.file.path ?? "")
+    form = try communicator.agree { try JSONDecoder().decode(TransformerForm.self, from: Data(text.utf8)) }
+    file = opened?.file
+  }
+
+  /// The model that the weights belong to, with their values. Collective.
+  public func loadModel(communicator: Communicator) throws -> TransformerModel {
+    let scope = ParameterScope(seed: 0, frozen: true)
+    let model = try form.makeModel(in: scope, of: path)
+    try communicator.agree { try file?.fill(scope.parameters) }
+    for parameter in scope.parameters {
+      try communicator.broadcast(parameter.value.pointer, count: parameter.count)
+    }
+    return model
+  }
+
+  /// What a checkpoint holds, on this rank.
+  static func open(
+    _ path: String, averaged: Bool, report: (String) -> Void = { _ in }
+  ) throws -> (file: WeightFile, form: TransformerForm) {
+    let path = try checkpointFile(path, report: report)
+    let header = try Checkpoint.header(of: path)
+    guard header.kind != .tokenizer else {
+      throw RunError("\(path) is a tokenizer's checkpoint; a vision transformer's is needed")
+    }
+    let whole = try WeightFile(opening: path, anchor: "patch_embed.proj.weight")
+    let averages = whole.shapes.filter { $0.key.hasPrefix(averagePrefix) }
+    guard !averaged || !averages.isEmpty else {
+      throw RunError("\(path) holds no moving averages; train with ema.decay to have them")
+    }
+    let prefix = averaged ? averagePrefix : ""
+    let shapes = Dictionary(
+      uniqueKeysWithValues: (averaged ? averages : whole.shapes.filter { averages[$0.key] == nil }).map {
+        (String($0.key.dropFirst(prefix.count)), $0.value)
+      })
+    let file = WeightFile(path: path, shapes: shapes) { try whole.values(of: prefix + $0) }
+    let settings = try settings(of: header, path)
+    guard let heads = attentionHeads(shapes) ?? settings.heads else {
+      throw RunError("\(path) does not say how many attention heads its transformer has")
+    }
+    return (file, TransformerForm(shapes: shapes, heads: heads, normEpsilon: settings.normEpsilon))
+  }
+
+  /// A checkpoint file: the one given, or the newest sound one of a run's directory.
+  static func checkpointFile(_ path: String, report: (String) -> Void = { _ in }) throws -> String {
+    var isDirectory: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
+      throw RunError("there is no checkpoint at \(path); give a checkpoint file or a run's directory")
+    }
+    guard isDirectory.boolValue else {
+      guard !path.hasSuffix(".safetensors") else {
+        throw RunError("\(path) is no checkpoint of peco; make one of it with `peco import`")
+      }
+      return path
+    }
+    let (newest, passedOver) = try CheckpointStore(directory: path + "/checkpoints").newestVerified()
+    for damaged in passedOver { report("passing over \(damaged)") }
+    guard let newest else { throw RunError("\(path) holds no checkpoint that can be read") }
+    return newest.path
+  }
+
+  /// The heads of each block that a table of relative positions has a column for, if there is one.
+  static func attentionHeads(_ shapes: [String: [Int]]) -> Int? {
+    for name in ["rel_pos_bias", "blocks.0.attn"] {
+      if let table = shapes["\(name).relative_position_bias_table"], table.count == 2 { return table[1] }
+    }
+    return nil
+  }
+
+  /// What a transformer's checkpoint says in its configuration, whatever was trained.
+  static func settings(
+    of header: CheckpointHeader, _ path: String
+  ) throws -> (heads: Int?, normEpsilon: Float) {
+    let source = try ConfigurationSource(yaml: header.configuration, name: path, overrides: [])
+    func text(_ key: String) -> String? { source.entries["model.\(key)"]?.node.scalar?.string }
+    let heads = text("heads").flatMap { Int($0) } ?? text("size").flatMap { ViTSize(rawValue: $0)?.heads }
+    let epsilon = text("norm_epsilon").flatMap { Float($0) }
+    return (heads, epsilon ?? VisionTransformerConfiguration().normEpsilon)
+  }
+}

@@ -1,0 +1,50 @@
+import ArgumentParser
+import Foundation
+import Training
+
+/// `peco import`: weights of others.
+struct ImportCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "import",
+    abstract: "Makes a checkpoint of a vision transformer's weights in a safetensors file.",
+    discussion: """
+      The checkpoint serves wherever one of `peco pretrain` or `peco finetune` does: fine-tuning, probes, features, \
+      perceptual networks.
+      """)
+
+  @Option(help: ArgumentHelp("The file of weights.", valueName: "file.safetensors"))
+  var from: String
+  @Option(help: "Whose names it has: beit (the published code), timm or huggingface.")
+  var layout: WeightLayout
+  @Option(help: ArgumentHelp("The checkpoint to write.", valueName: "checkpoint.h5"))
+  var output: String
+  @Option(help: "Attention heads of each block, where neither a table of positions nor a known width tells.")
+  var heads: Int?
+  @Option(
+    help:
+      "What layer normalisation adds to the variance; by default 1e-6, for huggingface as config.json says.")
+  var normEpsilon: Float?
+  @Flag(help: "Report every name without a match and, if there is one, write nothing and exit with 1.")
+  var check = false
+
+  func validate() throws {
+    if let heads, heads < 1 { throw ValidationError("--heads is \(heads), must be at least 1") }
+    if let normEpsilon, !(normEpsilon > 0) { throw ValidationError("--norm-epsilon must be above 0") }
+  }
+
+  func run() throws {
+    let report = try WeightConversion.importWeights(
+      WeightConversion.ImportRequest(
+        source: from, layout: layout, output: output, heads: heads, normEpsilon: normEpsilon, isStrict: check)
+    )
+    for line in report.unmatched { FileHandle.standardError.write(Data("unmatched: \(line)\n".utf8)) }
+    guard report.isWritten else {
+      FileHandle.standardError.write(
+        Data("error: \(report.unmatched.count) names of \(from) have no match; nothing was written\n".utf8))
+      throw ExitCode(1)
+    }
+    print("\(output): \(report.tensors) tensors, \(report.summary)")
+  }
+}
+
+extension WeightLayout: ExpressibleByArgument {}

@@ -1,0 +1,149 @@
+import Communication
+import Foundation
+import Models
+import Storage
+import Tensors
+import TestSupport
+import Testing
+import Training
+
+extension Computing {
+  /// Weights of Hugging Face's and timm's models give their features here, and go back under the same names.
+  @Suite struct WeightConversionTests {
+    struct Case: CustomTestStringConvertible {
+      let name: String
+      let layout: WeightLayout
+      var path: String {
+        let file = layout == .huggingface ? "\(name)/model.safetensors" : "\(name).safetensors"
+        return URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+          .appendingPathComponent("Fixtures/transfer/\(file)").path
+      }
+      var testDescription: String { name }
+    }
+
+    static let cases = [
+      Case(name: "huggingface_masked", layout: .huggingface),
+      Case(name: "huggingface_mean", layout: .huggingface),
+      Case(name: "huggingface_class_token", layout: .huggingface), Case(name: "timm_beit", layout: .timm),
+      Case(name: "timm_vit", layout: .timm), Case(name: "beit", layout: .beit),
+    ]
+
+    @Test(arguments: cases) func importedWeightsGiveTheFeaturesOfTheModelTheyCameFrom(_ test: Case) throws {
+      let fixture = try FixtureFile("transfer.h5")
+      let expected = fixture[test.name]
+      try withTemporaryFolder { folder in
+        let output = folder + "/imported.h5"
+        let report = try WeightConversion.importWeights(
+          .init(source: test.path, layout: test.layout, output: output, heads: 3, isStrict: true))
+        #expect(report.unmatched == [] && report.isWritten)
+        let communicator = Communicator()
+        let weights = try TransformerWeights(opening: output, communicator: communicator)
+        let model = try weights.loadModel(communicator: communicator)
+        let pictures = try fixture.tensor("pictures")
+        let states = model.backbone.features(pictures, blocks: [1, 2])
+        #expect(
+          relativeError(states.flatMap(\.elements), try expected.tensor("features").elements) < 1e-5)
+        let logits =
+          switch model {
+          case .backbone: Tensor([0])
+          case .maskedImage(let model):
+            model(pictures, masked: try fixture.integers("masked").map { Int32($0) })
+          case .classification(let model): model(pictures)
+          }
+        #expect(relativeError(logits, try expected.tensor("logits")) < 1e-5)
+      }
+    }
+
+    @Test(arguments: cases) func exportedWeightsAreThoseThatWereImported(_ test: Case) throws {
+      try withTemporaryFolder { folder in
+        let (checkpoint, output) = (folder + "/imported.h5", folder + "/model.safetensors")
+        _ = try WeightConversion.importWeights(
+          .init(source: test.path, layout: test.layout, output: checkpoint, heads: 3))
+        let report = try WeightConversion.export(
+          checkpoint: checkpoint, layout: test.layout, output: output, averaged: false)
+        #expect(report.unmatched == [])
+        let (before, after) = (
+          try SafetensorsFile(opening: test.path), try SafetensorsFile(opening: output)
+        )
+        #expect(after.metadata["format"] == "pt")
+        let names = before.names.filter { !$0.hasSuffix("relative_position_index") }
+        #expect(after.names == names)
+        for name in names {
+          #expect(try after.shape(of: name) == before.shape(of: name), "\(name)")
+          #expect(try after.readFloats(name) == before.readFloats(name), "\(name)")
+        }
+        guard test.layout == .huggingface else { return }
+        let settings = try [test.path, output].map { path in
+          let file = (path as NSString).deletingLastPathComponent + "/config.json"
+          return try #require(
+            JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: file)))
+              as? [String: Any])
+        }
+        for (key, value) in settings[1] where !["layer_norm_eps", "id2label", "label2id"].contains(key) {
+          #expect("\(value)" == "\(settings[0][key] ?? "nothing")", "\(key)")
+        }
+        #expect(
+          (settings[0]["id2label"] as? [String: String])?.count
+            == (settings[1]["id2label"] as? [String: String])?.count || test.name == "huggingface_masked")
+      }
+    }
+
+    @Test func aPlainTransformerGoesToBEiTWithoutTheBiasOfItsKeys() throws {
+      let fixture = try FixtureFile("transfer.h5")
+      let test = Case(name: "timm_vit", layout: .timm)
+      try withTemporaryFolder { folder in
+        let (first, middle) = (folder + "/first.h5", folder + "/middle.safetensors")
+        _ = try WeightConversion.importWeights(
+          .init(source: test.path, layout: .timm, output: first, heads: 3))
+        let report = try WeightConversion.export(
+          checkpoint: first, layout: .huggingface, output: middle, averaged: false)
+        #expect(report.unmatched.count == 2 && report.unmatched.allSatisfy { $0.contains("keys") })
+        let second = folder + "/second.h5"
+        _ = try WeightConversion.importWeights(
+          .init(source: middle, layout: .huggingface, output: second, isStrict: true))
+        let weights = try TransformerWeights(opening: second, communicator: Communicator())
+        guard case .classification(let model) = try weights.loadModel(communicator: Communicator()) else {
+          Issue.record("no classification model")
+          return
+        }
+        let logits = model(try fixture.tensor("pictures"))
+        #expect(relativeError(logits, try fixture["timm_vit"].tensor("logits")) < 1e-5)
+      }
+    }
+
+    @Test func whatDoesNotMatchIsReported() throws {
+      try withTemporaryFolder { folder in
+        let source = try SafetensorsFile(opening: Case(name: "beit", layout: .beit).path)
+        var tensors = try source.names.filter { !$0.hasSuffix("index") }.map {
+          (name: $0, shape: try source.shape(of: $0), values: try source.readFloats($0))
+        }
+        let (path, output) = (folder + "/file.safetensors", folder + "/out.h5")
+        tensors.append((name: "decoder.weight", shape: [2], values: [1, 2]))
+        tensors.append((name: "blocks.x.norm1.weight", shape: [1], values: [1]))
+        try SafetensorsFile.write(tensors: tensors, to: path)
+        func convert(_ layout: WeightLayout, strict: Bool) throws -> WeightConversion.Report {
+          try WeightConversion.importWeights(
+            .init(source: path, layout: layout, output: output, isStrict: strict))
+        }
+        let report = try convert(.beit, strict: true)
+        #expect(report.unmatched.count == 2 && !report.isWritten)
+        #expect(report.unmatched.contains { $0.contains("decoder.weight [2]") })
+        #expect(!FileManager.default.fileExists(atPath: output))
+        #expect(try convert(.beit, strict: false).isWritten)
+        #expect(FileManager.default.fileExists(atPath: output))
+
+        let other = #expect(throws: RunError.self) { try convert(.huggingface, strict: false) }
+        #expect("\(try #require(other))".contains("layout"))
+
+        let index = try #require(tensors.firstIndex { $0.name == "blocks.1.mlp.fc2.weight" })
+        tensors[index] = (name: tensors[index].name, shape: [3], values: [1, 2, 3])
+        tensors.removeAll { $0.name == "blocks.1.attn.q_bias" }
+        try SafetensorsFile.write(tensors: tensors, to: path)
+        let error = #expect(throws: RunError.self) { try convert(.beit, strict: false) }
+        let text = "\(try #require(error))"
+        #expect(text.contains("blocks.1.mlp.fc2.weight is [3], the transformer needs [12, 24]"))
+        #expect(text.contains("blocks.1.attn.q_bias [12] is missing"))
+      }
+    }
+  }
+}
