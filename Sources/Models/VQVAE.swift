@@ -6,7 +6,7 @@ import Tensors
 /// Architecture and parameter names are VQGAN's (Esser et al., 2012.09841), with two residual blocks at each
 /// resolution and self-attention at the smallest (Dong et al., 2111.12710, section 3). Pictures are
 /// [batch, height, width, 3] with values in [−1, 1].
-public final class VQVAE {
+public final class VQVAE: Tokenizer {
   /// What a forward pass in training gives.
   public struct Output {
     /// The pictures as drawn from their words, [batch, height, width, 3].
@@ -45,6 +45,10 @@ public final class VQVAE {
     decoder = VQVAEDecoder(configuration, in: scope / "decoder")
     parameters = scope.parameters
   }
+
+  public var imageSize: Int { configuration.imageSize }
+  public var patchSize: Int { configuration.patchSize }
+  public var vocabulary: Int { configuration.codebookSize }
 
   /// Vectors before the codebook, [batch, height / patch, width / patch, word length].
   public func encode(_ pictures: Tensor) -> Tensor { quantizerInput(encoder(pictures)) }

@@ -35,7 +35,7 @@ public struct VQVAEConfiguration: Sendable, Equatable, Codable {
   /// Throws an error that names the field that cannot be.
   public func validate() throws {
     func require(_ condition: Bool, _ field: String, _ problem: @autoclosure () -> String) throws {
-      if !condition { throw VQVAEConfigurationError(field: field, problem: problem()) }
+      if !condition { throw TokenizerConfigurationError(field: field, problem: problem()) }
     }
     func requirePositive(_ value: Int, _ field: String) throws {
       try require(value > 0, field, "is \(value), but must be at least 1")
@@ -73,21 +73,4 @@ public struct VQVAEConfiguration: Sendable, Equatable, Codable {
     while b != 0 { (a, b) = (b, a % b) }
     return a
   }
-}
-
-/// A tokenizer was described by numbers that do not go together.
-public struct VQVAEConfigurationError: Error, CustomStringConvertible, Equatable, Sendable {
-  /// The field that cannot be as it is.
-  public let field: String
-  /// What it is and what it must be.
-  public let problem: String
-
-  /// An error about `field`.
-  public init(field: String, problem: String) {
-    self.field = field
-    self.problem = problem
-  }
-
-  /// Field and problem in one sentence.
-  public var description: String { "\(field) \(problem)" }
 }

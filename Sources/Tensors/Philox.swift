@@ -32,6 +32,8 @@ public enum RandomPurpose: UInt32, Sendable {
   case order, crop, flip, colorJitter, mask, dropPath, revival, synthesis, view, test
   case colorChange = 32
   case grayscale, blur, solarize, evaluation
+  /// The noise that turns a dVAE's logits into samples of words.
+  case gumbel = 64
 }
 
 /// A stream of random numbers that belongs to one purpose, one epoch or step, and one sample, and to nothing

@@ -1,5 +1,6 @@
 import Datasets
 import Models
+import Tensors
 
 extension TokenizerConfiguration {
   /// The VQ-VAE that the configuration describes.
@@ -15,6 +16,28 @@ extension TokenizerConfiguration {
     result.codebookDecay = Float(codebook.decay)
     result.commitmentWeight = Float(codebook.commitmentWeight)
     return result
+  }
+}
+
+extension TokenizerConfiguration {
+  /// The discrete VAE that the configuration describes.
+  public var discreteArchitecture: DVAEConfiguration {
+    var result = DVAEConfiguration()
+    result.imageSize = shared.data.imageSize
+    result.baseWidth = model.baseWidth
+    result.channelMultipliers = model.channelMultipliers
+    result.blocksPerGroup = model.blocksPerLevel
+    result.vocabulary = codebook.size
+    result.wordLength = codebook.wordLength
+    return result
+  }
+
+  /// The tokenizer that the configuration describes, its parameters made in `scope`.
+  func makeTokenizer(in scope: ParameterScope) throws -> any Tokenizer {
+    switch model.kind {
+    case .vqvae: try VQVAE(architecture, in: scope)
+    case .dvae: try DVAE(discreteArchitecture, in: scope)
+    }
   }
 }
 

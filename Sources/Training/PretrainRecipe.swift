@@ -9,7 +9,7 @@ public enum WordSource {
   /// A file that `peco tokenizer encode` wrote; the loader reads it.
   case file
   /// A trained tokenizer, run on the tokenizer's view of every picture.
-  case tokenizer(VQVAE)
+  case tokenizer(any Tokenizer)
 }
 
 /// Stage 2: masked image modelling (PeCo, section 3.3; BEiT, section 2.3).

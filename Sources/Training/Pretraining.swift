@@ -28,7 +28,7 @@ public enum Pretraining {
       let side = try viewSize(for: tokenizer, configuration)
       samples.tokenizerPicture = .tokenizer(size: side)
       words = .tokenizer(tokenizer.model)
-      vocabulary = tokenizer.model.configuration.codebookSize
+      vocabulary = tokenizer.model.vocabulary
       setup.logger.notice("words from \(tokenizer.path), shown pictures of \(side)²")
     }
     let recipe = try communicator.agree {
@@ -41,7 +41,7 @@ public enum Pretraining {
   private static func viewSize(
     for tokenizer: TrainedTokenizer, _ configuration: PretrainConfiguration
   ) throws -> Int {
-    let patch = tokenizer.model.configuration.patchSize
+    let patch = tokenizer.model.patchSize
     let side = configuration.grid * patch
     if let wanted = configuration.tokens.imageSize, wanted != side {
       throw RunError(

@@ -29,7 +29,7 @@ public enum Reconstruction {
     let model = tokenizer.model
     let samples = SampleRecipe(
       seed: 0, augmentation: Augmentation(crop: .center(fraction: 1), flipProbability: 0),
-      tokenizerPicture: .tokenizer(size: model.configuration.imageSize))
+      tokenizerPicture: .tokenizer(size: model.imageSize))
     guard dataset.count > 0 else { throw RunError("\(datasetPath) holds no pictures") }
     // Datasets are sorted by class: take stretches from all over, and show the first picture of each.
     let stretches = min(count, dataset.count)
@@ -37,7 +37,7 @@ public enum Reconstruction {
 
     var shown: [(original: Image, reconstruction: Image)] = []
     var squaredError = 0.0
-    var uses = [Double](repeating: 0, count: model.configuration.codebookSize)
+    var uses = [Double](repeating: 0, count: model.vocabulary)
     for stretch in 0..<stretches {
       let start = dataset.count * stretch / stretches
       let loader = try Loader(sequenceOf: dataset, samples, range: start..<start + length, batchSize: 8)

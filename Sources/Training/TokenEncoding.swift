@@ -49,7 +49,7 @@ public enum TokenEncoding {
     let tokenizer = try TrainedTokenizer(path: request.tokenizer, communicator: communicator) {
       logger.warning("\($0)")
     }
-    let model = tokenizer.model.configuration
+    let model = tokenizer.model
     let views = max(1, request.views)
     let samples = SampleRecipe(
       seed: request.seed,
@@ -59,7 +59,7 @@ public enum TokenEncoding {
       tokenizerPicture: .tokenizer(size: model.imageSize))
     let header = TokenFileDescription(
       count: dataset.count, views: views, gridHeight: model.gridSize, gridWidth: model.gridSize,
-      codebookSize: model.codebookSize, datasetFingerprint: dataset.fingerprint,
+      codebookSize: model.vocabulary, datasetFingerprint: dataset.fingerprint,
       tokenizerChecksum: tokenizer.checksum, seed: request.seed)
 
     /// Encodes this rank's part of every stretch and hands everybody's, in order, to the writer on rank 0.

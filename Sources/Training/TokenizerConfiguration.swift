@@ -1,7 +1,19 @@
-/// The configuration of `peco tokenizer train`: a VQ-VAE with perceptual loss (PeCo, section 3.1 and 3.2).
+import Models
+
+/// The configuration of `peco tokenizer train`: a VQ-VAE with perceptual loss (PeCo, section 3.1 and 3.2), or the
+/// discrete VAE that BEiT takes its words from.
 public struct TokenizerConfiguration: RunConfiguration {
   /// `model.*`: the encoder and the decoder.
   public struct Model: Sendable, Equatable {
+    /// How words come about.
+    public enum Kind: String, Sendable, CaseIterable {
+      /// By the nearest vector of a codebook.
+      case vqvae
+      /// By the greatest of the encoder's logits.
+      case dvae
+    }
+
+    public var kind = Kind.vqvae
     /// Channels at the first level.
     public var baseWidth = 128
     /// Channels of each level over those of the first; each level but the first halves the picture's side.
@@ -29,6 +41,34 @@ public struct TokenizerConfiguration: RunConfiguration {
     public var reviveEverySteps = 100
   }
 
+  /// `dvae.*`: how the words of a discrete VAE are sampled in training, and held near the uniform prior. The schedules
+  /// go along half a cosine.
+  public struct DiscreteVAE: Sendable, Equatable {
+    /// Temperature of the Gumbel-softmax at the first step.
+    public var temperature = 1.0
+    /// Temperature after `temperatureSteps`.
+    public var minimumTemperature = 1.0 / 16
+    public var temperatureSteps = 150_000
+    /// Weight of the divergence from the uniform prior, the mean over tokens in nats, after `klSteps`; it rises from 0.
+    /// DALL-E's is 6.6 before sums; a token stands for 8 · 8 · 3 = 192 values.
+    public var klWeight = 0.034375
+    public var klSteps = 5_000
+
+    /// The temperature of a step, counted from 0.
+    public func temperature(at step: Int) -> Double {
+      Self.anneal(from: temperature, to: minimumTemperature, over: temperatureSteps, at: step)
+    }
+
+    /// The weight of the divergence at a step, counted from 0.
+    public func klWeight(at step: Int) -> Double {
+      Self.anneal(from: 0, to: klWeight, over: klSteps, at: step)
+    }
+
+    private static func anneal(from start: Double, to end: Double, over steps: Int, at step: Int) -> Double {
+      Schedule(shape: .cosine, peak: start, end: end, steps: steps)(step)
+    }
+  }
+
   /// `loss.*`: what the decoder is asked for.
   public struct Loss: Sendable, Equatable {
     /// How two pixels differ.
@@ -37,6 +77,8 @@ public struct TokenizerConfiguration: RunConfiguration {
       case l1
       /// By square.
       case l2
+      /// By likelihood under the distribution that a discrete VAE's decoder gives.
+      case logitLaplace = "logit_laplace"
     }
 
     public var pixel = Pixel.l2
@@ -72,6 +114,7 @@ public struct TokenizerConfiguration: RunConfiguration {
   public var shared: SharedConfiguration
   public var model = Model()
   public var codebook = Codebook()
+  public var dvae = DiscreteVAE()
   public var loss = Loss()
   public var perceptual = Perceptual()
 
@@ -92,6 +135,12 @@ public struct TokenizerConfiguration: RunConfiguration {
   public init(_ reader: ConfigurationReader) {
     shared = SharedConfiguration(reader, defaults: Self.sharedDefaults)
 
+    model.kind = reader.value("model.kind", .choice(), default: model.kind)
+    if model.kind == .dvae {
+      let dalle = DVAEConfiguration()
+      (model.baseWidth, model.channelMultipliers) = (dalle.baseWidth, dalle.channelMultipliers)
+      (model.blocksPerLevel, codebook.wordLength) = (dalle.blocksPerGroup, dalle.wordLength)
+    }
     model.baseWidth = reader.value("model.base_width", .int(.between(1, 4096)), default: model.baseWidth)
     model.channelMultipliers = reader.value(
       "model.channel_multipliers", .list(of: .int(.between(1, 64))), default: model.channelMultipliers)
@@ -115,7 +164,12 @@ public struct TokenizerConfiguration: RunConfiguration {
     codebook.reviveEverySteps = reader.value(
       "codebook.revive_every_steps", .int(.atLeast(0)), default: codebook.reviveEverySteps)
 
+    readDiscreteVAE(reader)
+
     loss.pixel = reader.value("loss.pixel", .choice(), default: loss.pixel)
+    reader.require(
+      loss.pixel != .logitLaplace || model.kind == .dvae, "loss.pixel",
+      "found logit_laplace, which needs the distribution that only model.kind dvae gives; expected l1 or l2")
     loss.pixelWeight = reader.value("loss.pixel_weight", .double(.atLeast(0)), default: loss.pixelWeight)
     loss.perceptualWeight = reader.value(
       "loss.perceptual_weight", .double(.atLeast(0)), default: loss.perceptualWeight)
@@ -148,5 +202,21 @@ public struct TokenizerConfiguration: RunConfiguration {
         perceptual.imageSize == nil ? "perceptual.patch_size" : "perceptual.image_size",
         "pictures of \(side) pixels cannot be cut into patches of \(perceptual.patchSize)")
     }
+  }
+
+  private mutating func readDiscreteVAE(_ reader: ConfigurationReader) {
+    dvae.temperature = reader.value("dvae.temperature", .double(.above(0)), default: dvae.temperature)
+    dvae.minimumTemperature = reader.value(
+      "dvae.minimum_temperature", .double(.above(0)), default: dvae.minimumTemperature)
+    dvae.temperatureSteps = reader.value(
+      "dvae.temperature_steps", .int(.atLeast(0)), default: dvae.temperatureSteps)
+    dvae.klWeight = reader.value("dvae.kl_weight", .double(.atLeast(0)), default: dvae.klWeight)
+    dvae.klSteps = reader.value("dvae.kl_steps", .int(.atLeast(0)), default: dvae.klSteps)
+    reader.require(
+      dvae.minimumTemperature <= dvae.temperature, "dvae.minimum_temperature",
+      "found \(dvae.minimumTemperature), expected at most dvae.temperature, which is \(dvae.temperature)")
+    reader.require(
+      model.kind != .dvae || model.channelMultipliers.allSatisfy { $0 * model.baseWidth % 4 == 0 },
+      "model.base_width", "found \(model.baseWidth), expected a multiple of 4 for model.kind dvae")
   }
 }

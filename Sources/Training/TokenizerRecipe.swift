@@ -11,20 +11,13 @@ public final class TokenizerRecipe: Recipe {
   public let parameters: [Parameter]
   /// The tokenizer.
   public let model: VQVAE
-  private let perceptual: (any PerceptualNetwork)?
+  private var reconstructionLoss: ReconstructionLoss
   private let configuration: TokenizerConfiguration
 
   /// This step's encoder outputs, kept if words will be revived from them at its end.
   private var encoded: [Tensor] = []
-  private var sums = Sums()
-
-  private struct Sums {
-    var pixel = 0.0
-    var perceptual = 0.0
-    var commitment = 0.0
-    var squaredError = 0.0
-    var pictures = 0.0
-  }
+  /// Σ of the commitment loss over pictures.
+  private var commitment = 0.0
 
   /// The recipe of a configuration.
   ///
@@ -33,7 +26,7 @@ public final class TokenizerRecipe: Recipe {
     let scope = ParameterScope(seed: configuration.shared.seed)
     model = try VQVAE(configuration.architecture, in: scope)
     parameters = scope.parameters
-    self.perceptual = perceptual
+    reconstructionLoss = ReconstructionLoss(configuration.loss, perceptual: perceptual)
     self.configuration = configuration
   }
 
@@ -42,35 +35,15 @@ public final class TokenizerRecipe: Recipe {
     let output = model(tape?.constant(pictures) ?? pictures)
     if tape != nil, revives(atStep: batch.step + 1) { encoded.append(output.encoded.detached) }
 
-    let pixel =
-      switch configuration.loss.pixel {
-      case .l1: l1Loss(output.reconstruction, pictures)
-      case .l2: meanSquaredError(output.reconstruction, pictures)
-      }
-    var terms = [
-      (weight: Float(configuration.loss.pixelWeight), loss: pixel),
-      (weight: Float(configuration.codebook.commitmentWeight), loss: output.commitment),
-    ]
-    let count = Double(batch.samples.count)
-    if let perceptual {
-      let distance = perceptualLoss(perceptual, output.reconstruction, pictures)
-      terms.append((Float(configuration.loss.perceptualWeight), distance))
-      sums.perceptual += count * Double(distance.item)
-    }
-    sums.pixel += count * Double(pixel.item)
-    sums.commitment += count * Double(output.commitment.item)
-    sums.squaredError +=
-      count
-      * Double(
-        configuration.loss.pixel == .l2
-          ? pixel.item : meanSquaredError(output.reconstruction.detached, pictures).item)
-    sums.pictures += count
-    return weightedSum(terms)
+    let reconstruction = reconstructionLoss(output.reconstruction, pictures)
+    commitment += Double(batch.count) * Double(output.commitment.item)
+    return weightedSum(
+      reconstruction + [(Float(configuration.codebook.commitmentWeight), output.commitment)])
   }
 
   public func takeSums() -> [Double] {
-    defer { sums = Sums() }
-    return [sums.pixel, sums.perceptual, sums.commitment, sums.squaredError, sums.pictures]
+    defer { commitment = 0 }
+    return reconstructionLoss.takeSums() + [commitment]
   }
 
   public func finishStep(
@@ -83,15 +56,12 @@ public final class TokenizerRecipe: Recipe {
     var revived = 0
     if revives(atStep: step) { revived = try revive(at: step, communicator: communicator) }
 
-    var measures: [(name: String, value: Double)] = [
-      // Pixels run from -1 to 1: the peak is 2.
-      ("psnr", 10 * log10(4 / max(sums[3] / sums[4], 1e-12))),
-      ("codebook_perplexity", Double(usage.perplexity)), ("codebook_usage", Double(usage.usedShare)),
-      ("words_revived", Double(revived)), ("pixel_loss", sums[0] / sums[4]),
-      ("commitment_loss", sums[2] / sums[4]),
-    ]
-    if perceptual != nil { measures.append(("perceptual_loss", sums[1] / sums[4])) }
-    return measures
+    let reconstruction = reconstructionLoss.measures(of: sums)
+    return [
+      ("psnr", reconstruction.psnr), ("codebook_perplexity", Double(usage.perplexity)),
+      ("codebook_usage", Double(usage.usedShare)), ("words_revived", Double(revived)),
+      ("commitment_loss", sums[ReconstructionLoss.sumCount] / reconstruction.pictures),
+    ] + reconstruction.losses
   }
 
   // MARK: - Revival of dead words

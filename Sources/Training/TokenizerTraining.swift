@@ -9,7 +9,12 @@ public enum TokenizerTraining {
     let configuration = setup.configuration
     let perceptual = try PerceptualNetworks.make(
       configuration, communicator: communicator, logger: setup.logger)
-    let recipe = try communicator.agree { try TokenizerRecipe(configuration, perceptual: perceptual) }
+    let recipe: any Recipe = try communicator.agree {
+      switch configuration.model.kind {
+      case .vqvae: try TokenizerRecipe(configuration, perceptual: perceptual)
+      case .dvae: try DVAERecipe(configuration, perceptual: perceptual)
+      }
+    }
     let data = configuration.shared.data
     let samples = SampleRecipe(
       seed: configuration.shared.seed, augmentation: data.augmentation,

@@ -6,7 +6,7 @@ import Tensors
 /// A tokenizer that has been trained, ready to turn pictures into words and back.
 public struct TrainedTokenizer {
   /// The model; its parameters are frozen.
-  public let model: VQVAE
+  public let model: any Tokenizer
   /// The configuration it was trained with.
   public let configuration: TokenizerConfiguration
   /// The checkpoint it came from.
@@ -22,7 +22,7 @@ public struct TrainedTokenizer {
       try communicator.agree { communicator.isRoot ? try Self.configurationText(file) : "" })
     let (configuration, _) = try TokenizerConfiguration.load(yaml: text, source: file)
     let scope = ParameterScope(seed: 0, frozen: true)
-    let model = try VQVAE(configuration.architecture, in: scope)
+    let model = try configuration.makeTokenizer(in: scope)
     try communicator.agree {
       guard communicator.isRoot else { return }
       _ = try Checkpoint.load(file, into: scope.parameters, kind: .tokenizer, includingFrozen: true)

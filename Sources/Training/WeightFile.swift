@@ -56,15 +56,18 @@ public struct WeightFile {
   public func values(of name: String) throws -> [Float] { try read(name) }
 
   /// Fills parameters by name; what else the file holds is not needed.
-  public func fill(_ parameters: [Parameter]) throws {
+  ///
+  /// - Parameter prefix: What the parameters' names begin with and the file's do not.
+  public func fill(_ parameters: [Parameter], without prefix: String = "") throws {
     for parameter in parameters {
-      guard let shape = shapes[parameter.name] else {
-        throw RunError("\(path) has no \(parameter.name) \(parameter.shape), which the network needs")
+      let name = String(parameter.name.dropFirst(parameter.name.hasPrefix(prefix) ? prefix.count : 0))
+      guard let shape = shapes[name] else {
+        throw RunError("\(path) has no \(name) \(parameter.shape), which the network needs")
       }
       guard shape == parameter.shape else {
-        throw RunError("\(parameter.name) in \(path) is \(shape); the network needs \(parameter.shape)")
+        throw RunError("\(name) in \(path) is \(shape); the network needs \(parameter.shape)")
       }
-      try read(parameter.name).withUnsafeBufferPointer { source in
+      try read(name).withUnsafeBufferPointer { source in
         if let base = source.baseAddress { parameter.value.pointer.update(from: base, count: source.count) }
       }
     }

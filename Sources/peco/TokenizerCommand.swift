@@ -2,16 +2,16 @@ import ArgumentParser
 import Foundation
 import Training
 
-/// `peco tokenizer`: the VQ-VAE that turns pictures into words.
+/// `peco tokenizer`: the VQ-VAE, or the discrete VAE, that turns pictures into words.
 struct TokenizerCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "tokenizer",
     abstract: "Trains the tokenizer, encodes datasets into words, and shows what it reconstructs.",
-    subcommands: [Train.self, Encode.self, Reconstruct.self])
+    subcommands: [Train.self, Encode.self, Reconstruct.self, Import.self])
 
   struct Train: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Trains a VQ-VAE with a perceptual loss; data-parallel under mpirun.")
+      abstract: "Trains a VQ-VAE with a perceptual loss, or a discrete VAE; data-parallel under mpirun.")
 
     @OptionGroup var options: RunOptions
 
@@ -87,6 +87,33 @@ struct TokenizerCommand: ParsableCommand {
           String(
             format: "%@: PSNR %.2f dB, perplexity %.1f, %.1f %% of the words used, over %d pictures", output,
             report.psnr, report.perplexity, 100 * report.usage, report.pictures))
+        return 0
+      }
+    }
+  }
+
+  struct Import: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Makes a tokenizer's checkpoint of the published weights of DALL-E's discrete VAE.",
+      discussion: "docs/configuration.md says how the published files become safetensors.")
+
+    @Option(help: ArgumentHelp("The encoder.", valueName: "encoder.safetensors"))
+    var encoder: String
+    @Option(help: ArgumentHelp("The decoder.", valueName: "decoder.safetensors"))
+    var decoder: String
+    @Option(help: ArgumentHelp("Where to write the checkpoint.", valueName: "checkpoint.h5"))
+    var output: String
+    @Option(help: "Side of the pictures that `encode` shows it; 112 makes BEiT's 14 × 14 words.")
+    var imageSize = 112
+
+    func run() throws {
+      onAllRanks { communicator in
+        guard communicator.isRoot else { return 0 }
+        let report = try TokenizerImport.run(
+          encoder: encoder, decoder: decoder, output: output, imageSize: imageSize)
+        print(
+          "\(output): \(report.vocabulary) words of \(report.patchSize) × \(report.patchSize) pixels, "
+            + "a grid of \(report.gridSize) × \(report.gridSize)")
         return 0
       }
     }

@@ -103,4 +103,32 @@ import Testing
     #expect(
       try Data(contentsOf: URL(filePath: workshop.path("grid.png"))).starts(with: [0x89, 0x50, 0x4E, 0x47]))
   }
+
+  @Test func `a discrete VAE is trained like the other tokenizer, and teaches like it`() throws {
+    let workshop = try Workshop()
+    try workshop.prepare()
+    try workshop.write(Workshop.discreteConfiguration, to: "tokenizer.yaml")
+    try workshop.train(.tokenizer, run: "whole")
+    try workshop.train(.tokenizer, run: "parts", set: ["training.stop_after_step=2"], ranks: 2)
+    try workshop.train(.tokenizer, run: "parts", ranks: 2)
+    let losses = try workshop.metric("loss", of: "whole")
+    #expect(losses.count == 4 && Set(losses).count == 4)
+    #expect(try workshop.metric("loss", of: "parts") == losses)
+    #expect(try workshop.weights(of: "parts", step: 4) == workshop.weights(of: "whole", step: 4))
+    #expect(try workshop.metric("temperature", of: "whole").first == "1")
+
+    let drawn = try workshop.peco(
+      [
+        "tokenizer", "reconstruct", "--tokenizer", "whole", "--data", "pictures.h5", "--output", "grid.png",
+      ])
+    #expect(drawn.exitCode == 0 && drawn.output.contains("PSNR"), "\(drawn)")
+    let encoded = try workshop.peco(
+      ["tokenizer", "encode", "--tokenizer", "whole", "--data", "pictures.h5", "--output", "tokens.h5"])
+    #expect(encoded.exitCode == 0, "\(encoded)")
+    for (run, tokens) in [("onthefly", "{tokenizer: whole}"), ("file", "{file: tokens.h5}")] {
+      try workshop.train(
+        .pretrain, run: run, set: ["tokens=\(tokens)", "training.steps=2"])
+      #expect(try workshop.metric("accuracy", of: run).count == 2)
+    }
+  }
 }

@@ -117,6 +117,17 @@ final class Workshop {
     optimizer: {learning_rate: 1.0e-3}
     """
 
+  static let discreteConfiguration = """
+    seed: 3
+    data: {path: pictures.h5, image_size: 32, workers: 1}
+    model: {kind: dvae, base_width: 8, channel_multipliers: [1, 2, 2, 4], blocks_per_level: 1}
+    codebook: {size: 24, word_length: 8}
+    dvae: {temperature_steps: 4, kl_weight: 0.1, kl_steps: 3}
+    loss: {pixel: logit_laplace}
+    training: {steps: 4, global_batch_size: 8, micro_batch_size: 2}
+    optimizer: {learning_rate: 1.0e-3}
+    """
+
   static let pretrainConfiguration = """
     seed: 5
     data: {path: pictures.h5, image_size: 32, workers: 1}

@@ -132,7 +132,7 @@ import Testing
       do {
         try configuration.validate()
         Issue.record("\(field) was accepted")
-      } catch let error as VQVAEConfigurationError {
+      } catch let error as TokenizerConfigurationError {
         #expect(error.field == field && error.description.hasPrefix(field))
       } catch {
         Issue.record("\(error)")

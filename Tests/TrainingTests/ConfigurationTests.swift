@@ -1,4 +1,5 @@
 import Foundation
+import Models
 import Testing
 import Training
 
@@ -11,7 +12,9 @@ import Training
   private static var files: [String] {
     (FileManager.default.enumerator(atPath: configs)?.compactMap { $0 as? String } ?? [])
       .filter {
-        $0.hasSuffix(".yaml") && ($0.contains("tokenizer") || $0.contains("pretrain") || $0.contains("300e"))
+        $0.hasSuffix(".yaml")
+          && ($0.contains("tokenizer") || $0.contains("dvae") || $0.contains("pretrain")
+            || $0.contains("300e"))
       }
       .sorted()
   }
@@ -25,7 +28,7 @@ import Training
 
   @Test(arguments: files) func everyFileReadsAndSurvivesBeingResolved(_ name: String) throws {
     let path = Self.configs + "/" + name
-    if name.contains("tokenizer") {
+    if name.contains("tokenizer") || name.contains("dvae") {
       try roundTrip(TokenizerConfiguration.self, path)
     } else {
       try roundTrip(PretrainConfiguration.self, path)
@@ -33,7 +36,7 @@ import Training
   }
 
   @Test func theFilesAreThere() {
-    #expect(Self.files.count == 10)
+    #expect(Self.files.count == 13)
   }
 
   @Test func thePapersSettings() throws {
@@ -48,6 +51,15 @@ import Training
     let (tokenizer, _) = try TokenizerConfiguration.load(file: Self.configs + "/peco_tokenizer_imagenet.yaml")
     #expect(tokenizer.codebook.size == 8192 && tokenizer.shared.optimizer.betas == [0.5, 0.95])
     #expect(tokenizer.perceptual.taps == [3, 6, 9, 12])
+  }
+
+  @Test func aDiscreteVAEIsDALLEs() throws {
+    let (dvae, _) = try TokenizerConfiguration.load(file: Self.configs + "/beit_dvae_imagenet.yaml")
+    let (plain, _) = try TokenizerConfiguration.load(
+      yaml: "data: {path: a.h5, image_size: 256}\ntraining: {steps: 1}\nmodel: {kind: dvae}", source: "x")
+    #expect(dvae.discreteArchitecture == DVAEConfiguration())
+    #expect(plain.discreteArchitecture == DVAEConfiguration())
+    #expect(dvae.dvae == plain.dvae)
   }
 
   private let pretrain = """
@@ -102,7 +114,9 @@ import Training
   @Test(arguments: [
     ("data.image_size=200", "data.image_size"), ("perceptual.network=vit", "perceptual.weights"),
     ("perceptual.taps=[3, 2]", "perceptual.taps"), ("perceptual.image_size=100", "perceptual.image_size"),
-    ("loss.pixel=l3", "loss.pixel"),
+    ("loss.pixel=l3", "loss.pixel"), ("loss.pixel=logit_laplace", "loss.pixel"),
+    ("dvae.minimum_temperature=2", "dvae.minimum_temperature"), ("dvae.temperature=0", "dvae.temperature"),
+    ("model={kind: dvae, base_width: 6, channel_multipliers: [1, 2, 4]}", "model.base_width"),
   ])
   func impossibleTokenizersNameTheirKey(_ override: String, _ key: String) throws {
     let error = try #require(throws: ConfigurationError.self) {

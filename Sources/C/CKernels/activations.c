@@ -23,3 +23,12 @@ PECO_CLONES void peco_relu_backward(float *restrict dx, const float *restrict y,
                                     size_t n) {
   for (size_t i = 0; i < n; i++) dx[i] = y[i] > 0 ? dy[i] : 0;
 }
+
+PECO_CLONES void peco_sigmoid_forward(float *restrict y, const float *restrict x, size_t n) {
+  for (size_t i = 0; i < n; i++) y[i] = peco_sigmoid(x[i]);
+}
+
+PECO_CLONES void peco_sigmoid_backward(float *restrict dx, const float *restrict y, const float *restrict dy,
+                                       size_t n) {
+  for (size_t i = 0; i < n; i++) dx[i] = dy[i] * y[i] * (1 - y[i]);
+}

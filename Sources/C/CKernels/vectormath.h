@@ -1,4 +1,4 @@
-// exp and the normal distribution as straight-line code, so that loops over them vectorise in every clone.
+// exp, log and the normal distribution as straight-line code, so that loops over them vectorise in every clone.
 #pragma once
 #include <stdint.h>
 #include <string.h>
@@ -30,6 +30,30 @@ PECO_INLINE float peco_exp(float x) {
   float result = p * power * 2.0f;
   result = x < -86.6f ? 0.0f : result;
   return x == x ? result : x;
+}
+
+/// ln x for normal x > 0, with a relative error below 2e-7.
+PECO_INLINE float peco_log(float x) {
+#pragma clang fp reassociate(off)
+  int32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  // x = 2^n · m with m from √½ to √2.
+  int32_t n = (bits - 0x3f3504f3) >> 23;
+  bits -= n * (1 << 23);
+  float m;
+  memcpy(&m, &bits, sizeof m);
+  float f = m - 1.0f, whole = (float)n;
+  float p = 7.0376836292e-2f;
+  p = p * f - 1.1514610310e-1f;
+  p = p * f + 1.1676998740e-1f;
+  p = p * f - 1.2420140846e-1f;
+  p = p * f + 1.4249322787e-1f;
+  p = p * f - 1.6668057665e-1f;
+  p = p * f + 2.0000714765e-1f;
+  p = p * f - 2.4999993993e-1f;
+  p = p * f + 3.3333331174e-1f;
+  float r = p * f * f * f + whole * -2.12194440e-4f - 0.5f * f * f;
+  return f + r + whole * 0.693359375f;
 }
 
 /// 1 / (1 + e^-x).

@@ -10,6 +10,7 @@
 #include "dispatch.h"
 #include "elementwise.h"
 #include "gelu.h"
+#include "gumbel.h"
 #include "layernorm.h"
 #include "optimizer.h"
 #include "pictures.h"

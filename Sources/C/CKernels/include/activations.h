@@ -1,4 +1,4 @@
-// SiLU and ReLU.
+// SiLU, ReLU and the logistic function.
 #pragma once
 #include <stddef.h>
 
@@ -10,3 +10,7 @@ void peco_silu_backward(float *dx, const float *x, const float *dy, size_t n);
 void peco_relu(float *y, const float *x, size_t n);
 /// dx[i] = dy[i] where y[i] > 0, else 0; y is the output of ReLU.
 void peco_relu_backward(float *dx, const float *y, const float *dy, size_t n);
+/// y[i] = 1 / (1 + exp(-x[i]))
+void peco_sigmoid_forward(float *y, const float *x, size_t n);
+/// dx[i] = dy[i] * y[i] * (1 - y[i]); y is the output of the function.
+void peco_sigmoid_backward(float *dx, const float *y, const float *dy, size_t n);

@@ -1,0 +1,53 @@
+/// The size of a discrete VAE in the form of DALL-E's (Ramesh et al., 2102.12092, appendix A).
+public struct DVAEConfiguration: Sendable, Equatable {
+  /// Height and width of the pictures, in pixels.
+  public var imageSize = 256
+  /// Channels at the level of the full picture (`n_hid`).
+  public var baseWidth = 256
+  /// Channels of each group of blocks as multiples of `baseWidth`; every group after the first halves height and width.
+  public var channelMultipliers = [1, 2, 4, 8]
+  /// Residual blocks of each group of encoder and decoder (`n_blk_per_group`).
+  public var blocksPerGroup = 2
+  /// Number of words.
+  public var vocabulary = 8192
+  /// Elements of the vector that the decoder makes of a word (`n_init`).
+  public var wordLength = 128
+
+  /// DALL-E's.
+  public init() {}
+
+  /// Pixels of the picture along one side of a token.
+  public var patchSize: Int { 1 << (channelMultipliers.count - 1) }
+  /// Tokens along each side of a picture.
+  public var gridSize: Int { imageSize / patchSize }
+  /// Channels of each group.
+  var widths: [Int] { channelMultipliers.map { $0 * baseWidth } }
+  /// What the residual path of a block is multiplied by: 1 / (blocks of the network)².
+  var postGain: Float {
+    let blocks = Float(channelMultipliers.count * blocksPerGroup)
+    return 1 / (blocks * blocks)
+  }
+
+  /// Throws an error that names the field that cannot be.
+  public func validate() throws {
+    func require(_ condition: Bool, _ field: String, _ problem: @autoclosure () -> String) throws {
+      if !condition { throw TokenizerConfigurationError(field: field, problem: problem()) }
+    }
+    for (value, field) in [
+      (imageSize, "imageSize"), (baseWidth, "baseWidth"), (blocksPerGroup, "blocksPerGroup"),
+      (vocabulary, "vocabulary"), (wordLength, "wordLength"),
+    ] {
+      try require(value > 0, field, "is \(value), but must be at least 1")
+    }
+    try require(
+      (1...16).contains(channelMultipliers.count) && channelMultipliers.allSatisfy { $0 > 0 },
+      "channelMultipliers", "is \(channelMultipliers), but must be 1 to 16 numbers of at least 1")
+    try require(
+      widths.allSatisfy { $0 % 4 == 0 }, "baseWidth",
+      "is \(baseWidth), but the width of every group must be a multiple of 4")
+    try require(
+      imageSize % patchSize == 0, "imageSize",
+      "is \(imageSize), but \(channelMultipliers.count) groups halve it \(channelMultipliers.count - 1) times: "
+        + "give a multiple of \(patchSize)")
+  }
+}

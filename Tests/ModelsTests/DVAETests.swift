@@ -1,0 +1,146 @@
+import Layers
+import Models
+import Tensors
+import TestSupport
+import Testing
+
+@Suite struct DVAETests {
+  init() { useSeveralThreads() }
+
+  /// DALL-E's four groups of two blocks, narrow.
+  private static func small() -> DVAEConfiguration {
+    var configuration = DVAEConfiguration()
+    configuration.imageSize = 16
+    configuration.baseWidth = 4
+    configuration.vocabulary = 24
+    configuration.wordLength = 6
+    return configuration
+  }
+
+  private func fixtureModel() throws -> (DVAE, FixtureFile) {
+    let fixture = try FixtureFile("dvae.h5")
+    let model = try DVAE(Self.small(), in: ParameterScope(seed: 0))
+    #expect(Set(model.parameters.map(\.name)) == Set(try fixture["parameters"].names()))
+    for parameter in model.parameters {
+      let value = try fixture["parameters"].tensor(parameter.name)
+      #expect(parameter.shape == value.shape, "\(parameter.name)")
+      parameter.value.copyElements(from: value)
+    }
+    return (model, fixture)
+  }
+
+  @Test(arguments: ["l2", "logit_laplace"])
+  func matchesDALLEsInPyTorch(pixel: String) throws {
+    let (model, fixture) = try fixtureModel()
+    let flat = FlatParameters(model.parameters)
+    let tape = Tape()
+    let input = tape.constant(try fixture.tensor("pictures"))
+    let output = model(
+      input, sampling: DVAE.Sampling(noise: try fixture.tensor("noise"), temperature: 0.7))
+    #expect(output.tokens.map { Int($0) } == (try fixture.integers("words")))
+    #expect(relativeError(output.divergence, try fixture.tensor("divergence")) < 1e-5)
+    #expect(relativeError(output.statistics, try fixture.tensor("statistics")) < 1e-5)
+    #expect(relativeError(output.reconstruction, try fixture.tensor("reconstruction")) < 1e-5)
+    let error =
+      pixel == "l2"
+      ? meanSquaredError(output.reconstruction, input) : model.likelihoodLoss(output.statistics, input)
+    let loss = weightedSum([(1, error), (0.3, output.divergence)])
+    #expect(relativeError(loss, try fixture[pixel].tensor("loss")) < 1e-5)
+
+    tape.backward(from: loss)
+    #expect(flat.parameters.count == model.parameters.count)
+    for parameter in flat.parameters {
+      let expected = try fixture[pixel]["gradients"].tensor(parameter.name)
+      #expect(relativeError(parameter.gradient, expected) < 5e-5, "\(parameter.name)")
+    }
+  }
+
+  @Test func wordsAreThoseOfPyTorch() throws {
+    let (model, fixture) = try fixtureModel()
+    let pictures = try fixture.tensor("pictures")
+    #expect(relativeError(model.logits(pictures), try fixture.tensor("logits")) < 1e-5)
+    let tokens = model.tokens(pictures)
+    #expect(tokens.map { Int($0) } == (try fixture.integers("words")))
+    let drawn = model.pictures(from: tokens)
+    #expect(relativeError(drawn, try fixture.tensor("drawn")) < 1e-5)
+    // Off the tape the model draws from its words.
+    let output = model(pictures, sampling: nil)
+    #expect(relativeError(output.reconstruction.elements.map { min(max($0, -1), 1) }, drawn.elements) < 1e-6)
+    // A picture's tokens do not depend on its company.
+    #expect(model.tokens(pictures.view(at: 16 * 16 * 3, shape: [1, 16, 16, 3])) == Array(tokens[4...]))
+  }
+
+  /// Wide enough for blocks of channels where the processor has them.
+  @Test func wideModelsSeeTheSame() throws {
+    var configuration = DVAEConfiguration()
+    configuration.imageSize = 8
+    configuration.baseWidth = 64
+    configuration.channelMultipliers = [1, 2]
+    configuration.blocksPerGroup = 1
+    configuration.vocabulary = 40
+    configuration.wordLength = 16
+    let model = try DVAE(configuration, in: ParameterScope(seed: 2))
+    let flat = FlatParameters(model.parameters)
+    let pictures = randomTensor([2, 8, 8, 3], seed: 3)
+    let noise = GumbelNoise(seed: 1, step: 0, samples: [4, 9])([2, 4, 4, 40])
+    func loss(_ input: Tensor) -> Tensor {
+      let output = model(input, sampling: DVAE.Sampling(noise: noise, temperature: 1))
+      return weightedSum([(1, meanSquaredError(output.reconstruction, pictures)), (0.1, output.divergence)])
+    }
+    let tape = Tape()
+    tape.backward(from: loss(tape.constant(pictures)))
+    // The slope along the gradient itself is its squared length.
+    let gradient = flat.gradients.copy()
+    let squares = gradient.elements.reduce(0.0) { $0 + Double($1) * Double($1) }
+    let step = Float(2e-3 / squares.squareRoot())
+    func moved(_ distance: Float) -> Double {
+      for i in 0..<flat.count { flat.values.pointer[i] += distance * gradient.pointer[i] }
+      defer { for i in 0..<flat.count { flat.values.pointer[i] -= distance * gradient.pointer[i] } }
+      return Double(loss(pictures).item)
+    }
+    let slope = (moved(step) - moved(-step)) / Double(2 * step)
+    #expect(abs(slope / squares - 1) < 2e-2)
+  }
+
+  @Test func theDefaultIsDALLEs() throws {
+    let configuration = DVAEConfiguration()
+    #expect(configuration.patchSize == 8 && configuration.gridSize == 32)
+    var slim = configuration
+    slim.baseWidth = 4
+    slim.vocabulary = 16
+    let parameters = try DVAE(slim, in: ParameterScope(seed: 0)).parameters
+    let shapes = Dictionary(uniqueKeysWithValues: parameters.map { ($0.name, $0.shape) })
+    #expect(shapes["encoder.blocks.input.w"] == [4, 3, 7, 7])
+    #expect(shapes["encoder.blocks.group_2.block_1.id_path.w"] == [8, 4, 1, 1])
+    #expect(shapes["encoder.blocks.group_4.block_2.res_path.conv_4.w"] == [32, 8, 1, 1])
+    #expect(shapes["decoder.blocks.input.w"] == [128, 16, 1, 1])
+    #expect(shapes["decoder.blocks.group_1.block_1.res_path.conv_1.w"] == [8, 128, 1, 1])
+    #expect(shapes["decoder.blocks.output.conv.b"] == [6])
+    #expect(shapes["encoder.blocks.group_1.block_1.id_path.w"] == nil)
+
+    func part(_ name: String) -> [String: [Int]] {
+      Dictionary(
+        uniqueKeysWithValues: shapes.filter { $0.key.hasPrefix(name) }.map {
+          (String($0.key.dropFirst(name.count)), $0.value)
+        })
+    }
+    #expect(
+      DVAEConfiguration(encoder: part("encoder."), decoder: part("decoder."), imageSize: 256) == slim)
+    #expect(DVAEConfiguration(encoder: part("decoder."), decoder: [:], imageSize: 256) == nil)
+  }
+
+  @Test func impossibleConfigurationsNameTheField() {
+    let changes: [(String, (inout DVAEConfiguration) -> Void)] = [
+      ("imageSize", { $0.imageSize = 100 }), ("baseWidth", { $0.baseWidth = 6 }),
+      ("channelMultipliers", { $0.channelMultipliers = [] }),
+      ("blocksPerGroup", { $0.blocksPerGroup = 0 }), ("vocabulary", { $0.vocabulary = 0 }),
+      ("wordLength", { $0.wordLength = 0 }),
+    ]
+    for (field, change) in changes {
+      var configuration = DVAEConfiguration()
+      change(&configuration)
+      let error = #expect(throws: TokenizerConfigurationError.self) { try configuration.validate() }
+      #expect(error?.field == field)
+    }
+  }
+}
