@@ -1,16 +1,25 @@
 import Layers
 import Tensors
 
-/// A vision transformer that predicts the visual words of masked patches: BEiT's and PeCo's pretraining.
+/// A vision transformer that predicts the visual words of masked patches, BEiT's and PeCo's pretraining, or their
+/// pixels.
 ///
 ///     let scope = ParameterScope(seed: 0)
 ///     let model = try MaskedImageModel(.base, vocabulary: 8192, in: scope)
 ///     let logits = model(tape.constant(pictures), masked: masked, depth: nil)
 ///     let (loss, correct) = crossEntropy(logits, words)
 public struct MaskedImageModel {
+  /// What is predicted of a patch.
+  public enum Target: Sendable, Equatable {
+    /// Its visual word.
+    case words(vocabulary: Int)
+    /// The values of its pixels, patch² · 3.
+    case pixels
+  }
+
   /// The transformer.
   public let backbone: VisionTransformer
-  /// Maps a masked patch's token to logits over the vocabulary (`lm_head`).
+  /// Maps a patch's token to logits over the vocabulary (`lm_head`), or to the values of its pixels (`pixel_head`).
   public let head: Linear
 
   /// Makes the parameters in `scope`.
@@ -20,25 +29,44 @@ public struct MaskedImageModel {
   public init(
     _ configuration: VisionTransformerConfiguration, vocabulary: Int, in scope: ParameterScope
   ) throws {
-    guard vocabulary > 0 else {
-      throw VisionTransformerConfigurationError(
-        field: "vocabulary", found: "\(vocabulary)", allowed: "a positive number of words")
-    }
+    try self.init(configuration, predicting: .words(vocabulary: vocabulary), in: scope)
+  }
+
+  /// Makes the parameters in `scope`.
+  ///
+  /// - Throws: `VisionTransformerConfigurationError`.
+  public init(
+    _ configuration: VisionTransformerConfiguration, predicting target: Target, in scope: ParameterScope
+  ) throws {
     backbone = try VisionTransformer(configuration, maskToken: true, in: scope)
+    let (name, outputs): (String, Int)
+    switch target {
+    case .words(let vocabulary):
+      guard vocabulary > 0 else {
+        throw VisionTransformerConfigurationError(
+          field: "vocabulary", found: "\(vocabulary)", allowed: "a positive number of words")
+      }
+      (name, outputs) = ("lm_head", vocabulary)
+    case .pixels:
+      (name, outputs) = ("pixel_head", configuration.patchSize * configuration.patchSize * 3)
+    }
     head = Linear(
-      configuration.width, vocabulary, in: scope / "lm_head",
+      configuration.width, outputs, in: scope / name,
       initializer: .truncatedNormal(configuration.initialDeviation))
   }
 
-  /// The logits of the masked patches, [masked.count, vocabulary].
+  /// The logits or pixels of the masked patches, or of those asked for, [patches, vocabulary or patch² · 3].
   ///
   /// - Parameters:
   ///   - pictures: [B, imageSize, imageSize, 3]
   ///   - masked: Flat numbers (b · N + p) of the masked patches, ascending.
+  ///   - predicted: Flat numbers of the patches to predict, ascending; nil for the masked ones.
   ///   - depth: The draws of stochastic depth; nil to use every branch of every sample.
-  public func callAsFunction(_ pictures: Tensor, masked: [Int32], depth: StochasticDepth? = nil) -> Tensor {
+  public func callAsFunction(
+    _ pictures: Tensor, masked: [Int32], predicted: [Int32]? = nil, depth: StochasticDepth? = nil
+  ) -> Tensor {
     let patches = backbone.configuration.patches
-    let rows = masked.map { Int($0) / patches * (patches + 1) + 1 + Int($0) % patches }
+    let rows = (predicted ?? masked).map { Int($0) / patches * (patches + 1) + 1 + Int($0) % patches }
     return head(backbone.norm(backbone.hiddenStates(pictures, masked: masked, rows: rows, depth: depth)))
   }
 }

@@ -102,6 +102,30 @@ public struct PretrainConfiguration: RunConfiguration {
     }
   }
 
+  /// `target.*`: what is predicted, and where.
+  public struct Target: Sendable, Equatable {
+    /// What is predicted.
+    public enum Kind: String, Sendable, CaseIterable {
+      /// The tokenizer's words.
+      case words
+      /// Pixels, by the mean squared error; BEiT's ablation.
+      case pixels
+    }
+
+    /// The patches that are predicted.
+    public enum Positions: String, Sendable, CaseIterable {
+      /// Those that are masked.
+      case masked
+      /// All of them; BEiT's ablation.
+      case all
+    }
+
+    public var kind = Kind.words
+    public var positions = Positions.masked
+    /// Whether each patch's pixels are brought to mean 0 and variance 1 first.
+    public var normalize = true
+  }
+
   /// `tokens.*`: the words to be predicted.
   public struct Tokens: Sendable, Equatable {
     /// Where the words come from.
@@ -122,6 +146,7 @@ public struct PretrainConfiguration: RunConfiguration {
   public var shared: SharedConfiguration
   public var model = Model()
   public var masking = Masking()
+  public var target = Target()
   public var tokens = Tokens()
 
   /// Patches along a side of the picture.
@@ -145,7 +170,11 @@ public struct PretrainConfiguration: RunConfiguration {
     readModel(reader)
     readMasking(reader)
 
-    let given = reader.exclusive(["tokens.tokenizer", "tokens.file"], required: true)
+    target.kind = reader.value("target.kind", .choice(), default: target.kind)
+    target.positions = reader.value("target.positions", .choice(), default: target.positions)
+    target.normalize = reader.value("target.normalize", .bool, default: target.normalize)
+
+    let given = reader.exclusive(["tokens.tokenizer", "tokens.file"], required: target.kind == .words)
     let tokenizer = reader.optional("tokens.tokenizer", .text("the path of a tokenizer's checkpoint"))
     let file = reader.optional("tokens.file", .text("the path of a file of tokens"))
     tokens.source = given == "tokens.file" ? .file(file ?? "") : .tokenizer(tokenizer ?? "")

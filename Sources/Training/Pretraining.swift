@@ -12,6 +12,10 @@ public enum Pretraining {
       seed: configuration.shared.seed, augmentation: data.augmentation, picture: data.pictureView,
       mask: try communicator.agree { try configuration.maskGenerator() })
 
+    guard configuration.target.kind == .words else {
+      let recipe = try communicator.agree { try PretrainRecipe(predictingPixels: configuration) }
+      return try setup.train(recipe, samples: samples, tokens: nil, communicator: communicator)
+    }
     let words: WordSource
     let vocabulary: Int
     var tokens: TokenFile?

@@ -131,4 +131,25 @@ import Testing
       #expect(try workshop.metric("accuracy", of: run).count == 2)
     }
   }
+
+  @Test(arguments: [
+    ["target.kind=pixels"], ["target={kind: pixels, positions: all}"], ["target.positions=all"],
+  ])
+  func `other targets resume exactly, on any number of ranks`(target: [String]) throws {
+    let workshop = try Workshop()
+    try workshop.prepare()
+    let isWords = target == ["target.positions=all"]
+    if isWords { try workshop.train(.tokenizer, set: ["training.steps=2"]) }
+    let settings = target + ["training.steps=4", "communication.reduce_dtype=float64"]
+    try workshop.train(.pretrain, run: "whole", set: settings)
+    try workshop.train(.pretrain, run: "parts", set: settings + ["training.stop_after_step=2"], ranks: 2)
+    try workshop.train(.pretrain, run: "parts", set: settings, ranks: 2)
+    let losses = try workshop.metric("loss", of: "whole")
+    #expect(losses.count == 4 && Set(losses).count == 4)
+    #expect(try workshop.metric("loss", of: "parts") == losses)
+    #expect(try workshop.weights(of: "parts", step: 4) == workshop.weights(of: "whole", step: 4))
+    for (metric, isExpected) in [("accuracy", isWords), ("explained_variance", !isWords)] {
+      #expect(try workshop.metric(metric, of: "whole").count == (isExpected ? 4 : 0))
+    }
+  }
 }

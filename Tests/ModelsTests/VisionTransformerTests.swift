@@ -185,4 +185,30 @@ import Testing
       #expect(throws: Never.self) { try preset.validate() }
     }
   }
+
+  /// What is predicted of a masked patch does not depend on which others are predicted, for words and for pixels.
+  @Test(arguments: [MaskedImageModel.Target.words(vocabulary: 12), .pixels])
+  func allPatchesHoldTheMaskedOnes(target: MaskedImageModel.Target) throws {
+    var configuration = VisionTransformerConfiguration.tiny
+    (configuration.imageSize, configuration.patchSize, configuration.depth) = (16, 4, 2)
+    let scope = ParameterScope(seed: 4)
+    let model = try MaskedImageModel(configuration, predicting: target, in: scope)
+    let outputs = target == .pixels ? 48 : 12
+    #expect(
+      scope.parameters.contains {
+        $0.name == (target == .pixels ? "pixel_head.weight" : "lm_head.weight") && $0.shape[0] == outputs
+      })
+    let pictures = randomTensor([2, 16, 16, 3], seed: 5)
+    let masked: [Int32] = [1, 2, 7, 17, 30, 31]
+    let some = model(pictures, masked: masked)
+    let all = model(pictures, masked: masked, predicted: (0..<32).map { Int32($0) })
+    #expect(some.shape == [6, outputs] && all.shape == [32, outputs])
+    #expect(relativeError(gatherRows(all, masked.map { Int($0) }), some) < 1e-5)
+    for parameter in scope.parameters { parameter.enableGradient() }
+    let tape = Tape()
+    let y = model(
+      tape.constant(pictures), masked: masked, predicted: (0..<32).map { Int32($0) })
+    tape.backward(from: meanSquaredError(y, randomTensor([32, outputs], seed: 6)))
+    #expect(scope.parameters.allSatisfy { $0.gradient?.elements.contains { $0 != 0 } ?? false })
+  }
 }

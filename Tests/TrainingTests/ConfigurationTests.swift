@@ -36,7 +36,7 @@ import Training
   }
 
   @Test func theFilesAreThere() {
-    #expect(Self.files.count == 13)
+    #expect(Self.files.count == 14)
   }
 
   @Test func thePapersSettings() throws {
@@ -51,6 +51,15 @@ import Training
     let (tokenizer, _) = try TokenizerConfiguration.load(file: Self.configs + "/peco_tokenizer_imagenet.yaml")
     #expect(tokenizer.codebook.size == 8192 && tokenizer.shared.optimizer.betas == [0.5, 0.95])
     #expect(tokenizer.perceptual.taps == [3, 6, 9, 12])
+  }
+
+  @Test func pixelsNeedNoTokenizer() throws {
+    let yaml = "data: {path: a.h5}\ntraining: {steps: 10}\nmasking: {ratio: 0.4}\n"
+    #expect(throws: ConfigurationError.self) { try PretrainConfiguration.load(yaml: yaml, source: "x") }
+    let (pixels, resolved) = try PretrainConfiguration.load(
+      yaml: yaml, source: "x", overrides: ["target.kind=pixels", "target.positions=all"])
+    #expect(pixels.target.kind == .pixels && pixels.target.positions == .all && pixels.target.normalize)
+    #expect(try PretrainConfiguration.load(yaml: resolved, source: "y").configuration == pixels)
   }
 
   @Test func aDiscreteVAEIsDALLEs() throws {
@@ -96,6 +105,7 @@ import Training
       ("training.global_batch_size=0", "training.global_batch_size"),
       ("optimizer.betas=[0.9]", "optimizer.betas"), ("tokens.tokenizer=a", nil),
       ("model.drop_path=1", "model.drop_path"), ("model.sise=base", "model.sise"),
+      ("target.kind=patches", "target.kind"), ("target.positions=visible", "target.positions"),
       ("optimizer.name=sgd", "optimizer.name"), ("checkpoint.keep=0", "checkpoint.keep"),
     ] as [(String, String?)])
   func impossibleValuesNameTheirKey(_ override: String, _ key: String?) throws {

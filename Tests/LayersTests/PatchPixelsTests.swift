@@ -1,0 +1,33 @@
+import Layers
+import Tensors
+import TestSupport
+import Testing
+
+/// Pixel regression at masked positions, against PyTorch.
+@Suite struct PatchPixelsTests {
+  @Test func targetAndLossMatchPyTorch() throws {
+    let fixture = try FixtureFile("patches.h5")
+    let pictures = try fixture.tensor("pictures")
+    let masked = try fixture.integers("masked").map { Int32($0) }
+    let plain = patchPixels(pictures, patchSize: 4, patches: masked, normalized: false)
+    #expect(plain.shape == [6, 48])
+    #expect(try plain.elements == fixture.tensor("plain").elements)
+    let target = patchPixels(pictures, patchSize: 4, patches: masked, normalized: true)
+    #expect(relativeError(target, try fixture.tensor("normalized")) < 1e-5)
+    // The last patch has no contrast: its target is nothing.
+    #expect(target.elements.suffix(48).allSatisfy { abs($0) < 1e-3 })
+
+    let head = Linear(10, 48, in: ParameterScope(seed: 0))
+    head.weight.set(try fixture.tensor("weight"))
+    let bias = try #require(head.bias)
+    bias.set(try fixture.tensor("bias"))
+    let tape = Tape()
+    let tokens = tape.leaf(try fixture.tensor("tokens"))
+    let loss = meanSquaredError(head(tokens), target)
+    #expect(relativeError(loss, try fixture.tensor("loss")) < 1e-5)
+    tape.backward(from: loss)
+    #expect(relativeError(tokens.gradient, try fixture.tensor("dtokens")) < 1e-5)
+    #expect(relativeError(head.weight.gradient, try fixture.tensor("dweight")) < 1e-5)
+    #expect(relativeError(bias.gradient, try fixture.tensor("dbias")) < 1e-5)
+  }
+}
