@@ -46,7 +46,7 @@ let package = Package(
     .target(name: "Datasets", dependencies: ["Tensors", "Storage", "Imaging", "CFileIO"]),
 
     // Floor 4
-    .target(name: "Models", dependencies: ["Layers", "Storage"]),
+    .target(name: "Models", dependencies: ["Layers", "Storage", "CKernels"]),
 
     // Floor 5
     .target(

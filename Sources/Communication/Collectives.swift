@@ -138,6 +138,23 @@ extension Communicator {
     return all
   }
 
+  /// `count` values of every rank, in rank order, on every rank: `all` holds `size · count`.
+  public func allGather<Scalar: ReducibleScalar>(
+    _ mine: UnsafePointer<Scalar>, count: Int, into all: UnsafeMutablePointer<Scalar>
+  ) throws {
+    guard let mpi else { return all.update(from: mine, count: count) }
+    guard count <= Int(Int32.max) / size else {
+      // Too much for MPI's 32-bit counts: every rank in turn.
+      (all + rank * count).update(from: mine, count: count)
+      for root in 0..<size { try broadcast(all + root * count, count: count, from: root) }
+      return
+    }
+    let type = Scalar.mpiDatatype
+    try check(
+      MPI_Allgather(mine, Int32(count), type, all, Int32(count), type, mpi),
+      "gathering \(count) values of every rank")
+  }
+
   /// The bytes of every rank, in rank order, on every rank; lengths may differ.
   public func allGather(bytes: [UInt8]) throws -> [[UInt8]] {
     guard let mpi else { return [bytes] }

@@ -13,16 +13,20 @@ public struct TokenAssembly {
   private let patches: Int
 
   /// Makes `cls_token` and, as asked for, `mask_token` and `pos_embed` in `scope`.
+  ///
+  /// - Parameter fixedPositions: Elements of a `pos_embed` that is not trained.
   public init(
-    patches: Int, width: Int, maskToken: Bool, positions: Bool, in scope: ParameterScope,
-    initializer: Initializer = .truncatedNormal(0.02)
+    patches: Int, width: Int, maskToken: Bool, positions: Bool, fixedPositions: [Float]? = nil,
+    in scope: ParameterScope, initializer: Initializer = .truncatedNormal(0.02)
   ) {
     self.patches = patches
     classToken = scope.parameter("cls_token", [1, 1, width], initializer, decayed: false)
     self.maskToken =
       maskToken ? scope.parameter("mask_token", [1, 1, width], initializer, decayed: false) : nil
+    let shape = [1, patches + 1, width]
     self.positions =
-      positions ? scope.parameter("pos_embed", [1, patches + 1, width], initializer, decayed: false) : nil
+      fixedPositions.map { scope.state("pos_embed", shape, .values($0)) }
+      ?? (positions ? scope.parameter("pos_embed", shape, initializer, decayed: false) : nil)
   }
 
   /// The patches that are not masked, as flat numbers b · patches + p, ascending.

@@ -33,13 +33,19 @@ public struct VisionTransformer {
   ) throws {
     try configuration.validate()
     self.configuration = configuration
-    let initial = Initializer.truncatedNormal(configuration.initialDeviation)
+    let patches = scope / "patch_embed"
     patchEmbedding = PatchEmbedding(
-      patchSize: configuration.patchSize, width: configuration.width, in: scope / "patch_embed",
-      initializer: initial)
+      patchSize: configuration.patchSize, width: configuration.width,
+      in: configuration.hasFixedPatchProjection ? patches.untrained : patches,
+      initializer: configuration.initializer(
+        3 * configuration.patchSize * configuration.patchSize, configuration.width))
     assembly = TokenAssembly(
       patches: configuration.patches, width: configuration.width, maskToken: maskToken,
-      positions: configuration.positions.contains(.absolute), in: scope, initializer: initial)
+      positions: configuration.positions.contains(.absolute),
+      fixedPositions: configuration.positions.contains(.sinCos)
+        ? sinCosPositions(grid: configuration.grid, width: configuration.width) : nil, in: scope,
+      initializer: configuration.initialization == .xavierUniform
+        ? .normal(1e-6) : .truncatedNormal(configuration.initialDeviation))
     sharedBias =
       configuration.positions.contains(.sharedRelative)
       ? RelativePositionBias(
@@ -78,6 +84,12 @@ public struct VisionTransformer {
     return blocks[last](
       blocks[..<last].reduce(tokens) { $1($0, bias: bias, depth: depth) }, rows: rows, bias: bias,
       depth: depth)
+  }
+
+  /// The class tokens after the last block and the final norm: [B, width].
+  public func classTokens(_ pictures: Tensor, depth: StochasticDepth? = nil) -> Tensor {
+    let rows = (0..<pictures.shape[0]).map { $0 * configuration.tokens }
+    return norm(hiddenStates(pictures, rows: rows, depth: depth))
   }
 
   /// The tokens after several blocks, for example after 3, 6, 9 and 12 as PeCo's perceptual loss reads them:

@@ -20,10 +20,7 @@ struct VisionTransformerBlock {
     dropRate = configuration.dropPathRate(block: number)
     let width = configuration.width
     let epsilon = configuration.normEpsilon
-    let initial = Initializer.truncatedNormal(configuration.initialDeviation)
-    // Residual branches add up: BEiT starts those of deeper blocks smaller.
-    let last = Initializer.truncatedNormal(
-      configuration.initialDeviation / Float(2 * (number + 1)).squareRoot())
+    let hidden = configuration.hiddenWidth
     func layerScale(_ name: String) -> Parameter? {
       configuration.layerScale.map { scope.parameter(name, [width], .constant($0), decayed: false) }
     }
@@ -35,11 +32,15 @@ struct VisionTransformerBlock {
         in: scope / "attn") : nil
     attention = Attention(
       width, heads: configuration.heads, bias: configuration.qkvBias, in: scope / "attn",
-      initializer: initial, projectionInitializer: last)
+      initializer: configuration.initializer(width, width),
+      projectionInitializer: configuration.initializer(width, width, endOfBlock: number))
     gamma1 = layerScale("gamma_1")
     norm2 = LayerNorm(width, epsilon: epsilon, in: scope / "norm2")
-    fc1 = Linear(width, configuration.hiddenWidth, in: scope / "mlp" / "fc1", initializer: initial)
-    fc2 = Linear(configuration.hiddenWidth, width, in: scope / "mlp" / "fc2", initializer: last)
+    fc1 = Linear(
+      width, hidden, in: scope / "mlp" / "fc1", initializer: configuration.initializer(width, hidden))
+    fc2 = Linear(
+      hidden, width, in: scope / "mlp" / "fc2",
+      initializer: configuration.initializer(hidden, width, endOfBlock: number))
     gamma2 = layerScale("gamma_2")
   }
 

@@ -1,4 +1,5 @@
 import Layers
+import Tensors
 
 /// What a vision transformer is made of.
 public struct VisionTransformerConfiguration: Sendable, Equatable {
@@ -13,6 +14,16 @@ public struct VisionTransformerConfiguration: Sendable, Equatable {
     public static let relative = Positions(rawValue: 2)
     /// A learned vector for each position, added to the tokens (`pos_embed`).
     public static let absolute = Positions(rawValue: 4)
+    /// The same with sines and cosines of row and column, not trained (MoCo v3's; Chen et al., 2104.02057).
+    public static let sinCos = Positions(rawValue: 8)
+  }
+
+  /// How the weights start.
+  public enum Initialization: Sendable {
+    /// BEiT's: a normal distribution cut at one deviation, smaller at the end of residual branches.
+    case truncatedNormal
+    /// MoCo v3's: uniform within √(6 / (inputs + outputs)) (Glorot and Bengio, 2010), and a class token of almost zero.
+    case xavierUniform
   }
 
   /// Side of the square pictures in pixels.
@@ -39,6 +50,10 @@ public struct VisionTransformerConfiguration: Sendable, Equatable {
   public var normEpsilon: Float = 1e-6
   /// Standard deviation of the weights at the start (a normal distribution cut at one deviation).
   public var initialDeviation: Float = 0.02
+  /// How the weights start.
+  public var initialization = Initialization.truncatedNormal
+  /// Whether the patches' projection stays as it was drawn (MoCo v3, section 4.2).
+  public var hasFixedPatchProjection = false
 
   /// ViT-B/16 as BEiT and PeCo pretrain it.
   public init() {}
@@ -80,6 +95,18 @@ public struct VisionTransformerConfiguration: Sendable, Equatable {
   /// Width of the MLP's hidden layer.
   public var hiddenWidth: Int { Int((Float(width) * mlpRatio).rounded()) }
 
+  /// How the weights of a linear map start.
+  ///
+  /// - Parameter block: The number of the block whose residual branch it ends.
+  func initializer(_ inputs: Int, _ outputs: Int, endOfBlock block: Int? = nil) -> Initializer {
+    switch initialization {
+    case .xavierUniform: return .uniform((6 / Float(inputs + outputs)).squareRoot())
+    case .truncatedNormal:
+      // Residual branches add up: BEiT starts those of deeper blocks smaller.
+      return .truncatedNormal(initialDeviation / (block.map { Float(2 * ($0 + 1)).squareRoot() } ?? 1))
+    }
+  }
+
   /// Stochastic depth's rate in a block, from 0 in the first to `dropPath` in the last.
   public func dropPathRate(block: Int) -> Float {
     depth > 1 ? dropPath * Float(block) / Float(depth - 1) : 0
@@ -108,6 +135,12 @@ public struct VisionTransformerConfiguration: Sendable, Equatable {
     try require(
       !positions.isSuperset(of: [.sharedRelative, .relative]), "positions", "sharedRelative, relative",
       "relative positions either shared by all blocks or in each block, not both")
+    try require(
+      !positions.isSuperset(of: [.absolute, .sinCos]), "positions", "absolute, sinCos",
+      "either trained or fixed absolute positions, not both")
+    try require(
+      !positions.contains(.sinCos) || width % 4 == 0, "width", width,
+      "a multiple of 4 with sine and cosine positions")
   }
 }
 

@@ -53,6 +53,8 @@ public enum Initializer: Sendable {
   case normal(_ deviation: Float)
   /// Uniform in [-limit, limit].
   case uniform(_ limit: Float)
+  /// These, in row-major order.
+  case values(_ elements: [Float])
 
   /// Elements that share a stream of random numbers. Fixed, so that a weight does not depend on the threads.
   private static let block = 1 << 14
@@ -64,6 +66,7 @@ public enum Initializer: Sendable {
     case .zeros: return tensor.fill(0)
     case .ones: return tensor.fill(1)
     case .constant(let value): return tensor.fill(value)
+    case .values(let elements): return tensor.copyElements(from: Tensor(elements, shape: tensor.shape))
     case .truncatedNormal(let deviation, let bound):
       draw = { $0.truncatedNormal(deviation: deviation, bound: bound) }
     case .normal(let deviation): draw = { deviation * $0.normal() }
@@ -95,6 +98,7 @@ public struct ParameterScope {
   private let seed: UInt64
   private let path: String
   private let isFrozen: Bool
+  private let isUntrained: Bool
 
   /// The root of a model. `frozen`: its parameters are not trained and not saved.
   public init(seed: UInt64, frozen: Bool = false) {
@@ -102,14 +106,20 @@ public struct ParameterScope {
     self.seed = seed
     path = ""
     isFrozen = frozen
+    isUntrained = false
   }
 
-  private init(_ parent: ParameterScope, path: String) {
+  private init(_ parent: ParameterScope, path: String, untrained: Bool = false) {
     registry = parent.registry
     seed = parent.seed
     isFrozen = parent.isFrozen
+    isUntrained = parent.isUntrained || untrained
     self.path = path
   }
+
+  /// The same place for what training leaves alone, but checkpoints save: weights that stay as they were drawn, or that
+  /// the model itself changes. All that is made in it is `state`.
+  public var untrained: ParameterScope { ParameterScope(self, path: path, untrained: true) }
 
   /// The scope named `component` inside this one.
   public static func / (scope: ParameterScope, component: String) -> ParameterScope {
@@ -129,7 +139,8 @@ public struct ParameterScope {
     _ name: String, _ shape: [Int], _ initializer: Initializer, decayed: Bool? = nil
   ) -> Parameter {
     make(
-      name, shape, initializer, kind: isFrozen ? .frozen : .trained, decayed: decayed ?? (shape.count > 1))
+      name, shape, initializer, kind: isFrozen ? .frozen : isUntrained ? .state : .trained,
+      decayed: decayed ?? (shape.count > 1))
   }
 
   /// Makes a tensor that the model itself keeps up to date and checkpoints save.

@@ -22,9 +22,10 @@ enum PerceptualNetworks {
       let stages = settings.taps ?? Array(1...VGG16.Tap.allCases.count)
       network = VGG16(taps: Set(stages.map { VGG16.Tap.allCases[$0 - 1] }), in: scope)
     case .vit:
-      let architecture = try vitArchitecture(configuration, weights, communicator: communicator)
+      let (architecture, normalization) = try vitForm(configuration, weights, communicator: communicator)
       let blocks = settings.taps ?? Set((1...4).map { max(1, architecture.depth * $0 / 4) }).sorted()
-      network = try PerceptualViT(VisionTransformer(architecture, in: scope), blocks: blocks)
+      network = try PerceptualViT(
+        VisionTransformer(architecture, in: scope), blocks: blocks, normalization: normalization)
     }
     try communicator.agree { try weights?.fill(scope.parameters) }
     for parameter in scope.parameters {
@@ -53,11 +54,11 @@ enum PerceptualNetworks {
     }
   }
 
-  /// A ViT's architecture: the one that the names and shapes in its file tell, or where its weights are random,
-  /// BEiT's of the configured size. Collective.
-  private static func vitArchitecture(
+  /// A ViT's architecture, the one that the names and shapes in its file tell, or where its weights are random,
+  /// BEiT's of the configured size; and what it was trained on, from pictures in [−1, 1]. Collective.
+  private static func vitForm(
     _ configuration: TokenizerConfiguration, _ weights: WeightFile?, communicator: Communicator
-  ) throws -> VisionTransformerConfiguration {
+  ) throws -> (VisionTransformerConfiguration, ChannelAffine) {
     let settings = configuration.perceptual
     let side = settings.imageSize ?? configuration.shared.data.imageSize
     if settings.weights == "random" {
@@ -67,51 +68,57 @@ enum PerceptualNetworks {
       result.width = settings.size.width
       result.depth = settings.size.depth
       result.heads = settings.size.heads
-      return result
+      return (result, .imageNetNormalization)
     }
     let form = try communicator.broadcast(
       try communicator.agree {
         guard let weights else { return "" }
-        let heads = try heads(of: weights, settings)
-        return String(
-          decoding: try JSONEncoder().encode(ViTForm(shapes: weights.shapes, heads: heads)), as: UTF8.self)
+        return String(decoding: try JSONEncoder().encode(vitForm(of: weights, settings)), as: UTF8.self)
       })
     let decoded = try JSONDecoder().decode(ViTForm.self, from: Data(form.utf8))
     let path = settings.weights ?? ""
-    guard
-      let result = VisionTransformerConfiguration(parameterShapes: decoded.shapes, heads: decoded.heads)
+    guard let result = decoded.transformer.architecture
     else { throw RunError("\(path) holds no vision transformer in BEiT's, timm's or MoCo v3's naming") }
     guard result.imageSize == side else {
       throw RunError(
         "\(path) was trained on pictures of \(result.imageSize)², the perceptual network is shown \(side)²; "
           + "set perceptual.image_size to \(result.imageSize)")
     }
-    return result
+    guard let mean = decoded.mean, let deviation = decoded.deviation else {
+      return (result, .imageNetNormalization)
+    }
+    return (result, .normalization(mean: mean, deviation: deviation))
   }
 
   /// How a ViT's form travels from rank 0 to the others.
   private struct ViTForm: Codable {
-    let shapes: [String: [Int]]
-    let heads: Int
+    let transformer: TransformerForm
+    /// What its pictures were normalised by; nil for ImageNet's.
+    var mean: [Float]?
+    var deviation: [Float]?
   }
 
-  /// A ViT's number of attention heads, which does not show in its weights: a checkpoint's configuration says it,
-  /// for other files the configured size does.
-  private static func heads(
+  /// A ViT's form. Its number of attention heads does not show in its weights: a checkpoint's configuration says it,
+  /// and what its pictures were normalised by; for other files the configured size does.
+  private static func vitForm(
     of weights: WeightFile, _ settings: TokenizerConfiguration.Perceptual
-  ) throws -> Int {
+  ) throws -> ViTForm {
     guard weights.path.hasSuffix(".safetensors") else {
       let header = try Checkpoint.header(of: weights.path)
       guard header.kind != .tokenizer else {
         throw RunError(
           "\(weights.path) is of kind '\(header.kind.rawValue)'; perceptual.weights needs a transformer's")
       }
-      if let heads = try TransformerWeights.attentionHeads(weights.shapes)
-        ?? TransformerWeights.settings(of: header, weights.path).heads
-      {
-        return heads
+      let trained = try TransformerWeights.settings(of: header, weights.path)
+      let heads = TransformerWeights.attentionHeads(weights.shapes) ?? trained.heads ?? settings.size.heads
+      let source = try ConfigurationSource(yaml: header.configuration, name: weights.path, overrides: [])
+      func statistics(_ key: String) -> [Float]? {
+        let form = ConfigurationForm<[Double]>.list(of: .double(), count: 3)
+        return source.entries[key].flatMap { form.parse($0.node) }?.map { Float($0) }
       }
-      return settings.size.heads
+      return ViTForm(
+        transformer: TransformerForm(shapes: weights.shapes, heads: heads, normEpsilon: trained.normEpsilon),
+        mean: statistics("data.mean"), deviation: statistics("data.std"))
     }
     let width = weights.shapes["patch_embed.proj.weight"]?.first ?? 0
     guard width == settings.size.width else {
@@ -119,7 +126,10 @@ enum PerceptualNetworks {
         "\(weights.path) holds a transformer \(width) wide; perceptual.size is \(settings.size.rawValue), "
           + "which is \(settings.size.width) wide")
     }
-    return settings.size.heads
+    return ViTForm(
+      transformer: TransformerForm(
+        shapes: weights.shapes, heads: settings.size.heads,
+        normEpsilon: VisionTransformerConfiguration().normEpsilon))
   }
 
   /// Shows the network smaller pictures where the configuration asks for it.

@@ -177,7 +177,7 @@ public struct SharedConfiguration: Sendable, Equatable {
 
 /// What a run trains; also the kind of its checkpoints.
 public enum RunKind: String, Sendable, CaseIterable {
-  case tokenizer, pretrain, finetune
+  case tokenizer, pretrain, finetune, perceptual
   /// Weights that came from elsewhere; nothing is trained.
   case imported
 }

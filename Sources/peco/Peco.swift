@@ -10,10 +10,8 @@ struct Peco: ParsableCommand {
     abstract: "Pretrains vision transformers with a perceptual codebook, on any machine or cluster with MPI.",
     version: "0.1.0",
     subcommands: [
-      DatasetCommand.self, TokenizerCommand.self, PretrainCommand.self, ImportCommand.self,
-      ExportCommand.self,
-      BenchmarkCommand.self,
-      DoctorCommand.self,
+      DatasetCommand.self, TokenizerCommand.self, PretrainCommand.self, PerceptualCommand.self,
+      ImportCommand.self, ExportCommand.self, BenchmarkCommand.self, DoctorCommand.self,
     ])
 
   static func main() {

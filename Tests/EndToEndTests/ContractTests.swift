@@ -3,7 +3,7 @@ import Testing
 
 /// The promises about results: exact resume, and the same result on any number of ranks.
 @Suite(.serialized) struct ContractTests {
-  @Test(arguments: [Workshop.Stage.tokenizer, .pretrain])
+  @Test(arguments: [Workshop.Stage.tokenizer, .pretrain, .perceptual])
   func `2N steps equal N, stop, resume, N`(stage: Workshop.Stage) throws {
     let workshop = try Workshop()
     try workshop.prepare()

@@ -138,10 +138,21 @@ final class Workshop {
     optimizer: {learning_rate: 1.0e-3, warmup_steps: 2}
     """
 
-  /// Draws pictures and writes the two configurations.
+  static let perceptualConfiguration = """
+    seed: 7
+    data: {path: pictures.h5, image_size: 32, workers: 1}
+    model: {width: 24, depth: 2, heads: 2, patch_size: 8}
+    contrast: {hidden_width: 32, output_width: 16}
+    training: {steps: 8, global_batch_size: 8}
+    optimizer: {learning_rate: 1.0e-3, scale_learning_rate_by_batch: null, warmup_steps: 2}
+    evaluation: {every_steps: 4, neighbors: 5}
+    """
+
+  /// Draws pictures and writes the configurations.
   func prepare(pictures: Int = 40) throws {
     try write(Self.tokenizerConfiguration, to: "tokenizer.yaml")
     try write(Self.pretrainConfiguration, to: "pretrain.yaml")
+    try write(Self.perceptualConfiguration, to: "perceptual.yaml")
     let run = try peco([
       "dataset", "synthesize", "--output", "pictures.h5", "--count", "\(pictures)", "--size", "40",
     ])
@@ -163,9 +174,9 @@ final class Workshop {
   }
 
   enum Stage: String {
-    case tokenizer, pretrain
+    case tokenizer, pretrain, perceptual
 
-    var command: [String] { self == .tokenizer ? ["tokenizer", "train"] : ["pretrain"] }
+    var command: [String] { self == .pretrain ? ["pretrain"] : [rawValue, "train"] }
   }
 
   /// The text of each step's value under a key of a run's metrics, as it is written there.

@@ -68,7 +68,7 @@ private final class Member: RankExchange, @unchecked Sendable {
     for index in ["0", "1"] {
       let batch = fixture[index]
       for parameter in [norm.weight, norm.bias] { parameter?.enableGradient() }
-      let (y, gradients) = try differentiate([try batch.tensor("x")], dy: try batch.tensor("dy")) {
+      let (y, gradients) = differentiate([try batch.tensor("x")], dy: try batch.tensor("dy")) {
         norm($0[0], training: true)
       }
       #expect(relativeError(y, try batch.tensor("y")) < 2e-6)
@@ -81,7 +81,7 @@ private final class Member: RankExchange, @unchecked Sendable {
       }
     }
     let evaluation = fixture["evaluation"]
-    let (y, gradients) = try differentiate([try evaluation.tensor("x")], dy: try evaluation.tensor("dy")) {
+    let (y, gradients) = differentiate([try evaluation.tensor("x")], dy: try evaluation.tensor("dy")) {
       norm($0[0], training: false)
     }
     #expect(relativeError(y, try evaluation.tensor("y")) < 2e-6)

@@ -14,7 +14,7 @@ import Training
       .filter {
         $0.hasSuffix(".yaml")
           && ($0.contains("tokenizer") || $0.contains("dvae") || $0.contains("pretrain")
-            || $0.contains("300e"))
+            || $0.contains("300e") || $0.contains("perceptual"))
       }
       .sorted()
   }
@@ -30,13 +30,15 @@ import Training
     let path = Self.configs + "/" + name
     if name.contains("tokenizer") || name.contains("dvae") {
       try roundTrip(TokenizerConfiguration.self, path)
+    } else if name.contains("moco") || name.contains("perceptual") {
+      try roundTrip(PerceptualConfiguration.self, path)
     } else {
       try roundTrip(PretrainConfiguration.self, path)
     }
   }
 
   @Test func theFilesAreThere() {
-    #expect(Self.files.count == 14)
+    #expect(Self.files.count == 16)
   }
 
   @Test func thePapersSettings() throws {
@@ -51,6 +53,12 @@ import Training
     let (tokenizer, _) = try TokenizerConfiguration.load(file: Self.configs + "/peco_tokenizer_imagenet.yaml")
     #expect(tokenizer.codebook.size == 8192 && tokenizer.shared.optimizer.betas == [0.5, 0.95])
     #expect(tokenizer.perceptual.taps == [3, 6, 9, 12])
+    let (moco, _) = try PerceptualConfiguration.load(file: Self.configs + "/moco_v3_vit_small_300e.yaml")
+    #expect(moco.architecture.width == 384 && moco.architecture.heads == 12)
+    #expect(moco.shared.optimizer.peakLearningRate(globalBatchSize: 4096) == 2.4e-3)
+    let (plain, _) = try PerceptualConfiguration.load(
+      yaml: "data: {path: a}\ntraining: {epochs: 300}", source: "x")
+    #expect(moco.contrast == plain.contrast && moco.views == plain.views)
   }
 
   @Test func pixelsNeedNoTokenizer() throws {
@@ -137,6 +145,24 @@ import Training
   }
 }
 
+extension ConfigurationTests {
+  @Test(arguments: [
+    ("model.width=18", "model.width"), ("model.heads=5", "model.heads"),
+    ("training.global_batch_size=1", "training.global_batch_size"),
+    ("views.blur_sigma=[2, 1]", "views.blur_sigma"),
+    ("views.solarize_probabilities=[0, 1.5]", "views.solarize_probabilities"),
+    ("contrast.momentum=1.1", "contrast.momentum"), ("evaluation.neighbors=0", "evaluation.neighbors"),
+    ("data.image_size=225", "data.image_size"),
+  ])
+  func impossiblePerceptualNetworksNameTheirKey(_ override: String, _ key: String) throws {
+    let yaml = "data: {path: a.h5}\ntraining: {epochs: 1}\nmodel: {heads: 2}"
+    let error = try #require(throws: ConfigurationError.self) {
+      try PerceptualConfiguration.load(yaml: yaml, source: "x", overrides: [override])
+    }
+    #expect(error.issues.map(\.key) == [key])
+  }
+}
+
 /// `docs/configuration.md` tells of every key, and of no other.
 @Suite struct ConfigurationDocumentTests {
   @Test func tellsOfEveryKey() throws {
@@ -153,7 +179,8 @@ import Training
     let pretrain = try PretrainConfiguration.load(
       yaml: shared + "masking: {count: 75}\ntokens: {file: t}", source: "pretrain"
     ).resolved
-    #expect(Set(documented) == Set(keys(of: tokenizer) + keys(of: pretrain)))
+    let perceptual = try PerceptualConfiguration.load(yaml: shared, source: "perceptual").resolved
+    #expect(Set(documented) == Set(keys(of: tokenizer) + keys(of: pretrain) + keys(of: perceptual)))
     #expect(Set(documented).count == documented.count)
   }
 

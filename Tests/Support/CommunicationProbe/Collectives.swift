@@ -37,6 +37,11 @@ func probeCollectives(_ ranks: Communicator) throws {
   // Gathers of different lengths, nothing included.
   try expect(try ranks.allGather(Int64(rank)) == (0..<size).map { Int64($0) }, "all-gather numbers")
   let words = (0..<size).map { String(repeating: "é", count: $0) }
+  func row(_ rank: Int) -> [Float] { (1...3).map { Float($0 * rank) } }
+  var gathered = [Float](repeating: -1, count: 3 * size)
+  try ranks.allGather(row(rank), count: 3, into: &gathered)
+  let expected = (0..<size).flatMap(row)
+  try expect(gathered == expected, "all-gather floats")
   try expect(try ranks.allGather(words[rank]) == words, "all-gather strings")
   try expect(try ranks.gather(words[rank], to: last) == (rank == last ? words : nil), "gather strings")
 

@@ -1,0 +1,110 @@
+import Communication
+import Datasets
+import Layers
+import Tensors
+
+/// Measures features by k-nearest-neighbour classification on labelled pictures, spread over the ranks.
+///
+/// Labels serve this measure alone. The pictures that are classified are those of a second dataset, or some of the
+/// training set's that are left out of the bank; training sees these, too, without their labels.
+public struct NeighborEvaluation {
+  private let bank: (dataset: PictureDataset, samples: [Int])
+  private let queries: (dataset: PictureDataset, samples: [Int])
+  private let settings: PerceptualConfiguration.Evaluation
+  private let recipe: SampleRecipe
+  private let options: Loader.Options
+
+  /// Pictures that go through the network at once.
+  private static let batchSize = 64
+
+  /// The evaluation that a configuration asks for, on the training set and perhaps another. Throws where classes are
+  /// missing or different.
+  init(_ configuration: PerceptualConfiguration, dataset: PictureDataset) throws {
+    settings = configuration.evaluation
+    let data = configuration.shared.data
+    recipe = SampleRecipe(
+      seed: configuration.shared.seed,
+      augmentation: Augmentation(crop: .center(fraction: settings.crop), flipProbability: 0),
+      picture: data.pictureView)
+    options = data.loaderOptions
+    let labelled = try Self.order(dataset, seed: configuration.shared.seed)
+    guard let path = settings.path else {
+      // At most half are classified: the others are their neighbours.
+      let count = min(settings.queries, labelled.count / 2)
+      queries = (dataset, Array(labelled.prefix(count)))
+      bank = (dataset, Array(labelled.dropFirst(count).prefix(settings.bank)))
+      return
+    }
+    let other = try PictureDataset(opening: path)
+    guard other.classes == dataset.classes else {
+      throw RunError(
+        "evaluation.path: \(path) has \(Self.describe(other.classes)), \(dataset.path) has "
+          + "\(Self.describe(dataset.classes)); both need the same")
+    }
+    queries = (other, Array(try Self.order(other, seed: configuration.shared.seed).prefix(settings.queries)))
+    bank = (dataset, Array(labelled.prefix(settings.bank)))
+  }
+
+  /// The labelled pictures of a dataset in random order.
+  private static func order(_ dataset: PictureDataset, seed: UInt64) throws -> [Int] {
+    var stream = RandomStream(seed: seed, purpose: .evaluation)
+    let labelled = stream.permutation(dataset.count).filter { dataset.labels[$0] >= 0 }
+    guard labelled.count >= 2 else {
+      throw RunError(
+        "evaluation.every_steps, evaluation.every_epochs: \(dataset.path) has no labels to evaluate by; leave the "
+          + "keys out, or prepare the dataset from folders that are classes")
+    }
+    return labelled
+  }
+
+  private static func describe(_ classes: [String]) -> String {
+    "the \(classes.count) classes \(classes.prefix(3).joined(separator: ", "))…"
+  }
+
+  /// The part of the pictures whose class their neighbours tell. Collective.
+  ///
+  /// - Parameter features: [n, side, side, 3] → [n, width]
+  public func accuracy(of features: (Tensor) -> Tensor, communicator: Communicator) throws -> Double {
+    func share(_ count: Int, of rank: Int) -> Range<Int> {
+      count * rank / communicator.size..<count * (rank + 1) / communicator.size
+    }
+    let mine = share(bank.samples.count, of: communicator.rank)
+    let own = try communicator.agree { try vectors(bank, mine, features) }
+    let width = Int(try communicator.allReduce(.max, Int64(own.map { $0.shape[1] } ?? 0)))
+    let all = Tensor(uninitialized: [bank.samples.count, width])
+    if let own { all.view(at: mine.lowerBound * width, shape: own.shape).copyElements(from: own) }
+    for rank in 0..<communicator.size {
+      let rows = share(bank.samples.count, of: rank)
+      try communicator.broadcast(all.pointer + rows.lowerBound * width, count: rows.count * width, from: rank)
+    }
+    let judge = NearestNeighbors(
+      bank: all, labels: bank.samples.map { bank.dataset.labels[$0] },
+      neighbors: min(settings.neighbors, bank.samples.count), temperature: settings.temperature)
+    let asked = share(queries.samples.count, of: communicator.rank)
+    let found = try communicator.agree { try vectors(queries, asked, features) }.map(judge.classify) ?? []
+    let correct = zip(found, asked).count { $0 == queries.dataset.labels[queries.samples[$1]] }
+    return try communicator.allReduce(.sum, Double(correct)) / Double(queries.samples.count)
+  }
+
+  /// The features of some pictures, of length one; nil for none.
+  private func vectors(
+    _ pictures: (dataset: PictureDataset, samples: [Int]), _ range: Range<Int>, _ features: (Tensor) -> Tensor
+  ) throws -> Tensor? {
+    guard !range.isEmpty else { return nil }
+    let loader = try Loader(
+      of: Array(pictures.samples[range]), in: pictures.dataset, recipe, batchSize: Self.batchSize,
+      options: options)
+    defer { loader.stop() }
+    var result: Tensor?
+    var row = 0
+    while let batch = try loader.next() {
+      guard let view = batch.pictures else { throw RunError("the loader gives no pictures to evaluate") }
+      let part = unitChannels(features(view))
+      let all = result ?? Tensor(uninitialized: [range.count, part.shape[1]])
+      result = all
+      all.view(at: row * part.shape[1], shape: part.shape).copyElements(from: part)
+      row += part.shape[0]
+    }
+    return result
+  }
+}

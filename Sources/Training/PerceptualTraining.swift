@@ -1,0 +1,64 @@
+import Communication
+import Datasets
+import Models
+
+/// `peco perceptual train`.
+public enum PerceptualTraining {
+  /// Trains a perceptual network as a request asks. Collective.
+  public static func run(_ request: RunRequest, communicator: Communicator) throws -> TrainingLoop.Outcome {
+    let setup = try RunSetup<PerceptualConfiguration>(request, communicator: communicator)
+    let configuration = setup.configuration
+    let evaluation = try communicator.agree {
+      try configuration.evaluation.every.map { _ in
+        try NeighborEvaluation(configuration, dataset: setup.dataset)
+      }
+    }
+    let recipe = try MomentumContrastRecipe(
+      configuration, plan: setup.plan, evaluation: evaluation, communicator: communicator
+    ) { setup.logger.notice("\($0)") }
+    let data = configuration.shared.data
+    var samples = SampleRecipe(
+      seed: configuration.shared.seed, augmentation: configuration.augmentation(ofView: 0),
+      picture: data.pictureView)
+    samples.secondAugmentation = configuration.augmentation(ofView: 1)
+    return try setup.train(recipe, samples: samples, tokens: nil, communicator: communicator)
+  }
+}
+
+extension PerceptualConfiguration {
+  /// The vision transformer that the configuration describes.
+  public var architecture: VisionTransformerConfiguration {
+    var result = VisionTransformerConfiguration()
+    result.imageSize = shared.data.imageSize
+    result.patchSize = model.patchSize
+    result.width = model.width
+    result.depth = model.depth
+    result.heads = model.heads
+    result.mlpRatio = Float(model.mlpRatio)
+    result.layerScale = nil
+    result.dropPath = 0
+    result.positions = .sinCos
+    result.qkvBias = .full
+    result.initialization = .xavierUniform
+    result.hasFixedPatchProjection = model.fixedPatchProjection
+    return result
+  }
+
+  /// How the first (0) or the second (1) view is cut and changed.
+  func augmentation(ofView number: Int) -> Augmentation {
+    var result = shared.data.augmentation
+    let strength = Float(shared.data.colorJitter)
+    // 0.4, 0.4, 0.2 and 0.1 in the paper.
+    result.colorJitter =
+      strength > 0
+      ? ColorJitterRange(
+        brightness: strength, contrast: strength, saturation: strength / 2, hue: strength / 4) : nil
+    result.effects = ViewEffects(
+      colorJitterProbability: Float(views.colorJitterProbability),
+      grayscaleProbability: Float(views.grayscaleProbability),
+      blurProbability: Float(views.blurProbabilities[number]),
+      blurSigma: Float(views.blurSigma.lowerBound)...Float(views.blurSigma.upperBound),
+      solarizeProbability: Float(views.solarizeProbabilities[number]))
+    return result
+  }
+}

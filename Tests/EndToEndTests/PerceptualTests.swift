@@ -1,0 +1,81 @@
+import Foundation
+import Testing
+
+/// `peco perceptual train` from the command line.
+@Suite(.serialized) struct PerceptualTests {
+  @Test func `losses and neighbours are the same on 1, 2 and 4 ranks`() throws {
+    let workshop = try Workshop()
+    try workshop.prepare(pictures: 60)
+    let runs = try [1, 2, 4].map { ranks in
+      try workshop.train(.perceptual, run: "\(ranks)", set: ["training.steps=4"], ranks: ranks)
+      return (
+        losses: try workshop.metric("loss", of: "\(ranks)").compactMap(Double.init),
+        norms: try workshop.metric("gradient_norm", of: "\(ranks)").compactMap(Double.init),
+        neighbors: try workshop.metric("knn_accuracy", of: "\(ranks)").compactMap(Double.init)
+      )
+    }
+    #expect(runs[0].losses.count == 4 && Set(runs[0].losses).count == 4)
+    for run in runs[1...] {
+      for (alone, together) in zip(runs[0].losses, run.losses) {
+        #expect(abs(together - alone) <= 1e-5 * alone)
+      }
+      // Statistics over a rank's own share would give other gradients from the first step on.
+      for (alone, together) in zip(runs[0].norms, run.norms) {
+        #expect(abs(together - alone) <= 1e-3 * alone)
+      }
+      #expect(run.neighbors == runs[0].neighbors)
+    }
+    // One measurement, after the last step.
+    #expect(runs[0].neighbors.count == 1)
+  }
+
+  @Test func `a share that would have to be cut is refused`() throws {
+    let workshop = try Workshop()
+    try workshop.prepare()
+    let run = try workshop.peco([
+      "perceptual", "train", "--config", "perceptual.yaml", "--run", "run", "--set",
+      "training.micro_batch_size=4",
+    ])
+    #expect(run.exitCode == 1 && run.errorLines.count == 1, "\(run)")
+    #expect(
+      run.errors.contains("training.micro_batch_size is 4") && run.errors.contains("8 pictures"), "\(run)")
+    // Two ranks have shares of that size.
+    try workshop.train(.perceptual, set: ["training.micro_batch_size=4", "training.steps=1"], ranks: 2)
+  }
+
+  @Test func `its checkpoint serves the tokenizer as perceptual network`() throws {
+    let workshop = try Workshop()
+    try workshop.prepare()
+    try workshop.train(.perceptual, set: ["training.steps=2"])
+    let weights = "perceptual/checkpoints/step-000000002.h5"
+    let run = try workshop.train(
+      .tokenizer, run: "second",
+      set: ["perceptual={network: vit, weights: \(weights), taps: [1, 2], size: tiny}", "training.steps=2"],
+      ranks: 2)
+    #expect(!run.errors.contains("UNTRAINED"), "\(run)")
+    #expect(try workshop.metric("perceptual_loss", of: "second").count == 2)
+  }
+
+  @Test func `neighbours are asked about a second dataset`() throws {
+    let workshop = try Workshop()
+    try workshop.prepare()
+    let other = try workshop.peco([
+      "dataset", "synthesize", "--output", "other.h5", "--count", "30", "--size", "40", "--seed", "9",
+    ])
+    #expect(other.exitCode == 0, "\(other)")
+    try workshop.train(.perceptual, set: ["training.steps=1", "evaluation.path=other.h5"])
+    let accuracy = try workshop.metric("knn_accuracy", of: "perceptual").compactMap(Double.init)
+    // Of 30 pictures.
+    #expect(accuracy.count == 1 && accuracy.allSatisfy { abs($0 * 30 - ($0 * 30).rounded()) < 1e-6 })
+    // Each of the training set's own pictures is its nearest neighbour.
+    try workshop.train(
+      .perceptual, run: "same",
+      set: ["training.steps=1", "evaluation.path=pictures.h5", "evaluation.neighbors=1"], ranks: 2)
+    #expect(try workshop.metric("knn_accuracy", of: "same") == ["1"])
+    let missing = try workshop.peco([
+      "perceptual", "train", "--config", "perceptual.yaml", "--run", "run", "--set",
+      "evaluation.path=missing.h5",
+    ])
+    #expect(missing.exitCode == 1 && missing.errors.contains("missing.h5"), "\(missing)")
+  }
+}

@@ -1,0 +1,52 @@
+import Foundation
+import Layers
+import Tensors
+import TestSupport
+import Testing
+import Training
+
+extension Computing {
+  @Suite struct NearestNeighborsTests {
+    /// The rule, written out: all similarities, sorted; the nearest vote.
+    private func reference(
+      _ queries: Tensor, _ bank: Tensor, _ labels: [Int32], neighbors: Int, temperature: Double
+    ) -> [Int32] {
+      let width = bank.shape[1]
+      return (0..<queries.shape[0]).map { row in
+        let similarities = (0..<bank.shape[0]).map { place in
+          (0..<width).reduce(0.0) {
+            $0 + Double(queries.pointer[row * width + $1]) * Double(bank.pointer[place * width + $1])
+          }
+        }
+        var votes: [Int32: Double] = [:]
+        for place in similarities.indices.sorted(by: { similarities[$0] > similarities[$1] })[..<neighbors] {
+          votes[labels[place], default: 0] += exp(similarities[place] / temperature)
+        }
+        return votes.sorted { ($1.value, $0.key) < ($0.value, $1.key) }[0].key
+      }
+    }
+
+    @Test(arguments: [1, 5, 20])
+    func theNearestVoteByTheirSimilarity(neighbors: Int) {
+      let bank = unitChannels(randomTensor([300, 8], seed: 1))
+      let queries = unitChannels(randomTensor([70, 8], seed: 2))
+      var stream = RandomStream(seed: 3, purpose: .test)
+      let labels = (0..<300).map { _ in Int32(stream.integer(below: 4)) }
+      let judge = NearestNeighbors(bank: bank, labels: labels, neighbors: neighbors, temperature: 0.07)
+      let expected = reference(queries, bank, labels, neighbors: neighbors, temperature: 0.07)
+      #expect(judge.classify(queries) == expected)
+      #expect(Set(expected).count == 4)
+    }
+
+    @Test func nearerNeighborsOutvoteMoreOfThem() {
+      let near: [Float] = [1, 0]
+      let far: [Float] = [0.6, 0.8]
+      let bank = Tensor(near + far + far, shape: [3, 2])
+      let query = Tensor(near, shape: [1, 2])
+      let sharp = NearestNeighbors(bank: bank, labels: [0, 1, 1], neighbors: 3, temperature: 0.07)
+      #expect(sharp.classify(query) == [0])
+      let blunt = NearestNeighbors(bank: bank, labels: [0, 1, 1], neighbors: 3, temperature: 100)
+      #expect(blunt.classify(query) == [1])
+    }
+  }
+}
