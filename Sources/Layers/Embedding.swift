@@ -13,6 +13,9 @@ public struct Embedding {
     weight = scope.parameter("weight", [count, width], initializer)
   }
 
+  /// A table that is there already.
+  init(_ weight: Parameter) { self.weight = weight }
+
   /// The rows at `indices`: [indices.count, width].
   ///
   /// - Parameter x: Any tensor of the same tape, since indices are on none; nil for a look-up without gradient.

@@ -13,6 +13,8 @@ public final class VQVAE: Tokenizer {
     public let reconstruction: Tensor
     /// The commitment loss, a scalar without its weight.
     public let commitment: Tensor
+    /// The codebook's own loss, a scalar, where words learn by gradient.
+    public let codebookLoss: Tensor?
     /// The word of each token, picture by picture, row by row.
     public let tokens: [Int32]
     /// What the encoder gave before the codebook, [batch, grid, grid, word length], off the tape.
@@ -40,6 +42,7 @@ public final class VQVAE: Tokenizer {
     quantizerInput = Convolution2d(length, length, kernel: 1, in: scope / "quant_conv")
     quantizer = VectorQuantizer(
       words: configuration.codebookSize, length: length, decay: configuration.codebookDecay,
+      learning: configuration.codebookLearning, normalized: configuration.normalizesWords,
       in: scope / "quantize")
     quantizerOutput = Convolution2d(length, length, kernel: 1, in: scope / "post_quant_conv")
     decoder = VQVAEDecoder(configuration, in: scope / "decoder")
@@ -73,7 +76,7 @@ public final class VQVAE: Tokenizer {
     let z = encode(pictures)
     let words = quantizer(z)
     return Output(
-      reconstruction: decode(words.quantized), commitment: words.commitment, tokens: words.indices,
-      encoded: z.detached)
+      reconstruction: decode(words.quantized), commitment: words.commitment,
+      codebookLoss: words.codebookLoss, tokens: words.indices, encoded: z.detached)
   }
 }

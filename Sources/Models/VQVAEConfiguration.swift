@@ -1,3 +1,5 @@
+import Layers
+
 /// The size of a VQ-VAE tokenizer.
 public struct VQVAEConfiguration: Sendable, Equatable, Codable {
   /// Height and width of the pictures, in pixels.
@@ -21,6 +23,10 @@ public struct VQVAEConfiguration: Sendable, Equatable, Codable {
   public var normalizationGroups = 32
   /// How much of the codebook's moving averages one step keeps.
   public var codebookDecay: Float = 0.99
+  /// What the words follow.
+  public var codebookLearning = VectorQuantizer.Learning.movingAverage
+  /// Whether vectors and words are compared and used at length 1.
+  public var normalizesWords = false
   /// Weight of the commitment loss.
   public var commitmentWeight: Float = 0.25
 

@@ -14,6 +14,8 @@ extension TokenizerConfiguration {
     result.codebookSize = codebook.size
     result.wordLength = codebook.wordLength
     result.codebookDecay = Float(codebook.decay)
+    result.codebookLearning = codebook.learning
+    result.normalizesWords = codebook.normalize
     result.commitmentWeight = Float(codebook.commitmentWeight)
     return result
   }

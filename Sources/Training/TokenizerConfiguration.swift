@@ -1,3 +1,4 @@
+import Layers
 import Models
 
 /// The configuration of `peco tokenizer train`: a VQ-VAE with perceptual loss (PeCo, section 3.1 and 3.2), or the
@@ -30,6 +31,10 @@ public struct TokenizerConfiguration: RunConfiguration {
     public var size = 8192
     /// Elements of a word.
     public var wordLength = 256
+    /// What the words follow.
+    public var learning = VectorQuantizer.Learning.movingAverage
+    /// Whether vectors and words are compared and used at length 1.
+    public var normalize = false
     /// Decay of the moving averages that the words follow.
     public var decay = 0.99
     /// Weight of the commitment loss, the paper's β.
@@ -156,6 +161,8 @@ public struct TokenizerConfiguration: RunConfiguration {
     codebook.size = reader.value("codebook.size", .int(.between(2, 1 << 24)), default: codebook.size)
     codebook.wordLength = reader.value(
       "codebook.word_length", .int(.between(1, 65536)), default: codebook.wordLength)
+    codebook.learning = reader.value("codebook.learning", .choice(), default: codebook.learning)
+    codebook.normalize = reader.value("codebook.normalize", .bool, default: codebook.normalize)
     codebook.decay = reader.value("codebook.decay", .double(.from(0, below: 1)), default: codebook.decay)
     codebook.commitmentWeight = reader.value(
       "codebook.commitment_weight", .double(.atLeast(0)), default: codebook.commitmentWeight)

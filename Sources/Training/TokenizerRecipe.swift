@@ -16,8 +16,8 @@ public final class TokenizerRecipe: Recipe {
 
   /// This step's encoder outputs, kept if words will be revived from them at its end.
   private var encoded: [Tensor] = []
-  /// Σ of the commitment loss over pictures.
-  private var commitment = 0.0
+  /// Σ over pictures of the commitment loss, and of the codebook's own loss.
+  private var (commitment, codebook) = (0.0, 0.0)
 
   /// The recipe of a configuration.
   ///
@@ -35,15 +35,19 @@ public final class TokenizerRecipe: Recipe {
     let output = model(tape?.constant(pictures) ?? pictures)
     if tape != nil, revives(atStep: batch.step + 1) { encoded.append(output.encoded.detached) }
 
-    let reconstruction = reconstructionLoss(output.reconstruction, pictures)
+    var terms = reconstructionLoss(output.reconstruction, pictures)
+    terms.append((Float(configuration.codebook.commitmentWeight), output.commitment))
     commitment += Double(batch.count) * Double(output.commitment.item)
-    return weightedSum(
-      reconstruction + [(Float(configuration.codebook.commitmentWeight), output.commitment)])
+    if let loss = output.codebookLoss {
+      terms.append((1, loss))
+      codebook += Double(batch.count) * Double(loss.item)
+    }
+    return weightedSum(terms)
   }
 
   public func takeSums() -> [Double] {
-    defer { commitment = 0 }
-    return reconstructionLoss.takeSums() + [commitment]
+    defer { (commitment, codebook) = (0, 0) }
+    return reconstructionLoss.takeSums() + [commitment, codebook]
   }
 
   public func finishStep(
@@ -57,11 +61,14 @@ public final class TokenizerRecipe: Recipe {
     if revives(atStep: step) { revived = try revive(at: step, communicator: communicator) }
 
     let reconstruction = reconstructionLoss.measures(of: sums)
+    let own = sums[ReconstructionLoss.sumCount...].map { $0 / reconstruction.pictures }
+    let codebook =
+      configuration.codebook.learning == .gradient ? [(name: "codebook_loss", value: own[1])] : []
     return [
       ("psnr", reconstruction.psnr), ("codebook_perplexity", Double(usage.perplexity)),
       ("codebook_usage", Double(usage.usedShare)), ("words_revived", Double(revived)),
-      ("commitment_loss", sums[ReconstructionLoss.sumCount] / reconstruction.pictures),
-    ] + reconstruction.losses
+      ("commitment_loss", own[0]),
+    ] + codebook + reconstruction.losses
   }
 
   // MARK: - Revival of dead words

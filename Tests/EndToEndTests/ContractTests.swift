@@ -152,4 +152,27 @@ import Testing
       #expect(try workshop.metric(metric, of: "whole").count == (isExpected ? 4 : 0))
     }
   }
+
+  @Test(arguments: [
+    "codebook={learning: gradient, size: 24, word_length: 8, revive_every_steps: 2}",
+    "codebook={learning: gradient, normalize: true, size: 24, word_length: 8, revive_every_steps: 2}",
+    "codebook={normalize: true, size: 24, word_length: 8, revive_every_steps: 2}",
+  ])
+  func `other codebooks resume exactly, on any number of ranks`(codebook: String) throws {
+    let workshop = try Workshop()
+    try workshop.prepare()
+    let settings = [codebook, "training.steps=6", "perceptual={network: none}"]
+    try workshop.train(.tokenizer, run: "whole", set: settings)
+    try workshop.train(.tokenizer, run: "parts", set: settings + ["training.stop_after_step=3"], ranks: 2)
+    try workshop.train(.tokenizer, run: "parts", set: settings, ranks: 2)
+    let losses = try workshop.metric("loss", of: "whole")
+    #expect(losses.count == 6 && Set(losses).count == 6)
+    #expect(try workshop.metric("loss", of: "parts") == losses)
+    #expect(try workshop.weights(of: "parts", step: 6) == workshop.weights(of: "whole", step: 6))
+    #expect(try workshop.metric("perceptual_loss", of: "whole").isEmpty)
+    // It serves like any other.
+    let drawn = try workshop.peco(
+      ["tokenizer", "reconstruct", "--tokenizer", "whole", "--data", "pictures.h5", "--output", "grid.png"])
+    #expect(drawn.exitCode == 0 && drawn.output.contains("PSNR"), "\(drawn)")
+  }
 }

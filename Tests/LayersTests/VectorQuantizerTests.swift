@@ -36,7 +36,7 @@ import Testing
 
       quantizer.update()
       #expect(relativeError(quantizer.clusterSize.value, try fixture.tensor("size")) < 1e-5)
-      #expect(relativeError(quantizer.embeddingAverage.value, try fixture.tensor("average")) < 1e-5)
+      #expect(relativeError(quantizer.embeddingAverage?.value, try fixture.tensor("average")) < 1e-5)
       #expect(relativeError(quantizer.embedding.value, try fixture.tensor("embedding")) < 1e-5)
       #expect(quantizer.statistics.elements.allSatisfy { $0 == 0 })
     }
@@ -95,7 +95,7 @@ import Testing
       quantizer.embedding.value.pointer[word * 2] = Float(word) * 10
       quantizer.embedding.value.pointer[word * 2 + 1] = 0
     }
-    quantizer.embeddingAverage.value.copyElements(from: quantizer.embedding.value)
+    quantizer.embeddingAverage?.value.copyElements(from: quantizer.embedding.value)
     #expect(quantizer.deadWords(below: 0.1).isEmpty)
     let z = Tensor([30, 0, 50, 0], shape: [2, 2])
     for _ in 0..<6 {
@@ -106,7 +106,7 @@ import Testing
     quantizer.revive(words: [0, 7], with: Tensor([1, 2, 3, 4], shape: [2, 2]), clusterSize: 2)
     #expect(quantizer.deadWords(below: 0.1) == [1, 2, 4, 6])
     #expect(quantizer.lookUp([0, 7], shape: [2, 2]).elements == [1, 2, 3, 4])
-    #expect(Array(quantizer.embeddingAverage.value.elements.suffix(2)) == [6, 8])
+    #expect(quantizer.embeddingAverage?.value.elements.suffix(2) == [6, 8])
   }
 
   @Test func usageOfEvenAndOfNoCounts() {
@@ -114,5 +114,73 @@ import Testing
     let usage = CodebookUsage(counts: even)
     #expect(abs(usage.perplexity - 12) < 1e-4 && usage.usedShare == 0.75)
     #expect(CodebookUsage(counts: [0, 0, 0, 0]) == CodebookUsage(counts: []))
+  }
+
+  /// Words that learn by the gradient of their own loss, as they are and at length 1.
+  @Test(arguments: ["plain", "normalized"])
+  func trainedWordsMatchPyTorch(form: String) throws {
+    let fixture = try FixtureFile("codebook.h5")[form]
+    let start = try fixture.tensor("embedding")
+    let scope = ParameterScope(seed: 0)
+    let quantizer = VectorQuantizer(
+      words: start.shape[0], length: start.shape[1], learning: .gradient, normalized: form == "normalized",
+      in: scope)
+    #expect(scope.parameters.map(\.kind) == [.trained, .state] && quantizer.embeddingAverage == nil)
+    quantizer.embedding.set(start)
+    let tape = Tape()
+    let z = tape.leaf(try fixture.tensor("z"))
+    let output = quantizer(z)
+    #expect(output.indices.map { Int($0) } == (try fixture.integers("indices")))
+    #expect(quantizer.nearest(z) == output.indices)
+    #expect(relativeError(output.quantized, try fixture.tensor("quantized")) < 1e-5)
+    #expect(
+      relativeError(quantizer.lookUp(output.indices, shape: z.shape), try fixture.tensor("quantized")) < 1e-5)
+    #expect(relativeError(output.commitment, try fixture.tensor("loss")) < 1e-5)
+    let codebookLoss = try #require(output.codebookLoss)
+    #expect(relativeError(codebookLoss, try fixture.tensor("loss")) < 1e-5)
+    tape.backward(
+      from: weightedSum([
+        (1, innerProduct(output.quantized, try fixture.tensor("dy"))), (0.25, output.commitment),
+        (1, codebookLoss),
+      ]))
+    #expect(relativeError(z.gradient, try fixture.tensor("dz")) < 1e-5)
+    #expect(relativeError(quantizer.embedding.gradient, try fixture.tensor("dembedding")) < 1e-5)
+
+    // Sizes are counted, words are left to the optimizer.
+    let uses = quantizer.statistics.elements
+    #expect(uses.count == quantizer.words && uses.reduce(0, +) == 40)
+    quantizer.update()
+    #expect(quantizer.embedding.value.elements == start.elements)
+    #expect(quantizer.statistics.elements.allSatisfy { $0 == 0 })
+    #expect(quantizer.clusterSize.value.pointer[Int(output.indices[0])] > 0.99)
+  }
+
+  /// Words of length 1 stay so when they follow averages, and the length of a vector does not matter.
+  @Test func averagesOfUnitVectorsAreUnitVectors() {
+    let quantizer = VectorQuantizer(
+      words: 12, length: 5, decay: 0.7, normalized: true, in: ParameterScope(seed: 2))
+    func lengths() -> [Float] {
+      (0..<12).map { word in
+        (0..<5).reduce(Float(0)) {
+          let value = quantizer.embedding.value.pointer[word * 5 + $1]
+          return $0 + value * value
+        }.squareRoot()
+      }
+    }
+    #expect(lengths().allSatisfy { abs($0 - 1) < 1e-5 })
+    let z = randomTensor([64, 5], seed: 3)
+    let output = quantizer(z, gathersStatistics: true)
+    #expect(quantizer.nearest(scale(z, 7)) == output.indices)
+    #expect(output.codebookLoss == nil)
+    let before = quantizer.embedding.value.copy()
+    quantizer.update()
+    #expect(quantizer.embedding.value.elements != before.elements)
+    #expect(lengths().allSatisfy { abs($0 - 1) < 1e-5 })
+    // On average the words have come nearer to their vectors.
+    #expect(quantizer(z).commitment.item < output.commitment.item)
+    quantizer.revive(words: [3], with: Tensor([0, 0, 8, 0, 0], shape: [1, 5]))
+    #expect(quantizer.lookUp([3], shape: [1, 5]).elements.map { $0.rounded() } == [0, 0, 1, 0, 0])
+    // A short step, on which vectors keep their words.
+    #expect(gradientError(of: [z], step: 3e-4) { quantizer($0[0]).commitment } < 1e-2)
   }
 }
