@@ -28,8 +28,9 @@ public struct ChannelAffine {
   public func callAsFunction(_ x: Tensor) -> Tensor {
     let (scale, offset) = (scale, offset)
     let noOffset = Tensor([scale.count])
+    let target = x.gradientTarget
     return Tape.record(Self.apply(x, scale, offset), from: [x]) { dy in
-      x.addGradient(Self.apply(dy, scale, noOffset))
+      target.add(Self.apply(dy, scale, noOffset))
     }
   }
 

@@ -50,11 +50,14 @@ public func convolution2d(
   let y = kernel.forward(x, weight: weight.value, bias: bias?.value, relu: relu)
   let parameters = [weight] + (bias.map { [$0] } ?? [])
   let mask = relu ? y.detached : nil
+  // The weights' gradient alone reads the input: frozen weights let go of it.
+  let input = weight.gradient == nil ? nil : x
+  let target = x.gradientTarget
   return Tape.record(y, from: [x], parameters: parameters) { dy in
     let dy = mask.map { reluBackward(dy, output: $0) } ?? dy
-    if let weightGradient = weight.gradient {
-      kernel.backwardWeights(dy, x, weightGradient: weightGradient, biasGradient: bias?.gradient)
+    if let input, let weightGradient = weight.gradient {
+      kernel.backwardWeights(dy, input, weightGradient: weightGradient, biasGradient: bias?.gradient)
     }
-    x.addGradient(kernel.backwardData(dy, weight: weight.value))
+    target.add(kernel.backwardData(dy, weight: weight.value))
   }
 }

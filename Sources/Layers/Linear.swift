@@ -76,6 +76,9 @@ func project(
     }
   }
   let inputShape = input.shape
+  // The weight's gradient alone reads x where no norm does: a frozen weight lets go of it.
+  let kept = weight.gradient == nil ? nil : x
+  let target = x.gradientTarget
   let parameters = (norm?.parameters ?? []) + [weight] + biases.map(\.parameter)
   return Tape.record(y, from: [x], parameters: parameters) { dy in
     let wanted = biases.filter { $0.parameter.gradient != nil }
@@ -90,11 +93,11 @@ func project(
         }
       }
     }
-    if weight.gradient != nil { product.addWeightGradient(pass?.forward() ?? x, outputGradient: dy) }
+    if let kept { product.addWeightGradient(pass?.forward() ?? kept, outputGradient: dy) }
     if let pass {
-      x.addGradient(pass.backward(product.inputGradient(dy, shape: inputShape)))
+      target.add(pass.backward(product.inputGradient(dy, shape: inputShape)))
     } else {
-      x.addGradient(product.inputGradient(dy, shape: x.shape))
+      target.add(product.inputGradient(dy, shape: target.shape))
     }
   }
 }

@@ -44,8 +44,9 @@ public func prefersChannelBlocks(_ channels: [Int]) -> Bool {
 public func channelBlocked(_ x: Tensor) -> Tensor {
   let layout = PictureLayout(x.shape)
   if layout.isBlocked { return x }
+  let target = x.gradientTarget
   return Tape.record(rearranged(x, layout, blocked: true), from: [x]) { dy in
-    x.addGradient(rearranged(dy, layout, blocked: false))
+    target.add(rearranged(dy, layout, blocked: false))
   }
 }
 
@@ -53,8 +54,9 @@ public func channelBlocked(_ x: Tensor) -> Tensor {
 public func channelsLast(_ x: Tensor) -> Tensor {
   let layout = PictureLayout(x.shape)
   if !layout.isBlocked { return x }
+  let target = x.gradientTarget
   return Tape.record(rearranged(x, layout, blocked: false), from: [x]) { dy in
-    x.addGradient(rearranged(dy, layout, blocked: true))
+    target.add(rearranged(dy, layout, blocked: true))
   }
 }
 

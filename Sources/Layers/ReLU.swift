@@ -8,7 +8,8 @@ public func relu(_ x: Tensor) -> Tensor {
     peco_relu(y.pointer + range.lowerBound, x.pointer + range.lowerBound, range.count)
   }
   let output = y.detached
-  return Tape.record(y, from: [x]) { dy in x.addGradient(reluBackward(dy, output: output)) }
+  let target = x.gradientTarget
+  return Tape.record(y, from: [x]) { dy in target.add(reluBackward(dy, output: output)) }
 }
 
 /// The gradient of ReLU's input, where `output` is what ReLU computed.

@@ -8,15 +8,17 @@ public func upsampleNearest(_ x: Tensor, factor: Int = 2) -> Tensor {
 
 private func upsampleChannelsLast(_ x: Tensor, factor: Int) -> Tensor {
   let y = repeatPixels(x, factor, scale: 1, to: [x.shape[0], x.shape[1] * factor, x.shape[2] * factor])
-  return Tape.record(y, from: [x]) { dy in x.addGradient(sumWindows(dy, factor, scale: 1)) }
+  let target = x.gradientTarget
+  return Tape.record(y, from: [x]) { dy in target.add(sumWindows(dy, factor, scale: 1)) }
 }
 
 /// The mean of every window × window pixels, windows side by side; what is left over at the right and bottom is
 /// not read.
 public func averagePool(_ x: Tensor, window: Int) -> Tensor {
   let scale = 1 / Float(window * window)
+  let target = x.gradientTarget
   return Tape.record(sumWindows(x, window, scale: scale), from: [x]) { dy in
-    x.addGradient(repeatPixels(dy, window, scale: scale, to: Array(x.shape.prefix(3))))
+    target.add(repeatPixels(dy, window, scale: scale, to: Array(target.shape.prefix(3))))
   }
 }
 

@@ -34,3 +34,32 @@ public func perceptualLoss(
       }
     })
 }
+
+/// A network whose features are compared as LPIPS does (Zhang et al., 1801.03924, equation 1): each position's vector is
+/// divided by its length, and squared differences are summed over channels, each with its own weight if there are any.
+///
+/// Its features are scaled so that the plain perceptual loss, the mean squared difference, is LPIPS's distance.
+public struct UnitChannelNetwork: PerceptualNetwork {
+  private let network: any PerceptualNetwork
+  private let channelWeights: [[Float]]?
+
+  /// Compares the features of `network`.
+  ///
+  /// - Parameter channelWeights: For each depth the weight of each channel, none below 0; nil for 1.
+  public init(_ network: any PerceptualNetwork, channelWeights: [[Float]]? = nil) {
+    precondition(
+      channelWeights?.allSatisfy { $0.allSatisfy { $0 >= 0 } } ?? true, "channel weights below 0")
+    self.network = network
+    self.channelWeights = channelWeights
+  }
+
+  public func features(_ pictures: Tensor) -> [Tensor] {
+    network.features(pictures).enumerated().map { depth, features in
+      let channels = features.shape.last ?? 1
+      let weights = channelWeights?[depth] ?? [Float](repeating: 1, count: channels)
+      let scales = weights.map { (Float(channels) * $0).squareRoot() }
+      let map = ChannelAffine(scale: scales, offset: [Float](repeating: 0, count: channels))
+      return map(unitChannels(features))
+    }
+  }
+}

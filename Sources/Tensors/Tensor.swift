@@ -115,8 +115,24 @@ public final class Tensor {
   /// The tensor may be kept, not copied: the caller does not write to `term` afterwards.
   public func addGradient(_ term: @autoclosure () -> Tensor) { slot?.add(term()) }
 
+  /// Where the gradient goes, for a backward that does not read the elements: it does not keep them.
+  public var gradientTarget: GradientTarget { GradientTarget(slot: slot, shape: shape) }
+
   /// Whether nothing else holds the memory, so that it may be overwritten.
   func hasMemoryToItself() -> Bool { isKnownUniquelyReferenced(&block) }
+}
+
+/// Where the gradient of a tensor goes, which need not be there any more.
+public struct GradientTarget {
+  fileprivate let slot: GradientSlot?
+  /// The tensor's shape.
+  public let shape: [Int]
+
+  /// Whether the gradient is wanted.
+  public var isWanted: Bool { slot != nil }
+
+  /// Adds `term`; does nothing where no gradient is wanted. The tensor may be kept, not copied.
+  public func add(_ term: @autoclosure () -> Tensor) { slot?.add(term()) }
 }
 
 /// Where the gradient with respect to one tensor gathers while backward runs.

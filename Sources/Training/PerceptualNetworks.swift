@@ -13,51 +13,95 @@ enum PerceptualNetworks {
   ) throws -> (any PerceptualNetwork)? {
     let settings = configuration.perceptual
     guard settings.network != .none, configuration.loss.perceptualWeight > 0 else { return nil }
-    let weights = try openWeights(settings, communicator: communicator, logger: logger)
+    let (weights, normEpsilon) = try openWeights(settings, communicator: communicator, logger: logger)
     let scope = ParameterScope(seed: configuration.shared.seed, frozen: true)
+    func fill() throws {
+      try communicator.agree { try weights?.fill(scope.parameters) }
+      try broadcast(scope.parameters, communicator)
+    }
     let network: any PerceptualNetwork
+    /// Channels at each tap, and the number of each in a file of channel weights.
+    let taps: [(number: Int, channels: Int)]
     switch settings.network {
     case .none: return nil
     case .vgg16:
       let stages = settings.taps ?? Array(1...VGG16.Tap.allCases.count)
       network = VGG16(taps: Set(stages.map { VGG16.Tap.allCases[$0 - 1] }), in: scope)
+      taps = stages.map { ($0 - 1, [64, 128, 256, 512, 512][$0 - 1]) }
+      try fill()
+    case .resnet50:
+      let stages = settings.taps ?? [1, 2, 3, 4]
+      let weights = ResNet50Weights(stages: stages.max() ?? 4, in: scope)
+      // Normalisation is folded into the kernels once both are there.
+      try fill()
+      network = ResNet50(weights, taps: Set(stages))
+      taps = stages.map { ($0 - 1, 256 << ($0 - 1)) }
     case .vit:
-      let (architecture, normalization) = try vitForm(configuration, weights, communicator: communicator)
+      let (architecture, normalization) = try vitForm(
+        configuration, weights, normEpsilon, communicator: communicator)
       let blocks = settings.taps ?? Set((1...4).map { max(1, architecture.depth * $0 / 4) }).sorted()
       network = try PerceptualViT(
         VisionTransformer(architecture, in: scope), blocks: blocks, normalization: normalization)
+      taps = blocks.indices.map { ($0, architecture.width) }
+      try fill()
     }
-    try communicator.agree { try weights?.fill(scope.parameters) }
-    for parameter in scope.parameters {
+    let shown = try pooled(network, configuration)
+    guard settings.comparison == .unitChannels else { return shown }
+    return UnitChannelNetwork(
+      shown, channelWeights: try channelWeights(settings, taps: taps, communicator: communicator))
+  }
+
+  /// What each channel counts at each tap, as LPIPS learns it; nil where all count the same. Collective.
+  private static func channelWeights(
+    _ settings: TokenizerConfiguration.Perceptual, taps: [(number: Int, channels: Int)],
+    communicator: Communicator
+  ) throws -> [[Float]]? {
+    guard let path = settings.channelWeights else { return nil }
+    let scope = ParameterScope(seed: 0, frozen: true)
+    let parameters = taps.map { tap in
+      (scope / "lin\(tap.number)" / "model" / 1).parameter("weight", [1, tap.channels, 1, 1], .ones)
+    }
+    try communicator.agree {
+      guard communicator.isRoot, let first = parameters.first else { return }
+      try WeightFile(opening: path, anchor: first.name).fill(parameters)
+      for parameter in parameters where !parameter.value.elements.allSatisfy({ $0 >= 0 && $0.isFinite }) {
+        throw RunError(
+          "\(parameter.name) in \(path) has weights below 0 or none at all; LPIPS's are 0 and more")
+      }
+    }
+    try broadcast(parameters, communicator)
+    return parameters.map(\.value.elements)
+  }
+
+  private static func broadcast(_ parameters: [Parameter], _ communicator: Communicator) throws {
+    for parameter in parameters {
       try communicator.broadcast(parameter.value.pointer, count: parameter.count)
     }
-    return try pooled(network, configuration)
   }
 
   /// The file of the weights, on rank 0; nil on the others, and where the weights are random. Collective.
   private static func openWeights(
     _ settings: TokenizerConfiguration.Perceptual, communicator: Communicator, logger: Logger
-  ) throws -> WeightFile? {
+  ) throws -> (WeightFile?, Float?) {
     try communicator.agree {
-      guard communicator.isRoot, let path = settings.weights else { return nil }
+      guard communicator.isRoot, let path = settings.weights else { return (nil, nil) }
       guard path != "random" else {
         logger.warning(
           """
           perceptual.weights is 'random': the perceptual loss compares features of an UNTRAINED network, \
           a weak metric for trying things out; give weights from a file for a tokenizer that matters
           """)
-        return nil
+        return (nil, nil)
       }
-      return try WeightFile(
-        opening: path,
-        anchor: settings.network == .vit ? "patch_embed.proj.weight" : "features.0.weight")
+      return try WeightFile.open(path, of: settings.network)
     }
   }
 
   /// A ViT's architecture, the one that the names and shapes in its file tell, or where its weights are random,
   /// BEiT's of the configured size; and what it was trained on, from pictures in [−1, 1]. Collective.
   private static func vitForm(
-    _ configuration: TokenizerConfiguration, _ weights: WeightFile?, communicator: Communicator
+    _ configuration: TokenizerConfiguration, _ weights: WeightFile?, _ normEpsilon: Float?,
+    communicator: Communicator
   ) throws -> (VisionTransformerConfiguration, ChannelAffine) {
     let settings = configuration.perceptual
     let side = settings.imageSize ?? configuration.shared.data.imageSize
@@ -73,12 +117,16 @@ enum PerceptualNetworks {
     let form = try communicator.broadcast(
       try communicator.agree {
         guard let weights else { return "" }
-        return String(decoding: try JSONEncoder().encode(vitForm(of: weights, settings)), as: UTF8.self)
+        return String(
+          decoding: try JSONEncoder().encode(vitForm(of: weights, normEpsilon, settings)), as: UTF8.self)
       })
     let decoded = try JSONDecoder().decode(ViTForm.self, from: Data(form.utf8))
     let path = settings.weights ?? ""
     guard let result = decoded.transformer.architecture
-    else { throw RunError("\(path) holds no vision transformer in BEiT's, timm's or MoCo v3's naming") }
+    else {
+      throw RunError(
+        "\(path) holds no vision transformer in BEiT's, timm's, MoCo v3's or Hugging Face's naming")
+    }
     guard result.imageSize == side else {
       throw RunError(
         "\(path) was trained on pictures of \(result.imageSize)², the perceptual network is shown \(side)²; "
@@ -101,7 +149,7 @@ enum PerceptualNetworks {
   /// A ViT's form. Its number of attention heads does not show in its weights: a checkpoint's configuration says it,
   /// and what its pictures were normalised by; for other files the configured size does.
   private static func vitForm(
-    of weights: WeightFile, _ settings: TokenizerConfiguration.Perceptual
+    of weights: WeightFile, _ normEpsilon: Float?, _ settings: TokenizerConfiguration.Perceptual
   ) throws -> ViTForm {
     guard weights.path.hasSuffix(".safetensors") else {
       let header = try Checkpoint.header(of: weights.path)
@@ -129,7 +177,7 @@ enum PerceptualNetworks {
     return ViTForm(
       transformer: TransformerForm(
         shapes: weights.shapes, heads: settings.size.heads,
-        normEpsilon: VisionTransformerConfiguration().normEpsilon))
+        normEpsilon: normEpsilon ?? VisionTransformerConfiguration().normEpsilon))
   }
 
   /// Shows the network smaller pictures where the configuration asks for it.

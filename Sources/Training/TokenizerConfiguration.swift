@@ -97,15 +97,19 @@ public struct TokenizerConfiguration: RunConfiguration {
   public struct Perceptual: Sendable, Equatable {
     /// What kind of network it is.
     public enum Network: String, Sendable, CaseIterable {
-      case none, vgg16, vit
+      case none, vgg16, resnet50, vit
     }
 
     public var network = Network.none
     /// Path of the weights, or `random`; nil without a network.
     public var weights: String?
-    /// Depths that are compared, counted from 1: blocks of a ViT, stages of VGG-16. Nil: four of equal
-    /// distance for a ViT, all stages for VGG-16.
+    /// Depths that are compared, counted from 1: blocks of a ViT, stages of VGG-16 and ResNet-50. Nil: four of equal
+    /// distance for a ViT, all stages for the others.
     public var taps: [Int]?
+    /// How features are compared.
+    public var comparison = FeatureComparison.meanSquared
+    /// Path of LPIPS's channel weights; nil where all channels count the same.
+    public var channelWeights: String?
     /// Side of the pictures it is shown, averaged down to; nil: as they are.
     public var imageSize: Int?
     /// Size of a ViT.
@@ -184,6 +188,14 @@ public struct TokenizerConfiguration: RunConfiguration {
     perceptual.network = reader.value("perceptual.network", .choice(), default: perceptual.network)
     perceptual.weights = reader.optional("perceptual.weights", .text("the path of a file, or 'random'"))
     perceptual.taps = reader.optional("perceptual.taps", .list(of: .int(.between(1, 1000))))
+    perceptual.comparison = reader.value(
+      "perceptual.comparison", .choice(), default: perceptual.comparison)
+    perceptual.channelWeights = reader.optional(
+      "perceptual.channel_weights", .text("the path of LPIPS's channel weights"))
+    reader.require(
+      perceptual.channelWeights == nil || perceptual.comparison == .unitChannels,
+      "perceptual.channel_weights",
+      "belong to features of unit length; they need perceptual.comparison: unit_channels")
     perceptual.imageSize = reader.optional("perceptual.image_size", .int(.between(8, 4096)))
     perceptual.size = reader.value("perceptual.size", .choice(), default: perceptual.size)
     perceptual.patchSize = reader.value(
@@ -192,7 +204,12 @@ public struct TokenizerConfiguration: RunConfiguration {
       perceptual.network == .none || perceptual.weights != nil, "perceptual.weights",
       "missing; the network \(perceptual.network.rawValue) needs the path of its weights, or 'random'")
     if let taps = perceptual.taps {
-      let depths = perceptual.network == .vgg16 ? 5 : perceptual.size.depth
+      let depths =
+        switch perceptual.network {
+        case .vgg16: 5
+        case .resnet50: 4
+        default: perceptual.size.depth
+        }
       reader.require(
         taps.allSatisfy { $0 <= depths } && taps == taps.sorted() && Set(taps).count == taps.count,
         "perceptual.taps", "found \(taps), expected rising numbers from 1 to \(depths)")

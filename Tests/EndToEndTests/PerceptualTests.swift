@@ -1,4 +1,5 @@
 import Foundation
+import Storage
 import Testing
 
 /// `peco perceptual train` from the command line.
@@ -77,5 +78,39 @@ import Testing
       "evaluation.path=missing.h5",
     ])
     #expect(missing.exitCode == 1 && missing.errors.contains("missing.h5"), "\(missing)")
+  }
+
+  /// Writes what each of 256 channels counts, as LPIPS's files have it.
+  private func writeChannelWeights(_ value: Float, to path: String) throws {
+    let values = [Float](repeating: value, count: 256)
+    try SafetensorsFile.write(tensors: [("lin0.model.1.weight", [1, 256, 1, 1], values)], to: path)
+  }
+
+  @Test func `a tokenizer under a ResNet-50 with LPIPS's channel weights`() throws {
+    let workshop = try Workshop()
+    try workshop.prepare()
+    try writeChannelWeights(1, to: workshop.path("ones.safetensors"))
+    try writeChannelWeights(0.5, to: workshop.path("halves.safetensors"))
+    try writeChannelWeights(-1, to: workshop.path("below.safetensors"))
+    func settings(_ weights: String) -> [String] {
+      [
+        "training.steps=1",
+        "perceptual={network: resnet50, weights: random, taps: [1], comparison: unit_channels, "
+          + "channel_weights: \(weights)}",
+      ]
+    }
+    var losses: [Double] = []
+    for (name, weights) in [("plain", "null"), ("one", "ones.safetensors"), ("half", "halves.safetensors")] {
+      try workshop.train(.tokenizer, run: name, set: settings(weights), ranks: name == "half" ? 2 : nil)
+      losses += try workshop.metric("perceptual_loss", of: name).compactMap(Double.init)
+    }
+    #expect(losses.count == 3 && losses[0] > 0.01)
+    #expect(abs(losses[1] - losses[0]) < 1e-5 * losses[0])
+    #expect(abs(losses[2] - losses[0] / 2) < 1e-5 * losses[0])
+
+    let run = try workshop.peco(
+      ["tokenizer", "train", "--config", "tokenizer.yaml", "--run", "below", "--set"]
+        + settings("below.safetensors"))
+    #expect(run.exitCode == 1 && run.errors.contains("lin0.model.1.weight"), "\(run)")
   }
 }

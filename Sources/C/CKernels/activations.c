@@ -19,6 +19,14 @@ PECO_CLONES void peco_relu(float *restrict y, const float *restrict x, size_t n)
   for (size_t i = 0; i < n; i++) y[i] = x[i] < 0 ? 0 : x[i];
 }
 
+PECO_CLONES void peco_add_relu(float *restrict z, const float *restrict x, const float *restrict y, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    float sum = x[i] + y[i];
+    // Written so that a NaN stays.
+    z[i] = sum <= 0 ? 0 : sum;
+  }
+}
+
 PECO_CLONES void peco_relu_backward(float *restrict dx, const float *restrict y, const float *restrict dy,
                                     size_t n) {
   for (size_t i = 0; i < n; i++) dx[i] = y[i] > 0 ? dy[i] : 0;

@@ -12,6 +12,7 @@
 #include "gelu.h"
 #include "gumbel.h"
 #include "layernorm.h"
+#include "maxpool.h"
 #include "optimizer.h"
 #include "pictures.h"
 #include "peak.h"

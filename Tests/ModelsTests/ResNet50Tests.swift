@@ -1,0 +1,100 @@
+import Foundation
+import Layers
+import Models
+import Tensors
+import TestSupport
+import Testing
+
+@Suite struct ResNet50Tests {
+  init() { useSeveralThreads() }
+
+  /// Values in [0, 1) from a hash of two numbers, as `make_resnet_fixtures.py` computes them.
+  private static func uniform(_ number: Int, _ element: Int) -> Float {
+    var h = UInt32(truncatingIfNeeded: element) &* 0x9E37_79B1
+    h = h &+ UInt32(truncatingIfNeeded: number) &* 0x85EB_CA77
+    h = (h ^ (h >> 15)) &* 0x2C1B_3C6D
+    h = (h ^ (h >> 12)) &* 0x297A_2D39
+    h = h ^ (h >> 15)
+    return Float(h >> 8) / Float(1 << 24)
+  }
+
+  /// torchvision's network at full width with the fixture's weights.
+  private static func network(taps: Set<Int> = [1, 2, 3, 4]) -> ResNet50 {
+    let scope = ParameterScope(seed: 0, frozen: true)
+    let weights = ResNet50Weights(in: scope)
+    let parameters = scope.parameters.sorted { $0.name < $1.name }
+    #expect(parameters.count == 5 * 53)
+    ThreadPool.shared.forEach(parameters.count) { number in
+      let parameter = parameters[number]
+      let (name, shape) = (parameter.name, parameter.shape)
+      let factor = shape.count == 4 ? Float(2 * (6 / Double(shape.dropFirst().reduce(1, *))).squareRoot()) : 1
+      for element in 0..<parameter.count {
+        let u = uniform(number, element)
+        parameter.value.pointer[element] =
+          shape.count == 4
+          ? (u - 0.5) * factor
+          : name.hasSuffix("running_mean")
+            ? (u - 0.5) * 0.5
+            : name.hasSuffix("running_var") || name.hasSuffix("weight") ? u + 0.5 : u - 0.5
+      }
+    }
+    return ResNet50(weights, taps: taps)
+  }
+
+  @Test func featuresAndLossesMatchPyTorch() throws {
+    let fixture = try FixtureFile("resnet50.h5")
+    let network = Self.network()
+    let (picture, target) = (try fixture.tensor("picture"), try fixture.tensor("target"))
+    let features = network.features(picture)
+    #expect(
+      features.map { $0.shape } == [[1, 10, 8, 256], [1, 5, 4, 512], [1, 3, 2, 1024], [1, 2, 1, 2048]])
+    for (depth, found) in features.enumerated() {
+      #expect(relativeError(found, try fixture["features"].tensor("\(depth)")) < 1e-5)
+    }
+    let weights = features.enumerated().map { depth, found in
+      (0..<(found.shape.last ?? 0)).map { Self.uniform(1000 + depth, $0) }
+    }
+    let metrics: [(String, any PerceptualNetwork)] = [
+      ("mean_squared", network), ("unit_channels", UnitChannelNetwork(network)),
+      ("weighted_channels", UnitChannelNetwork(network, channelWeights: weights)),
+    ]
+    for (name, metric) in metrics {
+      let expected = fixture["loss"][name]
+      let tape = Tape()
+      let leaf = tape.leaf(picture)
+      let loss = perceptualLoss(metric, leaf, target)
+      #expect(relativeError(loss, try expected.tensor("value")) < 1e-5, "\(name)")
+      tape.backward(from: loss)
+      #expect(relativeError(leaf.gradient, try expected.tensor("gradient")) < 3e-5, "\(name)")
+    }
+  }
+
+  @Test func fewerTapsMakeAShorterNetwork() {
+    let scope = ParameterScope(seed: 1, frozen: true)
+    let network = ResNet50(ResNet50Weights(stages: 3, widthDivisor: 8, in: scope), taps: [1, 3])
+    #expect(!scope.parameters.contains { $0.name.hasPrefix("layer4") })
+    let features = network.features(randomTensor([2, 32, 32, 3], seed: 1))
+    #expect(features.map(\.shape) == [[2, 8, 8, 32], [2, 2, 2, 128]])
+  }
+
+  /// Features and a loss do not hold on to what their backward does not read.
+  @Test func whatFrozenLayersHaveReadIsFreeAgain() {
+    let scope = ParameterScope(seed: 1, frozen: true)
+    let convolution = Convolution2d(3, 16, kernel: 3, padding: 1, in: scope / "a")
+    let linear = Linear(16, 8, in: scope / "b")
+    let tape = Tape()
+    let x = tape.leaf(randomTensor([1, 8, 8, 3], seed: 1))
+    weak var first: Tensor?
+    weak var second: Tensor?
+    func run() -> Tensor {
+      let scaled = scale(x, 2)
+      let convolved = convolution(scaled)
+      (first, second) = (scaled, convolved)
+      return linear(convolved)
+    }
+    let y = run()
+    #expect(first == nil && second == nil)
+    tape.backward(from: innerProduct(y, randomTensor(y.shape, seed: 2)))
+    #expect(x.gradient?.elements.allSatisfy(\.isFinite) == true)
+  }
+}

@@ -1,0 +1,63 @@
+"""Writes huggingface_vit.safetensors and huggingface_resnet.safetensors, small networks of Hugging Face transformers with
+random weights under the names of its files, and huggingface_perceptual.h5: their features for pictures in [-1, 1].
+
+    python make_huggingface_perceptual_fixtures.py
+"""
+
+import tempfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+
+# torchvision, which transformers imports, registers operators of its compiled part; that part need not be there.
+operators = torch.library.Library("torchvision", "DEF")
+for name in ["nms", "qnms"]:
+    operators.define(f"{name}(Tensor x) -> Tensor")
+
+from safetensors.torch import load_file, save_file  # noqa: E402
+from transformers import ResNetConfig, ResNetModel, ViTConfig, ViTForImageClassification  # noqa: E402
+
+here = Path(__file__).parent
+torch.manual_seed(0)
+mean, deviation = (torch.tensor(v).double()[:, None, None] for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
+
+
+def randomize(model):
+    with torch.no_grad():
+        for name, p in list(model.named_parameters()) + list(model.named_buffers()):
+            if p.ndim == 4 or p.ndim == 2:
+                p.copy_(torch.randn(p.shape) * (1.4 / p[0].numel() ** 0.5))
+            elif name.endswith("running_var") or "norm" in name and name.endswith("weight"):
+                p.copy_(0.5 + torch.rand(p.shape))
+            elif p.dtype.is_floating_point:
+                p.copy_(torch.randn(p.shape) * 0.3)
+    return model.eval()
+
+
+def save(model, name):
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        tensors = load_file(Path(folder) / "model.safetensors")
+    save_file({key: value.contiguous() for key, value in tensors.items()}, here / f"{name}.safetensors")
+
+
+with h5py.File(here / "huggingface_perceptual.h5", "w") as file:
+
+    def write(name, model, side, first, channels_last):
+        save(model, f"huggingface_{name}")
+        pictures = (torch.rand(2, 3, side, side) * 2 - 1).float().double()
+        with torch.no_grad():
+            states = model.double()(((pictures + 1) / 2 - mean) / deviation, output_hidden_states=True).hidden_states
+        file[f"{name}/pictures"] = pictures.permute(0, 2, 3, 1).numpy().astype(np.float32)
+        for number, state in enumerate(states[first:], 1):
+            state = state.permute(0, 2, 3, 1) if channels_last else state
+            file[f"{name}/features/{number}"] = state.numpy().astype(np.float32)
+
+    vit = ViTForImageClassification(ViTConfig(
+        hidden_size=24, num_hidden_layers=3, num_attention_heads=3, intermediate_size=48, image_size=16, patch_size=4,
+        num_labels=5, attn_implementation="eager"))
+    write("vit", randomize(vit), 16, 1, False)
+    resnet = ResNetModel(ResNetConfig(embedding_size=2, hidden_sizes=[8, 16, 32, 64], depths=[3, 4, 6, 3]))
+    write("resnet", randomize(resnet), 32, 1, True)

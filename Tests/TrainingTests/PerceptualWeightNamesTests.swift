@@ -1,0 +1,77 @@
+import Foundation
+import Models
+import Storage
+import Tensors
+import TestSupport
+import Testing
+import Training
+
+extension Computing {
+  @Suite struct PerceptualWeightNamesTests {
+    private func path(_ name: String) -> String {
+      URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Fixtures/\(name)")
+        .path
+    }
+
+    @Test func aTransformerOfHuggingFacesGivesItsFeatures() throws {
+      let fixture = try FixtureFile("huggingface_perceptual.h5")["vit"]
+      let (weights, epsilon) = try WeightFile.open(path("huggingface_vit.safetensors"), of: .vit)
+      #expect(epsilon == 1e-12)
+      var form = try #require(VisionTransformerConfiguration(parameterShapes: weights.shapes, heads: 3))
+      #expect(form.imageSize == 16 && form.depth == 3 && form.qkvBias == .full)
+      form.normEpsilon = epsilon
+      let scope = ParameterScope(seed: 1, frozen: true)
+      let network = try PerceptualViT(VisionTransformer(form, in: scope), blocks: [1, 2, 3])
+      try weights.fill(scope.parameters)
+      for (index, found) in network.features(try fixture.tensor("pictures")).enumerated() {
+        #expect(relativeError(found, try fixture["features"].tensor("\(index + 1)")) < 1e-5)
+      }
+    }
+
+    @Test func aResNetOfHuggingFacesGivesItsFeatures() throws {
+      let fixture = try FixtureFile("huggingface_perceptual.h5")["resnet"]
+      let (weights, _) = try WeightFile.open(path("huggingface_resnet.safetensors"), of: .resnet50)
+      let scope = ParameterScope(seed: 1, frozen: true)
+      let parameters = ResNet50Weights(widthDivisor: 32, in: scope)
+      try weights.fill(scope.parameters)
+      for (index, found) in ResNet50(parameters).features(try fixture.tensor("pictures")).enumerated() {
+        #expect(relativeError(found, try fixture["features"].tensor("\(index + 1)")) < 1e-5)
+      }
+    }
+
+    @Test func torchvisionsNamesBelowAPrefixAreFound() throws {
+      try withTemporaryFolder { folder in
+        let scope = ParameterScope(seed: 3, frozen: true)
+        _ = ResNet50Weights(widthDivisor: 32, in: scope)
+        let tensors = scope.parameters.map {
+          (name: "module.base_encoder.\($0.name)", shape: $0.shape, values: $0.value.elements)
+        }
+        try SafetensorsFile.write(tensors: tensors, to: "\(folder)/resnet.safetensors")
+        let other = ParameterScope(seed: 4, frozen: true)
+        _ = ResNet50Weights(widthDivisor: 32, in: other)
+        try WeightFile.open("\(folder)/resnet.safetensors", of: .resnet50).weights.fill(other.parameters)
+        #expect(other.parameters.map(\.value.elements) == scope.parameters.map(\.value.elements))
+      }
+    }
+
+    @Test func anotherNetworksFileIsRefused() throws {
+      for (network, expected) in [
+        (TokenizerConfiguration.Perceptual.Network.resnet50, "layer1.0.conv1.weight"),
+        (.vgg16, "features.0.weight"),
+      ] {
+        let error = #expect(throws: RunError.self) {
+          try WeightFile.open(path("huggingface_vit.safetensors"), of: network)
+        }
+        #expect("\(try #require(error))".contains(expected))
+      }
+    }
+
+    /// BEiT's keys have no bias at Hugging Face: read as a plain ViT it would lose those of queries and values.
+    @Test func aTensorOfWhichAPartIsMissingIsRefused() throws {
+      let beit = path("transfer/huggingface_class_token/model.safetensors")
+      let error = #expect(throws: RunError.self) { try WeightFile.open(beit, of: .vit) }
+      let message = "\(try #require(error))"
+      #expect(message.contains("attn.qkv.bias") && message.contains("peco import"))
+    }
+  }
+}
