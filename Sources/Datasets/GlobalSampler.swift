@@ -8,32 +8,46 @@ import Tensors
 /// left out of that epoch. Ranks only cut the global batch (see `RankShare`), so training sees the same
 /// batches on any number of them. Safe to use from any thread.
 public final class GlobalSampler: @unchecked Sendable {
-  /// Pictures in the dataset.
+  /// Pictures that are used.
   public let count: Int
+  /// Pictures in the dataset.
+  public let datasetCount: Int
   /// Pictures in the batch of one step, over all ranks.
   public let globalBatchSize: Int
   /// Steps in one epoch.
   public let stepsPerEpoch: Int
 
   private let seed: UInt64
+  private let subset: [Int]?
   private let lock = NSLock()
   /// The two latest: around the end of an epoch prefetching already needs the next.
   private var permutations: [(epoch: Int, order: [UInt32])] = []
 
   /// Throws when the dataset is smaller than one batch.
-  public init(count: Int, globalBatchSize: Int, seed: UInt64) throws {
+  ///
+  /// - Parameters:
+  ///   - count: Pictures in the dataset.
+  ///   - subset: Those that are used; nil for all.
+  public init(count datasetCount: Int, subset: [Int]? = nil, globalBatchSize: Int, seed: UInt64) throws {
+    precondition(
+      subset?.allSatisfy((0..<datasetCount).contains) ?? true, "a subset of what is not in the dataset")
+    let count = subset?.count ?? datasetCount
     guard globalBatchSize > 0 else {
       throw DatasetError("training.global_batch_size", "is \(globalBatchSize), must be at least 1")
     }
     guard count >= globalBatchSize else {
       throw DatasetError(
-        "training.global_batch_size", "is \(globalBatchSize), but the dataset holds only \(count) pictures",
+        "training.global_batch_size",
+        "is \(globalBatchSize), but the dataset holds only \(count) pictures"
+          + (subset == nil ? "" : " with the labels that data.labels_share leaves"),
         advice: "choose at most \(count), or a larger dataset")
     }
     guard count <= Int(UInt32.max) else {
       throw DatasetError("data.path", "\(count) pictures are more than a permutation of 2³² can order")
     }
     self.count = count
+    self.datasetCount = datasetCount
+    self.subset = subset
     self.globalBatchSize = globalBatchSize
     self.seed = seed
     stepsPerEpoch = count / globalBatchSize
@@ -46,7 +60,7 @@ public final class GlobalSampler: @unchecked Sendable {
   public func samples(step: Int) -> [Int] {
     let start = step % stepsPerEpoch * globalBatchSize
     return withPermutation(ofEpoch: epoch(ofStep: step)) { order in
-      order[start..<start + globalBatchSize].map(Int.init)
+      order[start..<start + globalBatchSize].map { place in subset.map { $0[Int(place)] } ?? Int(place) }
     }
   }
 

@@ -32,7 +32,7 @@ public final class Loader: BatchSource {
     _ dataset: PictureDataset, _ recipe: SampleRecipe, sampler: GlobalSampler, share: RankShare,
     firstStep: Int = 0, tokens: TokenFile? = nil, options: Options = Options()
   ) throws {
-    precondition(sampler.count == dataset.count, "the sampler is for another number of pictures")
+    precondition(sampler.datasetCount == dataset.count, "the sampler is for another number of pictures")
     core = try LoaderCore(
       dataset, recipe, tokens, .training(sampler, share, firstStep: firstStep), options)
   }

@@ -12,6 +12,10 @@ public struct Augmentation: Sendable, Equatable {
   public var colorJitter: ColorJitterRange?
   /// What else happens to it.
   public var effects = ViewEffects()
+  /// Operations on the whole view, after its colours have changed.
+  public var randAugment: RandAugment?
+  /// A rectangle of the normalised view that turns into noise.
+  public var erasing: RandomErasing?
 
   public init(
     crop: CropRule = .randomResized(), interpolation: ResampleFilter = .bicubic, flipProbability: Float = 0.5,
@@ -40,6 +44,7 @@ public struct Augmentation: Sendable, Equatable {
       }
     }
     try effects.validate()
+    try erasing?.validate()
   }
 
   /// The middle of the picture, unchanged, as for evaluation.

@@ -113,9 +113,11 @@ final class SampleRenderer {
       crop, width: view.size, height: view.size, filter: augmentation.interpolation, flipped: isFlipped,
       into: pixels)
     appearance.apply(to: pixels, side: view.size)
+    RandAugment.apply(appearance.operations, to: pixels, side: view.size, fill: view.mean)
     ColorJitter.normalize(
       pixels, count: count, mean: SIMD3(view.mean[0], view.mean[1], view.mean[2]),
       deviation: SIMD3(view.deviation[0], view.deviation[1], view.deviation[2]))
+    appearance.erasing?.apply(to: pixels, side: view.size)
   }
 }
 

@@ -48,6 +48,8 @@ struct Appearance {
   var isGray = false
   var blurSigma: Float?
   var isSolarized = false
+  var operations: [PictureOperation] = []
+  var erasing: RandomErasing.Draw?
 
   /// Changes `side`² pixels of interleaved RGB in [0, 255], in place.
   func apply(to pixels: UnsafeMutablePointer<Float>, side: Int) {
@@ -79,6 +81,8 @@ extension Augmentation {
       result.blurSigma = blur.uniform(effects.blurSigma.lowerBound, effects.blurSigma.upperBound)
     }
     result.isSolarized = happens(.solarize, effects.solarizeProbability)
+    if let randAugment { result.operations = randAugment.draw(stream(.randAugment)) }
+    result.erasing = erasing?.draw(stream(.erasing))
     return result
   }
 }

@@ -32,6 +32,8 @@ public enum RandomPurpose: UInt32, Sendable {
   case order, crop, flip, colorJitter, mask, dropPath, revival, synthesis, view, test
   case colorChange = 32
   case grayscale, blur, solarize, evaluation
+  case mixup = 48
+  case labels, randAugment, erasing, probe
   /// The noise that turns a dVAE's logits into samples of words.
   case gumbel = 64
 }

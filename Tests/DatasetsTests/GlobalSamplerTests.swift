@@ -63,3 +63,31 @@ import Testing
       message { _ = try RankShare(globalBatchSize: 16, microBatchSize: 0) }.contains("micro_batch_size"))
   }
 }
+
+@Suite struct SubsetTests {
+  @Test func aSubsetIsSampledWhole() throws {
+    let subset = [3, 4, 8, 20, 21, 39]
+    let sampler = try GlobalSampler(count: 40, subset: subset, globalBatchSize: 2, seed: 1)
+    #expect(sampler.count == 6 && sampler.datasetCount == 40 && sampler.stepsPerEpoch == 3)
+    let epochs = (0..<2).map { epoch in (0..<3).flatMap { sampler.samples(step: 3 * epoch + $0) } }
+    #expect(epochs.allSatisfy { $0.sorted() == subset })
+    #expect(epochs[0] != epochs[1])
+    #expect(throws: DatasetError.self) {
+      try GlobalSampler(count: 40, subset: subset, globalBatchSize: 7, seed: 1)
+    }
+  }
+
+  @Test func aShareOfTheLabelsIsTheSameOfEveryClass() throws {
+    try withTemporaryFolder { folder in
+      let dataset = try makeDataset(folder, count: 95, size: 16)
+      let part = dataset.labeledShare(0.4, seed: 5)
+      #expect(part == part.sorted() && Set(part).count == part.count)
+      let counts = (0..<10).map { label in part.filter { dataset.labels[$0] == Int32(label) }.count }
+      #expect(counts == [4, 4, 4, 4, 4, 4, 4, 4, 4, 4])
+      #expect(dataset.labeledShare(0.4, seed: 5) == part)
+      #expect(dataset.labeledShare(0.4, seed: 6) != part)
+      #expect(dataset.labeledShare(0.001, seed: 5).count == 10)
+      #expect(dataset.labeledShare(1, seed: 5) == Array(0..<95))
+    }
+  }
+}

@@ -146,3 +146,31 @@ PECO_CLONES void peco_cross_entropy_gradient(
     dz[targets[r]] -= scale * (1.0f - smoothing);
   }
 }
+
+PECO_CLONES double peco_soft_cross_entropy(
+    float *restrict normalizer, const float *restrict z, const float *restrict t, size_t rows, size_t n) {
+  double loss = 0;
+  for (size_t r = 0; r < rows; r++, z += n, t += n) {
+    float most = maximum(z, n);
+    float sum = 0, total = 0, product = 0;
+    for (size_t i = 0; i < n; i++) {
+      sum += peco_exp(z[i] - most);
+      total += t[i];
+      product += t[i] * (z[i] - most);
+    }
+    normalizer[r] = most + logf(sum);
+    loss += total * logf(sum) - product;
+  }
+  return loss;
+}
+
+PECO_CLONES void peco_soft_cross_entropy_gradient(
+    float *restrict dz, const float *restrict z, const float *restrict normalizer, const float *restrict t,
+    float scale, size_t rows, size_t n) {
+  for (size_t r = 0; r < rows; r++, z += n, t += n, dz += n) {
+    float shift = normalizer[r];
+    float total = 0;
+    for (size_t i = 0; i < n; i++) total += t[i];
+    for (size_t i = 0; i < n; i++) dz[i] = scale * (total * peco_exp(z[i] - shift) - t[i]);
+  }
+}

@@ -28,3 +28,10 @@ double peco_cross_entropy(
 void peco_cross_entropy_gradient(
     float *dz, const float *z, const float *normalizer, const int32_t *targets, float smoothing, float scale,
     size_t rows, size_t n);
+
+/// The sum over rows of the cross-entropy of logits z against targets t, each a distribution over the n classes; keeps
+/// normalizer[r] = log Σ exp.
+double peco_soft_cross_entropy(float *normalizer, const float *z, const float *t, size_t rows, size_t n);
+/// dz = scale · (softmax(z) Σ t - t)
+void peco_soft_cross_entropy_gradient(
+    float *dz, const float *z, const float *normalizer, const float *t, float scale, size_t rows, size_t n);

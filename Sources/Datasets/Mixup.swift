@@ -1,0 +1,155 @@
+import Foundation
+import Tensors
+
+/// Mixes pictures in pairs: mixup (Zhang et al., 1710.09412) and CutMix (Yun et al., 1905.04899), as timm's `Mixup` in
+/// its mode `pair`.
+///
+/// timm's usual mode draws once for a whole batch and mixes each picture with the one at the mirrored place, so that a
+/// result depends on how the batch is split. Here neighbours in the order of the global batch make a pair, and each
+/// pair has a draw of its own, keyed by the step and its first sample: micro-batches of even size see the same pairs on
+/// any number of ranks.
+public struct Mixup: Sendable, Equatable {
+  /// Both parameters of the beta distribution that mixup's share comes from; 0 leaves mixup out.
+  public var mixupAlpha: Double
+  /// The same of CutMix.
+  public var cutmixAlpha: Double
+  /// How often a pair is mixed at all.
+  public var probability: Float
+  /// How often it is by CutMix, where both are in use.
+  public var switchProbability: Float
+  /// The seed of all draws.
+  public var seed: UInt64
+
+  public init(
+    mixupAlpha: Double = 0.8, cutmixAlpha: Double = 1, probability: Float = 1, switchProbability: Float = 0.5,
+    seed: UInt64
+  ) {
+    self.mixupAlpha = mixupAlpha
+    self.cutmixAlpha = cutmixAlpha
+    self.probability = probability
+    self.switchProbability = switchProbability
+    self.seed = seed
+  }
+
+  /// Whether anything is mixed.
+  public var isActive: Bool { (mixupAlpha > 0 || cutmixAlpha > 0) && probability > 0 }
+
+  /// What becomes of a pair.
+  public enum Draw: Sendable, Equatable {
+    case unchanged
+    /// Each keeps this share of itself and gets the rest of the other.
+    case blend(share: Float)
+    /// They exchange a rectangle.
+    case exchange(rows: Range<Int>, columns: Range<Int>)
+  }
+
+  /// The draw of the pair whose first picture is the dataset's `sample`, for pictures of `size`².
+  public func draw(step: Int, sample: Int, size: Int) -> Draw {
+    var stream = RandomStream(seed: seed, purpose: .mixup, time: step, index: sample)
+    let isMixed = stream.uniform() < probability
+    let isSwitched = stream.uniform() < switchProbability
+    guard isMixed, isActive else { return .unchanged }
+    guard cutmixAlpha > 0, isSwitched || mixupAlpha <= 0 else {
+      return .blend(share: Float(stream.beta(mixupAlpha)))
+    }
+    let side = Int(Double(size) * (1 - stream.beta(cutmixAlpha)).squareRoot())
+    func range() -> Range<Int> {
+      let center = stream.integer(below: size)
+      return max(0, center - side / 2)..<min(size, center + (side + 1) / 2)
+    }
+    let rows = range()
+    return .exchange(rows: rows, columns: range())
+  }
+
+  /// Mixes neighbours: 0 with 1, 2 with 3, and so on.
+  ///
+  /// - Parameters:
+  ///   - pictures: [B, size, size, 3]; B even.
+  ///   - samples: Their indices in the dataset.
+  /// - Returns: The mixed pictures, and of each the share that is its own.
+  public func callAsFunction(
+    _ pictures: Tensor, step: Int, samples: [Int]
+  ) -> (pictures: Tensor, shares: [Float]) {
+    let size = pictures.shape[1]
+    return Self.mix(
+      pictures,
+      stride(from: 0, to: samples.count, by: 2).map { draw(step: step, sample: samples[$0], size: size) })
+  }
+
+  /// Mixes neighbours as has been drawn for each pair.
+  public static func mix(_ pictures: Tensor, _ draws: [Draw]) -> (pictures: Tensor, shares: [Float]) {
+    precondition(pictures.shape[0] == 2 * draws.count, "pictures are mixed in pairs")
+    let size = pictures.shape[1]
+    let count = pictures.count / max(2 * draws.count, 1)
+    let mixed = pictures.copy()
+    ThreadPool.shared.forEach(draws.count) { pair in
+      let (first, second) = (pictures.pointer + 2 * pair * count, pictures.pointer + (2 * pair + 1) * count)
+      let (one, other) = (mixed.pointer + 2 * pair * count, mixed.pointer + (2 * pair + 1) * count)
+      switch draws[pair] {
+      case .unchanged: break
+      case .blend(let share):
+        for i in 0..<count {
+          one[i] = share * first[i] + (1 - share) * second[i]
+          other[i] = share * second[i] + (1 - share) * first[i]
+        }
+      case .exchange(let rows, let columns):
+        for row in rows {
+          let start = (row * size + columns.lowerBound) * 3
+          (one + start).update(from: second + start, count: columns.count * 3)
+          (other + start).update(from: first + start, count: columns.count * 3)
+        }
+      }
+    }
+    let shares = draws.flatMap { draw -> [Float] in
+      switch draw {
+      case .unchanged: return [1, 1]
+      case .blend(let share): return [share, share]
+      case .exchange(let rows, let columns):
+        let share = 1 - Float(rows.count * columns.count) / Float(size * size)
+        return [share, share]
+      }
+    }
+    return (mixed, shares)
+  }
+
+  /// The distributions that mixed pictures are to be told as, [B, classes], smoothed by `smoothing`; `shares` nil for
+  /// pictures that are whole.
+  public static func targets(
+    labels: [Int32], shares: [Float]?, classes: Int, smoothing: Float
+  ) -> Tensor {
+    let targets = Tensor([labels.count, classes], filledWith: smoothing / Float(classes))
+    for (row, label) in labels.enumerated() {
+      let target = targets.pointer + row * classes
+      let share = shares?[row] ?? 1
+      target[Int(label)] += (1 - smoothing) * share
+      if share < 1 { target[Int(labels[row ^ 1])] += (1 - smoothing) * (1 - share) }
+    }
+    return targets
+  }
+}
+
+extension RandomStream {
+  /// Beta distributed with both parameters `alpha`.
+  mutating func beta(_ alpha: Double) -> Double {
+    let (x, y) = (gamma(alpha), gamma(alpha))
+    return x + y > 0 ? x / (x + y) : 0.5
+  }
+
+  /// Gamma distributed with shape `alpha` and scale 1 (Marsaglia and Tsang, 2000).
+  mutating func gamma(_ alpha: Double) -> Double {
+    if alpha < 1 {
+      let u = Double(nextWord() >> 8) * 0x1p-24 + 0x1p-25
+      return gamma(alpha + 1) * pow(u, 1 / alpha)
+    }
+    let d = alpha - 1.0 / 3
+    let c = 1 / (9 * d).squareRoot()
+    while true {
+      let x = Double(normal())
+      let cube = 1 + c * x
+      guard cube > 0 else { continue }
+      let v = cube * cube * cube
+      let u = Double(nextWord() >> 8) * 0x1p-24 + 0x1p-25
+      if log(u) < 0.5 * x * x + d - d * v + d * log(v) { return d * v }
+    }
+  }
+}
