@@ -21,9 +21,23 @@ public protocol Recipe: AnyObject {
   /// Always the same number of values.
   func takeSums() -> [Double]
 
+  /// What the learning rate of a parameter is multiplied by.
+  func learningRateScale(of parameter: Parameter) -> Double
+
+  /// Measures the model after a step, where it is time to; goes with the step's metrics. Collective.
+  func evaluate(after step: Int, communicator: Communicator) throws -> [(name: String, value: Double)]
+
   /// Ends a step on every rank, after the optimizer: updates state and turns the sums over all ranks into
   /// metrics, the two that tell most first.
   func finishStep(_ step: Int, sums: [Double], communicator: Communicator) throws -> [(
     name: String, value: Double
   )]
+}
+
+extension Recipe {
+  public func learningRateScale(of parameter: Parameter) -> Double { 1 }
+
+  public func evaluate(
+    after step: Int, communicator: Communicator
+  ) throws -> [(name: String, value: Double)] { [] }
 }

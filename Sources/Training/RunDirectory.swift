@@ -108,7 +108,7 @@ public struct RunDirectory {
   func drawCurves(logger: Logger) {
     do {
       let lines = try MetricsLine.read(metricsPath)
-      let names = ["loss", "accuracy", "psnr", "codebook_perplexity"].filter { name in
+      let names = ["loss", "accuracy", "evaluation_top1", "psnr", "codebook_perplexity"].filter { name in
         lines.contains { $0[name] != nil }
       }
       guard lines.count > 1 else { return }

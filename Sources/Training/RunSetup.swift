@@ -42,10 +42,12 @@ struct RunSetup<Configuration: RunConfiguration> {
     (sampler, share) = try communicator.agree {
       (
         try GlobalSampler(
-          count: dataset.count, globalBatchSize: shared.training.globalBatchSize, seed: shared.seed),
+          count: dataset.count, subset: configuration.subset(of: dataset),
+          globalBatchSize: shared.training.globalBatchSize, seed: shared.seed),
         try RankShare(
           rank: communicator.rank, ranks: communicator.size, globalBatchSize: shared.training.globalBatchSize,
-          microBatchSize: RunSetup.microBatchSize(shared.training, ranks: communicator.size))
+          microBatchSize: RunSetup.microBatchSize(
+            shared.training, ranks: communicator.size, multiple: configuration.microBatchMultiple))
       )
     }
     plan = RunPlan(shared, sampler: sampler, share: share)
@@ -64,17 +66,19 @@ struct RunSetup<Configuration: RunConfiguration> {
     }
     logger.notice(
       """
-      \(dataset.count) pictures, \(plan.steps) steps of \(shared.training.globalBatchSize) \
+      \(sampler.count) pictures, \(plan.steps) steps of \(shared.training.globalBatchSize) \
       (\(communicator.size) ranks × \(plan.microBatches) × \(plan.microBatchSize)), \
       \(ThreadPool.shared.threadCount) threads a rank, \(MatrixMultiply.kernelName) kernels
       """)
   }
 
-  /// The largest size, up to the configured one, that cuts a rank's share of the global batch evenly.
-  static func microBatchSize(_ training: TrainingConfiguration, ranks: Int) -> Int {
+  /// The largest size, up to the configured one, that cuts a rank's share of the global batch evenly; a multiple of
+  /// `multiple` where there is one.
+  static func microBatchSize(_ training: TrainingConfiguration, ranks: Int, multiple: Int = 1) -> Int {
     let share = training.globalBatchSize / ranks
     let most = max(1, min(training.microBatchSize, share))
-    return (1...most).last { share % $0 == 0 } ?? 1
+    let sizes = (1...most).filter { share % $0 == 0 }
+    return sizes.last { $0 % multiple == 0 } ?? sizes.last ?? 1
   }
 
   private static func read(_ path: String) throws -> String {

@@ -1,3 +1,5 @@
+import Datasets
+
 /// A stretch of training, in steps or in passes over the data.
 public enum TrainingSpan: Sendable, Equatable {
   case steps(Int)
@@ -190,6 +192,15 @@ public protocol RunConfiguration: Sendable, Equatable {
   var shared: SharedConfiguration { get }
   /// Asks the reader for every key of the recipe.
   init(_ reader: ConfigurationReader)
+  /// What the size of a micro-batch is to be a multiple of.
+  var microBatchMultiple: Int { get }
+  /// The pictures of the dataset that are used, ascending; nil for all.
+  func subset(of dataset: PictureDataset) throws -> [Int]?
+}
+
+extension RunConfiguration {
+  public var microBatchMultiple: Int { 1 }
+  public func subset(of dataset: PictureDataset) throws -> [Int]? { nil }
 }
 
 extension RunConfiguration {

@@ -68,10 +68,16 @@ public final class TrainingLoop {
     var done = firstStep
     var end = TrainingStep.End()
     while done < plan.lastStep, end.signal == nil {
-      let measured: Metrics
+      var measured: Metrics
       (measured, end) = try step.advance(
         from: done, reading: loader, isCheckpointOverdue: communicator.isRoot && checkpointClock.isOverdue)
       done += 1
+      let evaluation = try recipe.evaluate(after: done, communicator: communicator)
+      if !evaluation.isEmpty {
+        let values = evaluation.map { "\($0.name) \(String(format: "%.4f", $0.value))" }
+        logger.notice("step \(done): \(values.joined(separator: ", "))")
+        measured.others += evaluation
+      }
       try metrics?.write(measured)
       progress?.update(
         step: done, loss: measured.loss, imagesPerSecond: measured.imagesPerSecond,

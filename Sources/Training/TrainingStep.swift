@@ -27,7 +27,7 @@ public final class TrainingStep {
     self.plan = plan
     self.communicator = communicator
     flat = FlatParameters(recipe.parameters)
-    optimizer = Optimizer(flat, configuration: plan.shared.optimizer)
+    optimizer = Optimizer(flat, configuration: plan.shared.optimizer) { recipe.learningRateScale(of: $0) }
     // Where the parameters lay before.
     MemoryPool.shared.releaseUnused()
     gradientSum = try GradientSum(flat, plan: plan, communicator: communicator)

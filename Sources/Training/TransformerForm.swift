@@ -11,6 +11,22 @@ public struct TransformerForm: Codable, Equatable, Sendable {
   public let heads: Int
   /// Added to the variance by layer normalisation.
   public let normEpsilon: Float
+  /// How pictures were shown in training, where the checkpoint says it.
+  var data: Data?
+
+  /// How pictures were shown.
+  struct Data: Codable, Equatable, Sendable {
+    let mean: [Double]
+    let standardDeviation: [Double]
+    let resize: Int?
+  }
+
+  /// Without anything about pictures.
+  init(shapes: [String: [Int]], heads: Int, normEpsilon: Float) {
+    self.shapes = shapes
+    self.heads = heads
+    self.normEpsilon = normEpsilon
+  }
 
   /// The transformer; nil where the names are not those of one.
   public var architecture: VisionTransformerConfiguration? {
@@ -33,8 +49,12 @@ public struct TransformerForm: Codable, Equatable, Sendable {
   public var classes: Int? { shapes["head.weight"]?.first }
 
   /// A model with a place for these weights, its parameters made in `scope`.
-  func makeModel(in scope: ParameterScope, of path: String) throws -> TransformerModel {
-    guard let architecture else {
+  ///
+  /// - Parameter imageSize: Side of the pictures, where it is to be another than the weights'.
+  func makeModel(
+    in scope: ParameterScope, of path: String, imageSize: Int? = nil
+  ) throws -> TransformerModel {
+    guard var architecture else {
       throw RunError("\(path) holds no vision transformer: its names are not BEiT's")
     }
     guard architecture.width % max(heads, 1) == 0, heads > 0 else {
@@ -42,6 +62,7 @@ public struct TransformerForm: Codable, Equatable, Sendable {
         "\(path) holds a transformer \(architecture.width) wide, which cannot be divided among \(heads) heads"
       )
     }
+    architecture.imageSize = imageSize ?? architecture.imageSize
     guard let norm else {
       throw RunError("\(path) has neither 'norm.weight' nor 'fc_norm.weight', which a transformer ends with")
     }

@@ -35,10 +35,20 @@ public struct TransformerWeights {
   }
 
   /// The model that the weights belong to, with their values. Collective.
-  public func loadModel(communicator: Communicator) throws -> TransformerModel {
+  ///
+  /// - Parameter imageSize: Side of the pictures it is to see, where that is another than in training; positions are
+  ///   interpolated.
+  public func loadModel(imageSize: Int? = nil, communicator: Communicator) throws -> TransformerModel {
     let scope = ParameterScope(seed: 0, frozen: true)
-    let model = try form.makeModel(in: scope, of: path)
-    try communicator.agree { try file?.fill(scope.parameters) }
+    let model = try form.makeModel(in: scope, of: path, imageSize: imageSize)
+    try communicator.agree {
+      guard let file else { return }
+      let fresh = try PretrainedWeights.fill(
+        scope.parameters, from: file, form: form, target: model.backbone.configuration)
+      guard fresh.isEmpty else {
+        throw RunError("\(path) lacks \(fresh.joined(separator: ", ")), or has them in another shape")
+      }
+    }
     for parameter in scope.parameters {
       try communicator.broadcast(parameter.value.pointer, count: parameter.count)
     }
@@ -69,7 +79,9 @@ public struct TransformerWeights {
     guard let heads = attentionHeads(shapes) ?? settings.heads else {
       throw RunError("\(path) does not say how many attention heads its transformer has")
     }
-    return (file, TransformerForm(shapes: shapes, heads: heads, normEpsilon: settings.normEpsilon))
+    var form = TransformerForm(shapes: shapes, heads: heads, normEpsilon: settings.normEpsilon)
+    form.data = settings.data
+    return (file, form)
   }
 
   /// A checkpoint file: the one given, or the newest sound one of a run's directory.
@@ -101,11 +113,22 @@ public struct TransformerWeights {
   /// What a transformer's checkpoint says in its configuration, whatever was trained.
   static func settings(
     of header: CheckpointHeader, _ path: String
-  ) throws -> (heads: Int?, normEpsilon: Float) {
+  ) throws -> (heads: Int?, normEpsilon: Float, data: TransformerForm.Data?) {
     let source = try ConfigurationSource(yaml: header.configuration, name: path, overrides: [])
-    func text(_ key: String) -> String? { source.entries["model.\(key)"]?.node.scalar?.string }
+    func node(_ key: String) -> Node? { source.entries[key]?.node }
+    func text(_ key: String) -> String? { node("model.\(key)")?.scalar?.string }
+    func numbers(_ key: String) -> [Double]? {
+      let values = node(key)?.sequence?.compactMap { $0.scalar.flatMap { Double($0.string) } }
+      return values?.count == 3 ? values : nil
+    }
     let heads = text("heads").flatMap { Int($0) } ?? text("size").flatMap { ViTSize(rawValue: $0)?.heads }
     let epsilon = text("norm_epsilon").flatMap { Float($0) }
-    return (heads, epsilon ?? VisionTransformerConfiguration().normEpsilon)
+    var data: TransformerForm.Data?
+    if let mean = numbers("data.mean"), let deviation = numbers("data.std") {
+      data = TransformerForm.Data(
+        mean: mean, standardDeviation: deviation,
+        resize: node("evaluation.resize")?.scalar.flatMap { Int($0.string) })
+    }
+    return (heads, epsilon ?? VisionTransformerConfiguration().normEpsilon, data)
   }
 }

@@ -11,7 +11,8 @@ struct Peco: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       DatasetCommand.self, TokenizerCommand.self, PretrainCommand.self, PerceptualCommand.self,
-      ImportCommand.self, ExportCommand.self, BenchmarkCommand.self, DoctorCommand.self,
+      FinetuneCommand.self, EvaluateCommand.self, ProbeCommand.self, FeaturesCommand.self, ImportCommand.self,
+      ExportCommand.self, BenchmarkCommand.self, DoctorCommand.self,
     ])
 
   static func main() {

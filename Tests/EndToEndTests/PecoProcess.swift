@@ -174,9 +174,11 @@ final class Workshop {
   }
 
   enum Stage: String {
-    case tokenizer, pretrain, perceptual
+    case tokenizer, pretrain, perceptual, finetune
 
-    var command: [String] { self == .pretrain ? ["pretrain"] : [rawValue, "train"] }
+    var command: [String] {
+      [.pretrain, .finetune].contains(self) ? [rawValue] : [rawValue, "train"]
+    }
   }
 
   /// The text of each step's value under a key of a run's metrics, as it is written there.

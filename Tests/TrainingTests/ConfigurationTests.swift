@@ -14,7 +14,7 @@ import Training
       .filter {
         $0.hasSuffix(".yaml")
           && ($0.contains("tokenizer") || $0.contains("dvae") || $0.contains("pretrain")
-            || $0.contains("300e") || $0.contains("perceptual"))
+            || $0.contains("300e") || $0.contains("perceptual") || $0.contains("finetune"))
       }
       .sorted()
   }
@@ -32,13 +32,15 @@ import Training
       try roundTrip(TokenizerConfiguration.self, path)
     } else if name.contains("moco") || name.contains("perceptual") {
       try roundTrip(PerceptualConfiguration.self, path)
+    } else if name.contains("finetune") {
+      try roundTrip(FinetuneConfiguration.self, path)
     } else {
       try roundTrip(PretrainConfiguration.self, path)
     }
   }
 
   @Test func theFilesAreThere() {
-    #expect(Self.files.count == 16)
+    #expect(Self.files.count == 18)
   }
 
   @Test func thePapersSettings() throws {
@@ -168,20 +170,24 @@ extension ConfigurationTests {
   @Test func tellsOfEveryKey() throws {
     let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .deletingLastPathComponent().appendingPathComponent("docs/configuration.md").path
-    let rows = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
-      .filter { $0.hasPrefix("| `") }
-    let documented = rows.flatMap { row in
-      row.split(separator: "|")[0].split(separator: "`").map(String.init)
-        .filter { $0.first?.isLetter ?? false }
-    }
+    let sections = try String(contentsOfFile: path, encoding: .utf8).components(separatedBy: "\n## ")
+      .map { section in
+        section.split(separator: "\n").filter { $0.hasPrefix("| `") }.flatMap { row in
+          row.split(separator: "|")[0].split(separator: "`").map(String.init)
+            .filter { $0.first?.isLetter ?? false }
+        }
+      }
     let shared = "data: {path: a}\ntraining: {steps: 1}\n"
     let tokenizer = try TokenizerConfiguration.load(yaml: shared, source: "tokenizer").resolved
     let pretrain = try PretrainConfiguration.load(
       yaml: shared + "masking: {count: 75}\ntokens: {file: t}", source: "pretrain"
     ).resolved
     let perceptual = try PerceptualConfiguration.load(yaml: shared, source: "perceptual").resolved
-    #expect(Set(documented) == Set(keys(of: tokenizer) + keys(of: pretrain) + keys(of: perceptual)))
-    #expect(Set(documented).count == documented.count)
+    let finetune = try FinetuneConfiguration.load(yaml: shared, source: "finetune").resolved
+    let known = [tokenizer, pretrain, perceptual, finetune].flatMap { keys(of: $0) }
+    #expect(Set(sections.joined()) == Set(known))
+    // Commands may share a key; none tells of it twice.
+    for documented in sections { #expect(Set(documented).count == documented.count) }
   }
 
   /// Key paths of a resolved configuration, which has two levels at most.

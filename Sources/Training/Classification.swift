@@ -1,0 +1,87 @@
+import Communication
+import Datasets
+import Foundation
+import Models
+import Tensors
+
+/// How well pictures are classified: sums over pictures, each counted once.
+public struct ClassificationScore: Sendable, Equatable {
+  public private(set) var pictures = 0
+  /// Pictures whose class has the greatest logit, and one of the five greatest.
+  public private(set) var first = 0
+  public private(set) var amongFive = 0
+  private var lossSum = 0.0
+
+  public init() {}
+
+  /// Mean cross-entropy.
+  public var loss: Double { lossSum / Double(max(pictures, 1)) }
+  /// Share of pictures whose class has the greatest logit.
+  public var top1: Double { Double(first) / Double(max(pictures, 1)) }
+  /// Share of pictures whose class is among the five of the greatest logits.
+  public var top5: Double { Double(amongFive) / Double(max(pictures, 1)) }
+
+  /// Counts pictures by their logits [B, classes]. Of equal logits the first comes first, as with argmax.
+  public mutating func add(_ logits: Tensor, labels: [Int32]) {
+    let classes = logits.shape[1]
+    for (row, label) in labels.enumerated() {
+      let z = logits.pointer + row * classes
+      let (own, target) = (z[Int(label)], Int(label))
+      var most = -Float.infinity
+      for i in 0..<classes { most = max(most, z[i]) }
+      var (before, sum) = (0, 0.0)
+      for i in 0..<classes {
+        // Written so that nothing is right where a logit is not a number.
+        if !(z[i] < own || (z[i] == own && i >= target)) { before += 1 }
+        sum += exp(Double(z[i] - most))
+      }
+      first += before == 0 ? 1 : 0
+      amongFive += before < 5 ? 1 : 0
+      lossSum += log(sum) + Double(most - own)
+      pictures += 1
+    }
+  }
+
+  /// The score over all ranks' pictures. Collective.
+  func summed(over communicator: Communicator) throws -> ClassificationScore {
+    let sums = try communicator.allReduce(
+      .sum, [Double(pictures), Double(first), Double(amongFive), lossSum])
+    var result = ClassificationScore()
+    (result.pictures, result.first, result.amongFive) = (Int(sums[0]), Int(sums[1]), Int(sums[2]))
+    result.lossSum = sums[3]
+    return result
+  }
+}
+
+extension Communicator {
+  /// This rank's stretch of `count` things, which the ranks share out without gap or overlap.
+  func stretch(of count: Int) -> Range<Int> { count * rank / size..<count * (rank + 1) / size }
+}
+
+/// A dataset to be classified.
+struct ClassificationData {
+  let dataset: PictureDataset
+  let samples: SampleRecipe
+  let batchSize: Int
+  let options: Loader.Options
+
+  /// Scores a model: every rank its stretch of the pictures, each once. Collective.
+  func score(
+    communicator: Communicator, _ logits: (Tensor) -> Tensor
+  ) throws -> ClassificationScore {
+    let own = try communicator.agree {
+      var score = ClassificationScore()
+      let range = communicator.stretch(of: dataset.count)
+      guard !range.isEmpty else { return score }
+      let loader = try Loader(
+        sequenceOf: dataset, samples, range: range, batchSize: batchSize, options: options)
+      defer { loader.stop() }
+      while let batch = try loader.next() {
+        guard let pictures = batch.pictures else { throw RunError("the loader gives no pictures") }
+        score.add(logits(pictures), labels: batch.labels)
+      }
+      return score
+    }
+    return try own.summed(over: communicator)
+  }
+}

@@ -1,0 +1,235 @@
+import Communication
+import Datasets
+import Foundation
+import Layers
+import Logging
+import Models
+import Storage
+import Tensors
+
+/// What trained transformers make of pictures: `peco features`, `peco evaluate`, and what probes work on.
+public enum FeatureExtraction {
+  /// How pictures are shown to the transformer.
+  public struct View: Sendable {
+    /// Side of the view; nil: as in training.
+    public var imageSize: Int?
+    /// Length that the shorter side is resized to; nil: 256/224 of the view's side, or as `peco finetune` was told.
+    public var resize: Int?
+    /// Of the channels; nil: as in training.
+    public var mean: [Double]?
+    public var standardDeviation: [Double]?
+    public var batchSize = 32
+    public var workers = 2
+
+    public init() {}
+  }
+
+  /// What is kept of the tokens after a block.
+  public enum Pooling: String, Sendable, CaseIterable {
+    /// All of them, the class token first.
+    case none
+    /// The mean of the patches'.
+    case mean
+    /// The class token.
+    case classToken = "class"
+  }
+
+  // MARK: - Classifying
+
+  /// Scores a fine-tuned transformer. Collective.
+  public static func evaluate(
+    checkpoint: String, averaged: Bool, dataset path: String, view: View, communicator: Communicator
+  ) throws -> ClassificationScore {
+    let source = try FrozenTransformer(
+      checkpoint, averaged: averaged, view: view, communicator: communicator)
+    guard case .classification(let model) = source.model else {
+      throw RunError("\(source.path) has no classification head; give a checkpoint of `peco finetune`")
+    }
+    let data = try communicator.agree {
+      let dataset = try PictureDataset(opening: path)
+      try dataset.requireLabels()
+      let classes = model.head.weight.shape[0]
+      guard dataset.classes.count == classes else {
+        throw RunError("\(path) has \(dataset.classes.count) classes, \(source.path) tells \(classes) apart")
+      }
+      return source.data(of: dataset)
+    }
+    return try data.score(communicator: communicator) { model($0) }
+  }
+
+  // MARK: - Features
+
+  /// What `peco features` is asked to do.
+  public struct Request: Sendable {
+    public var checkpoint: String
+    public var averaged: Bool
+    public var dataset: String
+    public var output: String
+    /// After how many blocks tokens are read; nil: after the last, and normalised.
+    public var block: Int?
+    public var pooling: Pooling
+    public var view: View
+
+    public init(
+      checkpoint: String, averaged: Bool, dataset: String, output: String, block: Int?, pooling: Pooling,
+      view: View
+    ) {
+      self.checkpoint = checkpoint
+      self.averaged = averaged
+      self.dataset = dataset
+      self.output = output
+      self.block = block
+      self.pooling = pooling
+      self.view = view
+    }
+  }
+
+  /// Writes the features of every picture of a dataset; every rank computes a part of them, rank 0 writes. Collective.
+  public static func run(_ request: Request, communicator: Communicator) throws {
+    let logger = ConsoleLog.logger(rank: communicator.rank)
+    let source = try FrozenTransformer(
+      request.checkpoint, averaged: request.averaged, view: request.view, communicator: communicator)
+    let dataset = try communicator.agree { try PictureDataset(opening: request.dataset) }
+    try communicator.checkEqual(checksum: dataset.fingerprint, what: "the dataset \(request.dataset)")
+    let configuration = source.model.backbone.configuration
+    try source.require(block: request.block)
+    let shape =
+      request.pooling == .none ? [configuration.tokens, configuration.width] : [configuration.width]
+    let size = shape.reduce(1, *)
+
+    /// Every rank's part of each round, in order, to the file on rank 0.
+    func compute(_ file: HDF5File?) throws {
+      let stretch = request.view.batchSize * 8
+      let start = ContinuousClock.now
+      for first in Swift.stride(from: 0, to: dataset.count, by: stretch * communicator.size) {
+        let own = first + stretch * communicator.rank
+        let range = min(own, dataset.count)..<min(own + stretch, dataset.count)
+        let part = try communicator.agree {
+          var values: [Float] = []
+          try source.forEachBatch(of: source.data(of: dataset), range) { pictures, _ in
+            values += source.tokens(pictures, block: request.block, pooling: request.pooling).elements
+          }
+          return values
+        }
+        let parts = try communicator.gather(bytes: part.withUnsafeBytes { Array($0) })
+        try communicator.agree {
+          guard let file, let parts else { return }
+          var row = first
+          for bytes in parts {
+            let values = bytes.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
+            if !values.isEmpty { try file.writeSlab(values, to: "features", row: row) }
+            row += values.count / size
+          }
+        }
+        let done = min(first + stretch * communicator.size, dataset.count)
+        let rate = Double(done) / (start.duration(to: .now) / .seconds(1))
+        logger.info("\(done) of \(dataset.count) pictures, \(String(format: "%.1f", rate)) pictures/s")
+      }
+    }
+    guard communicator.isRoot else { return try compute(nil) }
+    try HDF5File.atomicallyWrite(to: request.output) { file in
+      try file.setAttribute("format", "peco-features")
+      try file.setAttribute("format_version", 1)
+      try file.setAttribute("pictures", dataset.count)
+      try file.setAttribute("block", request.block ?? configuration.depth)
+      try file.setAttribute("normalized", request.block == nil ? 1 : 0)
+      try file.setAttribute("pooling", request.pooling.rawValue)
+      try file.setAttribute("checkpoint", (source.path as NSString).lastPathComponent)
+      try file.setAttribute("dataset_fingerprint", dataset.fingerprint)
+      try file.write(dataset.labels, shape: [dataset.count], to: "labels")
+      try file.createDataset("features", shape: [dataset.count] + shape, of: Float.self)
+      try compute(file)
+    }
+    logger.notice("\(request.output): \(dataset.count) pictures, \(shape) numbers each")
+  }
+}
+
+/// A trained transformer as it stands, and how it is shown pictures.
+struct FrozenTransformer {
+  let path: String
+  let model: TransformerModel
+  private let samples: SampleRecipe
+  private let batchSize: Int
+  private let options: Loader.Options
+
+  /// Opens a checkpoint or a run. Collective.
+  init(
+    _ path: String, averaged: Bool, view: FeatureExtraction.View, communicator: Communicator
+  ) throws {
+    ComputeThreads.configure(requested: nil, communicator: communicator)
+    let logger = ConsoleLog.logger(rank: communicator.rank)
+    let weights = try TransformerWeights(opening: path, averaged: averaged, communicator: communicator) {
+      logger.warning("\($0)")
+    }
+    self.path = weights.path
+    model = try weights.loadModel(imageSize: view.imageSize, communicator: communicator)
+    let trained = weights.form.data
+    let size = model.backbone.configuration.imageSize
+    // How the shorter side was told to be resized holds for the size that it was told for.
+    let resize = view.resize ?? (view.imageSize == nil ? trained?.resize : nil)
+    guard resize.map({ $0 >= size }) ?? true else {
+      throw RunError("--resize is \(resize ?? 0), less than the \(size) pixels that are cut out")
+    }
+    var picture = PictureView(size: size)
+    if let mean = view.mean ?? trained?.mean { picture.mean = mean.map { Float($0) } }
+    if let deviation = view.standardDeviation ?? trained?.standardDeviation {
+      picture.deviation = deviation.map { Float($0) }
+    }
+    samples = SampleRecipe(
+      seed: 0, augmentation: .evaluation(shortSide: resize, size: size), picture: picture)
+    batchSize = view.batchSize
+    options = Loader.Options(workers: view.workers)
+  }
+
+  /// The pictures of a dataset as they are shown.
+  func data(of dataset: PictureDataset) -> ClassificationData {
+    ClassificationData(dataset: dataset, samples: samples, batchSize: batchSize, options: options)
+  }
+
+  /// Hands over the pictures of a range, batch by batch, and their classes.
+  func forEachBatch(
+    of data: ClassificationData, _ range: Range<Int>, _ body: (Tensor, [Int32]) throws -> Void
+  ) throws {
+    guard !range.isEmpty else { return }
+    let loader = try Loader(
+      sequenceOf: data.dataset, data.samples, range: range, batchSize: data.batchSize, options: data.options)
+    defer { loader.stop() }
+    while let batch = try loader.next() {
+      guard let pictures = batch.pictures else { throw RunError("the loader gives no pictures") }
+      try body(pictures, batch.labels)
+    }
+  }
+
+  /// Throws where there is no such block.
+  func require(block: Int?) throws {
+    let depth = model.backbone.configuration.depth
+    guard let block else { return }
+    guard (0...depth).contains(block) else {
+      throw RunError(
+        "\(path) has \(depth) blocks; --block is \(block), must be 0 (the embedding) to \(depth)")
+    }
+  }
+
+  /// Tokens after a block, pooled: [B, width], or [B, N + 1, width] as they are.
+  ///
+  /// - Parameter block: Nil: after the last, and normalised; of a transformer that normalises what is pooled, after
+  ///   pooling.
+  func tokens(_ pictures: Tensor, block: Int?, pooling: FeatureExtraction.Pooling) -> Tensor {
+    let backbone = model.backbone
+    guard block == nil else {
+      return pool(backbone.features(pictures, blocks: [block ?? 0])[0], pooling)
+    }
+    let last = backbone.features(pictures, blocks: [backbone.configuration.depth])[0]
+    return backbone.norm(pool(last, pooling))
+  }
+
+  /// Tokens pooled.
+  func pool(_ tokens: Tensor, _ pooling: FeatureExtraction.Pooling) -> Tensor {
+    switch pooling {
+    case .none: return tokens
+    case .mean: return meanOfPatches(tokens)
+    case .classToken:
+      return gatherRows(tokens, (0..<tokens.shape[0]).map { $0 * tokens.shape[1] })
+    }
+  }
+}

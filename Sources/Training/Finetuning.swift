@@ -1,0 +1,115 @@
+import Communication
+import Datasets
+import Foundation
+import Models
+import Tensors
+
+/// `peco finetune`.
+public enum Finetuning {
+  /// Trains a classifier as a request asks. Collective.
+  public static func run(_ request: RunRequest, communicator: Communicator) throws -> TrainingLoop.Outcome {
+    var request = request
+    request.overrides += try pretrainedSettings(request, communicator: communicator)
+    let setup = try RunSetup<FinetuneConfiguration>(request, communicator: communicator)
+    let configuration = setup.configuration
+    let data = configuration.shared.data
+    let classes = setup.dataset.classes.count
+    try requireEvenMicroBatches(configuration, setup.plan)
+    let samples = SampleRecipe(
+      seed: configuration.shared.seed, augmentation: configuration.trainingAugmentation,
+      picture: data.pictureView)
+    let evaluation = try communicator.agree {
+      try evaluationData(configuration, classes: setup.dataset.classes, batchSize: setup.plan.microBatchSize)
+    }
+
+    let isResumed = try communicator.allReduce(.max, Int64(setup.checkpoint == nil ? 0 : 1)) > 0
+    var weights: TransformerWeights?
+    if !isResumed, let path = configuration.model.weights {
+      weights = try TransformerWeights(opening: path, communicator: communicator) {
+        setup.logger.warning("\($0)")
+      }
+    }
+    let recipe = try communicator.agree {
+      try FinetuneRecipe(configuration, classes: classes, evaluation: evaluation) { parameters in
+        guard let weights, let file = weights.file else { return }
+        let fresh = try PretrainedWeights.fill(
+          parameters, from: file, form: weights.form, target: configuration.architecture)
+        let others = fresh.isEmpty ? "" : ", but for \(fresh.joined(separator: ", "))"
+        setup.logger.notice("weights from \(weights.path)\(others)")
+      }
+    }
+    recipe.evaluationSteps = FinetuneRecipe.EvaluationSteps(
+      every: configuration.evaluation.everyEpochs * Double(setup.plan.stepsPerEpoch), last: setup.plan.steps)
+    return try setup.train(recipe, samples: samples, tokens: nil, communicator: communicator)
+  }
+
+  /// What the weights to start from settle about the model, as `--set` would. Collective; rank 0 looks.
+  ///
+  /// A run that goes on needs the weights no more: where they are gone, its own configuration says the same.
+  private static func pretrainedSettings(
+    _ request: RunRequest, communicator: Communicator
+  ) throws -> [String] {
+    let text = try communicator.broadcast(
+      try communicator.agree {
+        guard communicator.isRoot else { return "" }
+        let (configuration, _) = try FinetuneConfiguration.load(
+          file: request.configuration, overrides: request.overrides)
+        guard let path = configuration.model.weights else { return "" }
+        let run = RunDirectory(request.directory, keep: 1)
+        if !FileManager.default.fileExists(atPath: path), try !run.checkpoints.list().isEmpty,
+          let (earlier, _) = try? FinetuneConfiguration.load(file: run.configurationPath)
+        {
+          return earlier.modelSettings.joined(separator: "\n")
+        }
+        let (file, form) = try TransformerWeights.open(path, averaged: false)
+        return try PretrainedWeights.settings(of: form, path: file.path, for: configuration)
+          .joined(separator: "\n")
+      })
+    return text.split(separator: "\n").map(String.init)
+  }
+
+  private static func requireEvenMicroBatches(
+    _ configuration: FinetuneConfiguration, _ plan: RunPlan
+  ) throws {
+    guard configuration.mixup == nil || plan.microBatchSize % 2 == 0 else {
+      throw RunError(
+        "mixup and CutMix mix pictures in pairs, but a rank's share of training.global_batch_size cannot be cut into "
+          + "micro-batches of even size up to training.micro_batch_size; change one of the two, or set "
+          + "augmentation.mix_probability to 0")
+    }
+  }
+
+  private static func evaluationData(
+    _ configuration: FinetuneConfiguration, classes: [String], batchSize: Int
+  ) throws -> ClassificationData? {
+    guard let path = configuration.evaluation.path else { return nil }
+    let dataset = try PictureDataset(opening: path)
+    try dataset.requireLabels()
+    guard dataset.classes == classes else {
+      throw RunError(
+        "\(path) has other classes (\(dataset.classes.count)) than the training data (\(classes.count))")
+    }
+    let data = configuration.shared.data
+    return ClassificationData(
+      dataset: dataset,
+      samples: SampleRecipe(
+        seed: configuration.shared.seed, augmentation: configuration.evaluationAugmentation,
+        picture: data.pictureView),
+      batchSize: batchSize, options: data.loaderOptions)
+  }
+}
+
+extension FinetuneConfiguration {
+  /// The model's settings as for `--set`.
+  fileprivate var modelSettings: [String] {
+    let architecture = architecture
+    return [
+      "model.width=\(architecture.width)", "model.depth=\(architecture.depth)",
+      "model.heads=\(architecture.heads)", "model.mlp_ratio=\(architecture.mlpRatio)",
+      "model.patch_size=\(architecture.patchSize)", "model.norm_epsilon=\(architecture.normEpsilon)",
+      "model.positions=\((model.explicitPositions ?? .sharedRelative).rawValue)",
+      "model.qkv_bias=\(model.bias.rawValue)",
+      "model.layer_scale=\(model.layerScale.map { "\($0)" } ?? "null")",
+    ]
+  }
+}

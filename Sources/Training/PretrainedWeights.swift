@@ -1,0 +1,104 @@
+import Models
+import Tensors
+
+/// Fills a classification model with pretrained weights, as BEiT's fine-tuning does.
+enum PretrainedWeights {
+  /// Fills `parameters` of a transformer of form `target` from a file, on the rank that has it.
+  ///
+  /// Tables of positions are interpolated to the grid, a shared one goes to every block that has its own. The head and
+  /// its norm stay as they are where the file has none of their shape.
+  ///
+  /// - Returns: The names of what was not in the file.
+  static func fill(
+    _ parameters: [Parameter], from file: WeightFile, form: TransformerForm,
+    target: VisionTransformerConfiguration
+  ) throws -> [String] {
+    guard let source = form.architecture else { throw RunError("\(file.path) holds no vision transformer") }
+    var fresh: [String] = []
+    for parameter in parameters {
+      let name = stored(parameter.name, in: form)
+      guard let shape = form.shapes[name] else {
+        guard isHead(name) else {
+          throw RunError("\(file.path) has no \(name), which the transformer needs")
+        }
+        fresh.append(parameter.name)
+        continue
+      }
+      var values = try file.values(of: name)
+      if shape != parameter.shape {
+        if isHead(name) {
+          fresh.append(parameter.name)
+          continue
+        }
+        if name == "pos_embed", source.grid != target.grid, source.width == target.width {
+          values = PositionInterpolation.absolute(
+            values, width: source.width, from: source.grid, to: target.grid)
+        } else if name.hasSuffix("relative_position_bias_table"), source.grid != target.grid,
+          source.heads == target.heads
+        {
+          values = PositionInterpolation.relative(
+            values, heads: source.heads, from: source.grid, to: target.grid)
+        }
+      }
+      guard values.count == parameter.count else {
+        throw RunError("\(name) in \(file.path) is \(shape); the transformer needs \(parameter.shape)")
+      }
+      values.withUnsafeBufferPointer { source in
+        if let base = source.baseAddress { parameter.value.pointer.update(from: base, count: source.count) }
+      }
+    }
+    return fresh
+  }
+
+  /// The name under which a parameter's values lie in a file.
+  private static func stored(_ name: String, in form: TransformerForm) -> String {
+    let shared = "rel_pos_bias.relative_position_bias_table"
+    let isTable = name.hasPrefix("blocks.") && name.hasSuffix("relative_position_bias_table")
+    return isTable && form.shapes[name] == nil && form.shapes[shared] != nil ? shared : name
+  }
+
+  private static func isHead(_ name: String) -> Bool {
+    name.hasPrefix("head.") || name.hasPrefix("fc_norm.") || name.hasPrefix("norm.")
+  }
+
+  /// Settings of `peco finetune`, as for `--set`, that say what the weights are; throws where the configuration says
+  /// something else.
+  static func settings(
+    of form: TransformerForm, path: String, for configuration: FinetuneConfiguration
+  ) throws -> [String] {
+    guard let found = form.architecture else { throw RunError("\(path) holds no vision transformer") }
+    let model = configuration.model
+    func agree<Value: Equatable>(_ key: String, _ wanted: Value?, _ present: Value) throws {
+      if let wanted, wanted != present {
+        throw RunError("model.\(key) is \(wanted), but \(path) has \(present); leave the key out")
+      }
+    }
+    try agree("width", model.explicitWidth, found.width)
+    try agree("depth", model.explicitDepth, found.depth)
+    try agree("heads", model.explicitHeads, found.heads)
+    try agree("patch_size", model.explicitPatchSize, found.patchSize)
+    let positions: PretrainConfiguration.Model.Positions
+    switch found.positions {
+    case .sharedRelative: positions = model.explicitPositions == .relative ? .relative : .sharedRelative
+    case .relative: positions = .relative
+    case .absolute: positions = .absolute
+    default:
+      throw RunError(
+        "\(path) has \(found.positions.isEmpty ? "no" : "two kinds of") positions; one is needed")
+    }
+    try agree("positions", model.explicitPositions?.rawValue, positions.rawValue)
+    let bias: FinetuneConfiguration.Model.Bias =
+      switch found.qkvBias {
+      case .queryValue: .queryValue
+      case .full: .full
+      case .none: .none
+      }
+    let scale = found.layerScale == nil ? "null" : "\(model.layerScale ?? 0.1)"
+    return [
+      "model.width=\(found.width)", "model.depth=\(found.depth)", "model.heads=\(found.heads)",
+      "model.mlp_ratio=\(found.mlpRatio)", "model.patch_size=\(found.patchSize)",
+      "model.norm_epsilon=\(found.normEpsilon)", "model.positions=\(positions.rawValue)",
+      "model.qkv_bias=\(bias.rawValue)", "model.layer_scale=\(scale)",
+    ]
+  }
+}

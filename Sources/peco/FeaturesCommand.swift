@@ -1,0 +1,35 @@
+import ArgumentParser
+import Training
+
+/// `peco features`: what a transformer makes of pictures.
+struct FeaturesCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "features",
+    abstract: "Writes a transformer's features of every picture of a dataset; data-parallel under mpirun.")
+
+  @Option(help: ArgumentHelp("A transformer's checkpoint, or its run.", valueName: "checkpoint"))
+  var checkpoint: String
+  @Option(help: ArgumentHelp("The dataset.", valueName: "file.h5"))
+  var data: String
+  @Option(help: ArgumentHelp("Where to write the features.", valueName: "features.h5"))
+  var output: String
+  @Option(help: "After how many blocks the tokens are read; by default after the last, and normalised.")
+  var block: Int?
+  @Option(help: "none: all tokens; mean: the mean of the patches'; class: the class token.")
+  var pool = FeatureExtraction.Pooling.mean
+  @Flag(help: "Take the moving averages of fine-tuning in place of the weights themselves.")
+  var ema = false
+  @OptionGroup var view: ViewOptions
+
+  func run() throws {
+    let request = FeatureExtraction.Request(
+      checkpoint: checkpoint, averaged: ema, dataset: data, output: output, block: block, pooling: pool,
+      view: view.settings)
+    onAllRanks {
+      try FeatureExtraction.run(request, communicator: $0)
+      return 0
+    }
+  }
+}
+
+extension FeatureExtraction.Pooling: ExpressibleByArgument {}

@@ -1,0 +1,19 @@
+import ArgumentParser
+import Training
+
+/// `peco finetune`: classification.
+struct FinetuneCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "finetune",
+    abstract: "Trains a classifier from a pretrained transformer, or from nothing.",
+    discussion: """
+      Under mpirun every rank trains a whole replica on its share of each batch:
+        launch/mpirun -n 8 -- peco finetune --config configs/peco_finetune_imagenet.yaml --run runs/finetune
+      """)
+
+  @OptionGroup var options: RunOptions
+
+  func run() throws {
+    onAllRanks { try Finetuning.run(options.request, communicator: $0).exitCode }
+  }
+}

@@ -1,0 +1,77 @@
+import ArgumentParser
+import Training
+
+/// `peco probe`: what frozen features tell about classes.
+struct ProbeCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "probe",
+    abstract: "Tells classes from a transformer's frozen features, by a linear classifier or by neighbours.",
+    discussion: """
+      Features are computed once; data-parallel under mpirun. The linear classifier's penalty is chosen on a tenth of \
+      the training pictures that is held out meanwhile.
+      """)
+
+  @Option(help: ArgumentHelp("A transformer's checkpoint, or its run.", valueName: "checkpoint"))
+  var checkpoint: String
+  @Option(help: ArgumentHelp("The dataset to learn from.", valueName: "train.h5"))
+  var data: String
+  @Option(help: ArgumentHelp("The dataset to be told.", valueName: "test.h5"))
+  var evaluation: String
+  @Option(
+    help: ArgumentHelp(
+      "After how many blocks the tokens are read, or all of them; by default after the last, and normalised.",
+      valueName: "n|all"))
+  var block: String?
+  @Option(help: "linear or knn (the 20 nearest by cosine similarity, temperature 0.07).")
+  var method = Probing.Method.linear
+  @Option(help: "mean: the mean of the patches' tokens; class: the class token.")
+  var pool = FeatureExtraction.Pooling.mean
+  @Option(help: "Which pictures are held out.")
+  var seed: UInt64 = 0
+  @OptionGroup var view: ViewOptions
+  @Flag(help: "Print one JSON object a block.")
+  var json = false
+
+  func validate() throws {
+    guard pool != .none else { throw ValidationError("--pool must be mean or class") }
+    _ = try blocks()
+  }
+
+  private func blocks() throws -> Probing.Blocks {
+    guard let block else { return .last }
+    if block == "all" { return .all }
+    guard let number = Int(block) else {
+      throw ValidationError("--block is '\(block)', must be a number or all")
+    }
+    return .one(number)
+  }
+
+  func run() throws {
+    let request = Probing.Request(
+      checkpoint: checkpoint, data: data, evaluation: evaluation, blocks: try blocks(), method: method,
+      pooling: pool, view: view.settings, seed: seed)
+    onAllRanks { communicator in
+      let results = try Probing.run(request, communicator: communicator)
+      guard communicator.isRoot else { return 0 }
+      for result in results {
+        if json {
+          var object = JSONObject()
+          object.append("block", result.block)
+          object.append("evaluation_top1", result.score.top1)
+          object.append("evaluation_top5", result.score.top5)
+          object.append("pictures", result.score.pictures)
+          if let penalty = result.penalty { object.append("penalty", penalty) }
+          print(object.text)
+        } else {
+          let penalty = result.penalty.map { ", penalty \($0)" } ?? ""
+          print(
+            "block \(result.block): \(percent(result.score.top1)) right (top-1), "
+              + "\(percent(result.score.top5)) among five (top-5)\(penalty)")
+        }
+      }
+      return 0
+    }
+  }
+}
+
+extension Probing.Method: ExpressibleByArgument {}

@@ -1,0 +1,131 @@
+import Datasets
+import Imaging
+import Layers
+import Tensors
+import TestSupport
+import Testing
+import Training
+
+extension Computing {
+  /// Mixed pictures and labels against timm's.
+  @Suite struct MixingTests {
+    @Test(arguments: 0..<4) func pairsAreMixedAsByTimm(number: Int) throws {
+      let fixture = try FixtureFile("finetune.h5")["mixing"]["\(number)"]
+      let box = try fixture.integers("box")
+      let draw: Mixup.Draw =
+        box.isEmpty
+        ? .blend(share: try fixture.tensor("share").elements[0])
+        : .exchange(rows: box[0]..<box[1], columns: box[2]..<box[3])
+      let (mixed, shares) = Mixup.mix(try fixture.tensor("pictures"), [draw])
+      #expect(relativeError(mixed, try fixture.tensor("mixed")) < 1e-6)
+
+      let labels = try fixture.integers("labels").map { Int32($0) }
+      let targets = Mixup.targets(labels: labels, shares: shares, classes: 7, smoothing: 0.1)
+      #expect(relativeError(targets, try fixture.tensor("targets")) < 1e-6)
+      let tape = Tape()
+      let logits = tape.leaf(try fixture.tensor("logits"))
+      let loss = softCrossEntropy(logits, targets)
+      tape.backward(from: loss)
+      #expect(relativeError([loss.item], try fixture.tensor("loss").elements) < 1e-6)
+      #expect(relativeError(logits.gradient, try fixture.tensor("dlogits")) < 1e-5)
+    }
+
+    @Test func softCrossEntropyMatchesFiniteDifferences() {
+      let targets = softmax(randomTensor([40, 300], seed: 1))
+      let error = slopeError(of: { softCrossEntropy($0, targets) }, at: randomTensor([40, 300], seed: 2))
+      #expect(error < 1e-2)
+    }
+
+    @Test func aPairsDrawBelongsToItsSampleAndStep() {
+      let mixup = Mixup(seed: 3)
+      let draws = (0..<400).map { mixup.draw(step: 5, sample: $0, size: 32) }
+      #expect(draws == (0..<400).map { mixup.draw(step: 5, sample: $0, size: 32) })
+      #expect(draws != (0..<400).map { mixup.draw(step: 6, sample: $0, size: 32) })
+      let exchanges = draws.filter { if case .exchange = $0 { true } else { false } }.count
+      #expect((150..<250).contains(exchanges))
+      // A beta distribution of parameters 0.8 has mean 1/2 and variance 1 / (4 · 2.6).
+      let shares = (0..<8000).compactMap { index -> Double? in
+        guard case .blend(let share) = mixup.draw(step: 0, sample: index, size: 32) else { return nil }
+        return Double(share)
+      }
+      let mean = shares.reduce(0, +) / Double(shares.count)
+      let variance = shares.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(shares.count)
+      #expect(abs(mean - 0.5) < 0.02 && abs(variance - 1 / 10.4) < 0.005)
+    }
+
+    @Test func onlyWhatIsAskedForIsDrawn() {
+      let never = Mixup(probability: 0, seed: 1)
+      let mixup = Mixup(cutmixAlpha: 0, seed: 1)
+      let cutmix = Mixup(mixupAlpha: 0, seed: 1)
+      for sample in 0..<50 {
+        #expect(never.draw(step: 0, sample: sample, size: 8) == .unchanged)
+        if case .blend = mixup.draw(step: 0, sample: sample, size: 8) {} else { Issue.record("no blend") }
+        if case .exchange = cutmix.draw(step: 0, sample: sample, size: 8) {
+        } else {
+          Issue.record("no exchange")
+        }
+      }
+      #expect(!never.isActive && mixup.isActive && cutmix.isActive)
+    }
+
+    @Test(arguments: RandAugment.Kind.allCases, [true, false])
+    func randAugmentsArgumentsAreTimms(kind: RandAugment.Kind, increasing: Bool) throws {
+      let policy = try #require(RandAugment("rand-m9-mstd0.5-inc\(increasing ? 1 : 0)"))
+      #expect(policy.magnitude == 9 && policy.deviation == 0.5 && policy.isIncreasing == increasing)
+      let name = kind.rawValue.reduce("") { $0 + ($1.isUppercase ? "_" + $1.lowercased() : String($1)) }
+      let rows = try FixtureFile("finetune.h5")[increasing ? "inc1" : "inc0"].tensor(name)
+      for row in 0..<rows.shape[0] {
+        let (magnitude, isNegative) = (Double(rows.pointer[3 * row]), rows.pointer[3 * row + 1] > 0)
+        let found = policy.operation(
+          kind, level: (magnitude * 10).rounded() / 100, isNegative: isNegative
+        ).argument
+        #expect(abs(found - Double(rows.pointer[3 * row + 2])) < 1e-5, "\(kind) \(magnitude)")
+      }
+    }
+
+    @Test func otherPoliciesAreRefused() {
+      for text in ["", "augmix-m3", "rand-m11", "rand-x3", "rand-m9-n0", "rand-mstd"] {
+        #expect(RandAugment(text) == nil, "\(text)")
+      }
+      #expect(RandAugment("rand-m7-n3")?.layers == 3)
+    }
+
+    @Test func ratesFallTowardsThePictures() {
+      let decay = LayerDecay(decay: 0.5, depth: 3)
+      for (name, expected) in [
+        ("cls_token", 0.0625), ("pos_embed", 0.0625), ("patch_embed.proj.weight", 0.0625),
+        ("blocks.0.norm1.weight", 0.125), ("blocks.1.attn.q_bias", 0.25), ("blocks.2.mlp.fc2.bias", 0.5),
+        ("fc_norm.weight", 1), ("head.bias", 1), ("rel_pos_bias.relative_position_bias_table", 1),
+      ] {
+        #expect(decay.scale(of: name) == expected, "\(name)")
+      }
+    }
+
+    @Test func scoresCountRanksAndTies() {
+      var score = ClassificationScore()
+      score.add(Tensor([1, 3, 2, 0, -1, -2, 9, 9, 8, 7, 6, 5], shape: [2, 6]), labels: [5, 1])
+      #expect(score.pictures == 2 && score.first == 0 && score.amongFive == 1)
+      score.add(Tensor([9, 9, 8, 7, 6, .nan], shape: [1, 6]), labels: [0])
+      #expect(score.first == 0)
+      var sure = ClassificationScore()
+      sure.add(Tensor([0, 0, 0, 0], shape: [1, 4]), labels: [0])
+      #expect(sure.top1 == 1 && abs(sure.loss - 1.3862943611) < 1e-9)
+    }
+  }
+}
+
+extension PictureOperation {
+  /// The operation's number, 0 where it has none.
+  fileprivate var argument: Double {
+    switch self {
+    case .autoContrast, .equalize, .invert: 0
+    case .posterize(let bits): Double(bits)
+    case .solarize(let threshold): Double(threshold)
+    case .solarizeAdd(let amount): Double(amount)
+    case .color(let value), .contrast(let value), .brightness(let value), .sharpness(let value): Double(value)
+    case .rotate(let value), .shearX(let value), .shearY(let value), .translateX(let value),
+      .translateY(let value):
+      value
+    }
+  }
+}

@@ -1,0 +1,34 @@
+import Communication
+import Tensors
+import TestSupport
+import Testing
+import Training
+
+extension Computing {
+  /// Linear classifiers and neighbours against PyTorch's.
+  @Suite struct ProbeTests {
+    @Test(arguments: ["0.1", "0.001"]) func theRegressionIsPyTorchs(penalty: String) throws {
+      let fixture = try FixtureFile("probe.h5")
+      let regression = try SoftmaxRegression(
+        features: try fixture.tensor("features"), labels: try fixture.integers("labels").map { Int32($0) },
+        classes: 4, communicator: Communicator())
+      let weights = try regression.fit(penalty: try #require(Double(penalty)))
+      let logits = SoftmaxRegression.logits(try fixture.tensor("asked"), weights, classes: 4)
+      // What is added to all logits of a row changes nothing, and is not determined for biases.
+      for row in 0..<logits.shape[0] {
+        let mean = (0..<4).reduce(Float(0)) { $0 + logits.pointer[4 * row + $1] } / 4
+        for label in 0..<4 { logits.pointer[4 * row + label] -= mean }
+      }
+      // A weak penalty leaves a flat valley, which floats see the bottom of to three digits.
+      #expect(relativeError(logits, try fixture["logits"].tensor(penalty)) < 1e-2)
+    }
+
+    @Test func neighboursVoteAsInPyTorch() throws {
+      let fixture = try FixtureFile("probe.h5")
+      let votes = try NeighborProbe().votes(
+        for: try fixture.tensor("asked"), neighbors: try fixture.tensor("features"),
+        labels: try fixture.integers("labels").map { Int32($0) }, classes: 4, communicator: Communicator())
+      #expect(relativeError(votes, try fixture.tensor("votes")) < 1e-4)
+    }
+  }
+}
