@@ -29,6 +29,24 @@ public struct Convolution2d {
     self.padding = padding
   }
 
+  private init(holding other: Convolution2d) {
+    weight = other.weight.held
+    bias = other.bias?.held
+    stride = other.stride
+    padding = other.padding
+  }
+
+  /// The same convolution, its weights held: gradients flow through to the input and not into the weights.
+  public var held: Convolution2d { Convolution2d(holding: self) }
+
+  /// The gradient that the weight gets where the output's is `dy` and the input is `x`; added to nothing.
+  public func weightGradient(_ dy: Tensor, _ x: Tensor) -> Tensor {
+    let gradient = Tensor(weight.shape)
+    ConvolutionKernel(input: x.shape, weight: weight.shape, stride: stride, padding: padding)
+      .backwardWeights(dy, x, weightGradient: gradient, biasGradient: nil)
+    return gradient
+  }
+
   /// [batch, height, width, in] → [batch, (height + padding − kernel)/stride + 1, …, out].
   public func callAsFunction(_ x: Tensor) -> Tensor {
     convolution2d(x, weight: weight, bias: bias, stride: stride, padding: padding)

@@ -23,6 +23,14 @@ public struct GroupNorm {
     self.epsilon = epsilon
   }
 
+  private init(holding other: GroupNorm) {
+    (weight, bias) = (other.weight.held, other.bias.held)
+    (groups, epsilon) = (other.groups, other.epsilon)
+  }
+
+  /// The same normalisation, its parameters held: gradients flow through to the input and not into the parameters.
+  public var held: GroupNorm { GroupNorm(holding: self) }
+
   /// [batch, height, width, channels], or in blocks of channels, each group of channels of each picture to mean 0
   /// and variance 1, then scaled and shifted by channel.
   public func callAsFunction(_ x: Tensor) -> Tensor { normalize(x, silu: false) }

@@ -11,6 +11,8 @@ public final class VQVAE: Tokenizer {
   public struct Output {
     /// The pictures as drawn from their words, [batch, height, width, 3].
     public let reconstruction: Tensor
+    /// What the last layer drew them from, [batch, height, width, base width], off the tape.
+    public let features: Tensor
     /// The commitment loss, a scalar without its weight.
     public let commitment: Tensor
     /// The codebook's own loss, a scalar, where words learn by gradient.
@@ -57,7 +59,12 @@ public final class VQVAE: Tokenizer {
   public func encode(_ pictures: Tensor) -> Tensor { quantizerInput(encoder(pictures)) }
 
   /// Pictures from vectors of the codebook, [batch, height, width, 3].
-  public func decode(_ quantized: Tensor) -> Tensor { decoder(quantizerOutput(quantized)) }
+  public func decode(_ quantized: Tensor) -> Tensor {
+    decoder.output(decoder.features(quantizerOutput(quantized)))
+  }
+
+  /// The decoder's last convolution.
+  public var lastLayer: Convolution2d { decoder.output }
 
   /// The word of each token of the pictures, picture by picture, row by row.
   public func tokens(_ pictures: Tensor) -> [Int32] { quantizer.nearest(encode(pictures)) }
@@ -75,8 +82,9 @@ public final class VQVAE: Tokenizer {
   public func callAsFunction(_ pictures: Tensor) -> Output {
     let z = encode(pictures)
     let words = quantizer(z)
+    let features = decoder.features(quantizerOutput(words.quantized))
     return Output(
-      reconstruction: decode(words.quantized), commitment: words.commitment,
+      reconstruction: decoder.output(features), features: features.detached, commitment: words.commitment,
       codebookLoss: words.codebookLoss, tokens: words.indices, encoded: z.detached)
   }
 }

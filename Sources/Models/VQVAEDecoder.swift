@@ -9,7 +9,8 @@ struct VQVAEDecoder {
   private let middle: MiddleBlocks
   private let levels: [(blocks: Level, upsample: Convolution2d?)]
   private let norm: GroupNorm
-  private let output: Convolution2d
+  /// The last layer.
+  let output: Convolution2d
 
   init(_ configuration: VQVAEConfiguration, in scope: ParameterScope) {
     let widths = configuration.channelMultipliers.map { $0 * configuration.baseWidth }
@@ -34,7 +35,8 @@ struct VQVAEDecoder {
     output = Convolution2d(widths[0], 3, kernel: 3, padding: 1, in: scope / "conv_out")
   }
 
-  func callAsFunction(_ z: Tensor) -> Tensor {
+  /// What the last layer draws pictures from, [batch, height, width, base width].
+  func features(_ z: Tensor) -> Tensor {
     var h = input(z)
     if isBlocked { h = channelBlocked(h) }
     h = middle(h)
@@ -42,6 +44,6 @@ struct VQVAEDecoder {
       h = level.blocks(h)
       if let upsample = level.upsample { h = upsample(upsampleNearest(h)) }
     }
-    return output(channelsLast(norm.withSiLU(h)))
+    return channelsLast(norm.withSiLU(h))
   }
 }

@@ -37,6 +37,10 @@ public final class Parameter {
   /// Number of elements.
   public var count: Int { value.count }
 
+  /// A parameter of the same value, in the same memory, that gets no gradient: for passes that go through a model
+  /// without training it. Good until the value moves.
+  public var held: Parameter { Parameter(name: name, kind: .frozen, isDecayed: isDecayed, value: value) }
+
   /// Gives the parameter a gradient of its own, zero at first; for use without `FlatParameters`.
   public func enableGradient() {
     if kind == .trained { gradient = Tensor(shape) }

@@ -5,12 +5,17 @@ import Tensors
 /// Checkpoint files: a model, its optimizer's moments and how far the run has come, in HDF5.
 ///
 /// `/model/NAME`, `/optimizer/first_moment/NAME`, `/optimizer/second_moment/NAME` and `/extra/NAME` are float32
-/// with Fletcher-32 checksums; the header's attributes are on the file itself, and `FileSeal` covers all of it.
+/// with Fletcher-32 checksums; the header's attributes are on the file itself, and `FileSeal` covers all of it. A model
+/// that is trained against the other has the same below `/opponent`.
 public enum Checkpoint {
   private static let model = "model"
   private static let firstMoment = "optimizer/first_moment"
   private static let secondMoment = "optimizer/second_moment"
   private static let extra = "extra"
+  private static let opponentModel = "opponent/model"
+  private static let opponentFirstMoment = "opponent/optimizer/first_moment"
+  private static let opponentSecondMoment = "opponent/optimizer/second_moment"
+  private static let opponentUpdates = "opponent_updates"
 
   // MARK: Writing
 
@@ -22,25 +27,34 @@ public enum Checkpoint {
   ///   - parameters: The model; frozen parameters are left out.
   ///   - optimizer: Nil leaves the moments out: such a file cannot be resumed from.
   ///   - extras: Further arrays by name.
+  ///   - opponent: The optimizer, with its model, of an opponent.
   public static func write(
     _ header: CheckpointHeader, parameters: [Parameter], optimizer: Optimizer?,
-    extras: [String: Tensor] = [:], to path: String
+    extras: [String: Tensor] = [:], opponent: Optimizer? = nil, to path: String
   ) throws {
     var arrays: [(entry: CheckpointEntry, pointer: UnsafeMutablePointer<Float>)] = []
     for parameter in parameters where parameter.kind != .frozen {
       arrays.append((entry(model, parameter), parameter.value.pointer))
     }
-    if let optimizer {
+    func appendMoments(_ optimizer: Optimizer, _ first: String, _ second: String) {
       for (parameter, range) in zip(optimizer.flat.parameters, optimizer.flat.ranges) {
-        arrays.append((entry(firstMoment, parameter), optimizer.firstMoment.pointer + range.lowerBound))
-        arrays.append((entry(secondMoment, parameter), optimizer.secondMoment.pointer + range.lowerBound))
+        arrays.append((entry(first, parameter), optimizer.firstMoment.pointer + range.lowerBound))
+        arrays.append((entry(second, parameter), optimizer.secondMoment.pointer + range.lowerBound))
       }
+    }
+    if let optimizer { appendMoments(optimizer, firstMoment, secondMoment) }
+    if let opponent {
+      for parameter in opponent.flat.parameters {
+        arrays.append((entry(opponentModel, parameter), parameter.value.pointer))
+      }
+      appendMoments(opponent, opponentFirstMoment, opponentSecondMoment)
     }
     for (name, tensor) in extras.sorted(by: { $0.key < $1.key }) {
       arrays.append((CheckpointEntry(name: "\(extra)/\(name)", shape: tensor.shape), tensor.pointer))
     }
     try HDF5File.atomicallyWrite(to: path, sealed: true) { file in
       try header.write(to: file)
+      if let opponent { try file.setAttribute(opponentUpdates, opponent.updates) }
       for (entry, pointer) in arrays {
         let values = UnsafeBufferPointer(start: UnsafePointer(pointer), count: entry.shape.reduce(1, *))
         try file.write(values, shape: entry.shape, to: entry.name, checksum: true)
@@ -68,10 +82,11 @@ public enum Checkpoint {
   ///     used).
   ///   - optimizer: Nil leaves the moments unread.
   ///   - kind: What the checkpoint must be of; nil accepts any.
+  ///   - opponent: The optimizer of an opponent, filled with its model and moments; nil leaves those unread.
   @discardableResult
   public static func load(
     _ path: String, into parameters: [Parameter], optimizer: Optimizer? = nil, kind: RunKind? = nil,
-    includingFrozen: Bool = false
+    includingFrozen: Bool = false, opponent: Optimizer? = nil
   ) throws -> CheckpointHeader {
     let file = try open(path)
     defer { try? file.close() }
@@ -92,19 +107,44 @@ public enum Checkpoint {
       try compare(file, firstMoment, optimizer.flat.parameters)
       try compare(file, secondMoment, optimizer.flat.parameters)
     }
+    let opponentUpdates = try opponent.map { try compareOpponent(file, $0) }
     for parameter in wanted {
       try read(file, entry(model, parameter), into: parameter.value.pointer)
     }
     if let optimizer {
-      for (parameter, range) in zip(optimizer.flat.parameters, optimizer.flat.ranges) {
-        try read(
-          file, entry(firstMoment, parameter), into: optimizer.firstMoment.pointer + range.lowerBound)
-        try read(
-          file, entry(secondMoment, parameter), into: optimizer.secondMoment.pointer + range.lowerBound)
-      }
+      try readMoments(file, firstMoment, secondMoment, into: optimizer)
       optimizer.updates = header.updates
     }
+    if let opponent, let opponentUpdates {
+      for parameter in opponent.flat.parameters {
+        try read(file, entry(opponentModel, parameter), into: parameter.value.pointer)
+      }
+      try readMoments(file, opponentFirstMoment, opponentSecondMoment, into: opponent)
+      opponent.updates = opponentUpdates
+    }
     return header
+  }
+
+  /// Sees to it that a file holds an opponent and its moments; the updates its optimizer has made.
+  private static func compareOpponent(_ file: HDF5File, _ opponent: Optimizer) throws -> Int {
+    guard let updates = try file.attribute(opponentUpdates, as: Int.self) else {
+      throw CheckpointError(
+        path: file.path, problem: "holds no opponent: the run had no adversarial loss",
+        advice: "begin a new run; adversarial.start_step says when the loss sets in")
+    }
+    for group in [opponentModel, opponentFirstMoment, opponentSecondMoment] {
+      try compare(file, group, opponent.flat.parameters)
+    }
+    return updates
+  }
+
+  private static func readMoments(
+    _ file: HDF5File, _ first: String, _ second: String, into optimizer: Optimizer
+  ) throws {
+    for (parameter, range) in zip(optimizer.flat.parameters, optimizer.flat.ranges) {
+      try read(file, entry(first, parameter), into: optimizer.firstMoment.pointer + range.lowerBound)
+      try read(file, entry(second, parameter), into: optimizer.secondMoment.pointer + range.lowerBound)
+    }
   }
 
   /// The arrays saved beside model and optimizer, by name.

@@ -81,10 +81,11 @@ public struct CheckpointStore: Sendable {
   @discardableResult
   public func save(
     _ header: CheckpointHeader, parameters: [Parameter], optimizer: Optimizer?,
-    extras: [String: Tensor] = [:]
+    extras: [String: Tensor] = [:], opponent: Optimizer? = nil
   ) throws -> String {
     let path = path(step: header.step)
-    try Checkpoint.write(header, parameters: parameters, optimizer: optimizer, extras: extras, to: path)
+    try Checkpoint.write(
+      header, parameters: parameters, optimizer: optimizer, extras: extras, opponent: opponent, to: path)
     // What cannot even be opened again must not push out what can.
     guard try Checkpoint.header(of: path) == header else {
       throw CheckpointError(path: path, problem: "reads back differently from what was written")

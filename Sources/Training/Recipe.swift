@@ -13,6 +13,9 @@ public protocol Recipe: AnyObject {
   /// Every parameter of the model, trained or state, in the order in which forward uses them.
   var parameters: [Parameter] { get }
 
+  /// A model that is trained against this one, if there is any.
+  var opponent: (any Opponent)? { get }
+
   /// The mean loss over the pictures of a micro-batch, recorded on the tape. Without a tape it is the model's loss
   /// as it stands: nothing is dropped, and nothing learnt from the pictures.
   func loss(of batch: Batch, on tape: Tape?) throws -> Tensor

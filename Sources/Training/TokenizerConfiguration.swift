@@ -93,6 +93,28 @@ public struct TokenizerConfiguration: RunConfiguration {
     public var perceptualWeight = 1.0
   }
 
+  /// `adversarial.*`: a discriminator that tells reconstructions from pictures (VQGAN; PeCo's studied extra).
+  public struct Adversarial: Sendable, Equatable {
+    /// What kind of network it is.
+    public enum Discriminator: String, Sendable, CaseIterable {
+      case none
+      /// VQGAN's, which scores overlapping patches.
+      case patch
+    }
+
+    public var discriminator = Discriminator.none
+    /// Multiplies the adaptive weight λ.
+    public var weight = 0.8
+    /// The first step, counted from 0, that has the loss, and that trains the discriminator.
+    public var startStep = 0
+    /// Channels after the discriminator's first convolution.
+    public var baseWidth = 64
+    /// Its convolutions that halve the picture.
+    public var layers = 3
+    /// Its learning rate over the tokenizer's.
+    public var learningRateScale = 1.0
+  }
+
   /// `perceptual.*`: the network whose features a picture and its reconstruction should share.
   public struct Perceptual: Sendable, Equatable {
     /// What kind of network it is.
@@ -125,6 +147,7 @@ public struct TokenizerConfiguration: RunConfiguration {
   public var codebook = Codebook()
   public var dvae = DiscreteVAE()
   public var loss = Loss()
+  public var adversarial = Adversarial()
   public var perceptual = Perceptual()
 
   /// The paper's settings of what every run has.
@@ -185,6 +208,8 @@ public struct TokenizerConfiguration: RunConfiguration {
     loss.perceptualWeight = reader.value(
       "loss.perceptual_weight", .double(.atLeast(0)), default: loss.perceptualWeight)
 
+    readAdversarial(reader)
+
     perceptual.network = reader.value("perceptual.network", .choice(), default: perceptual.network)
     perceptual.weights = reader.optional("perceptual.weights", .text("the path of a file, or 'random'"))
     perceptual.taps = reader.optional("perceptual.taps", .list(of: .int(.between(1, 1000))))
@@ -226,6 +251,31 @@ public struct TokenizerConfiguration: RunConfiguration {
         perceptual.imageSize == nil ? "perceptual.patch_size" : "perceptual.image_size",
         "pictures of \(side) pixels cannot be cut into patches of \(perceptual.patchSize)")
     }
+  }
+
+  private mutating func readAdversarial(_ reader: ConfigurationReader) {
+    adversarial.discriminator = reader.value(
+      "adversarial.discriminator", .choice(), default: adversarial.discriminator)
+    adversarial.weight = reader.value(
+      "adversarial.weight", .double(.atLeast(0)), default: adversarial.weight)
+    adversarial.startStep = reader.value(
+      "adversarial.start_step", .int(.atLeast(0)), default: adversarial.startStep)
+    adversarial.baseWidth = reader.value(
+      "adversarial.base_width", .int(.between(1, 4096)), default: adversarial.baseWidth)
+    adversarial.layers = reader.value(
+      "adversarial.layers", .int(.between(1, 8)), default: adversarial.layers)
+    adversarial.learningRateScale = reader.value(
+      "adversarial.learning_rate_scale", .double(.above(0)), default: adversarial.learningRateScale)
+    guard adversarial.discriminator != .none else { return }
+    reader.require(
+      model.kind == .vqvae, "adversarial.discriminator",
+      "found \(adversarial.discriminator.rawValue), which only model.kind vqvae is trained with")
+    var size = PatchDiscriminatorConfiguration()
+    size.layers = adversarial.layers
+    reader.require(
+      size.scores(ofSide: shared.data.imageSize) >= 1, "adversarial.layers",
+      "found \(adversarial.layers), too many for pictures of \(shared.data.imageSize) pixels: a side halved so often "
+        + "must leave at least 3")
   }
 
   private mutating func readDiscreteVAE(_ reader: ConfigurationReader) {

@@ -12,6 +12,7 @@ public final class TokenizerRecipe: Recipe {
   /// The tokenizer.
   public let model: VQVAE
   private var reconstructionLoss: ReconstructionLoss
+  private let adversary: Adversary?
   private let configuration: TokenizerConfiguration
 
   /// This step's encoder outputs, kept if words will be revived from them at its end.
@@ -27,15 +28,26 @@ public final class TokenizerRecipe: Recipe {
     model = try VQVAE(configuration.architecture, in: scope)
     parameters = scope.parameters
     reconstructionLoss = ReconstructionLoss(configuration.loss, perceptual: perceptual)
+    adversary = Adversary(configuration)
     self.configuration = configuration
   }
+
+  public var opponent: (any Opponent)? { adversary }
 
   public func loss(of batch: Batch, on tape: Tape?) throws -> Tensor {
     guard let pictures = batch.tokenizerPictures else { throw RunError("the loader gives no tokenizer view") }
     let output = model(tape?.constant(pictures) ?? pictures)
     if tape != nil, revives(atStep: batch.step + 1) { encoded.append(output.encoded.detached) }
 
-    var terms = reconstructionLoss(output.reconstruction, pictures)
+    var terms: [(weight: Float, loss: Tensor)]
+    if let adversary, tape != nil, adversary.isActive(inStep: batch.step) {
+      let loss = adversary.loss(of: output, drawnBy: model, pictures: pictures) {
+        weightedSum(reconstructionLoss($0, pictures))
+      }
+      terms = [(1, loss)]
+    } else {
+      terms = reconstructionLoss(output.reconstruction, pictures)
+    }
     terms.append((Float(configuration.codebook.commitmentWeight), output.commitment))
     commitment += Double(batch.count) * Double(output.commitment.item)
     if let loss = output.codebookLoss {
@@ -47,7 +59,7 @@ public final class TokenizerRecipe: Recipe {
 
   public func takeSums() -> [Double] {
     defer { (commitment, codebook) = (0, 0) }
-    return reconstructionLoss.takeSums() + [commitment, codebook]
+    return reconstructionLoss.takeSums() + [commitment, codebook] + (adversary?.takeSums() ?? [])
   }
 
   public func finishStep(
@@ -61,14 +73,15 @@ public final class TokenizerRecipe: Recipe {
     if revives(atStep: step) { revived = try revive(at: step, communicator: communicator) }
 
     let reconstruction = reconstructionLoss.measures(of: sums)
-    let own = sums[ReconstructionLoss.sumCount...].map { $0 / reconstruction.pictures }
+    let own = sums[ReconstructionLoss.sumCount...].prefix(2).map { $0 / reconstruction.pictures }
+    let adversarial = adversary?.measures(of: Array(sums[(ReconstructionLoss.sumCount + 2)...])) ?? []
     let codebook =
       configuration.codebook.learning == .gradient ? [(name: "codebook_loss", value: own[1])] : []
     return [
       ("psnr", reconstruction.psnr), ("codebook_perplexity", Double(usage.perplexity)),
       ("codebook_usage", Double(usage.usedShare)), ("words_revived", Double(revived)),
       ("commitment_loss", own[0]),
-    ] + codebook + reconstruction.losses
+    ] + codebook + reconstruction.losses + adversarial
   }
 
   // MARK: - Revival of dead words

@@ -97,24 +97,29 @@ public final class TrainingLoop {
   ///
   /// - Returns: The steps done so far.
   private func begin(from checkpoint: String?) throws -> Int {
-    let (flat, optimizer) = (step.flat, step.optimizer)
+    let optimizer = step.optimizer
     let loaded = try communicator.agree {
-      guard let checkpoint, communicator.isRoot else { return (step: 0, updates: 0) }
+      guard let checkpoint, communicator.isRoot else { return 0 }
       let header = try Checkpoint.load(
-        checkpoint, into: recipe.parameters, optimizer: optimizer, kind: recipe.kind)
-      return (header.step, header.updates)
+        checkpoint, into: recipe.parameters, optimizer: optimizer, kind: recipe.kind,
+        opponent: step.opponent?.optimizer)
+      return header.step
     }
-    let done = Int(try communicator.allReduce(.max, Int64(loaded.step)))
-    try communicator.broadcast(flat.values.pointer, count: flat.count)
-    if done > 0 {
+    let done = Int(try communicator.allReduce(.max, Int64(loaded)))
+    for optimizer in [optimizer, step.opponent?.optimizer].compactMap({ $0 }) {
+      let flat = optimizer.flat
+      try communicator.broadcast(flat.values.pointer, count: flat.count)
+      guard done > 0 else { continue }
       try communicator.broadcast(optimizer.firstMoment.pointer, count: flat.count)
       try communicator.broadcast(optimizer.secondMoment.pointer, count: flat.count)
-      optimizer.updates = Int(try communicator.allReduce(.max, Int64(loaded.updates)))
+      optimizer.updates = Int(try communicator.allReduce(.max, Int64(optimizer.updates)))
     }
     for state in recipe.parameters where state.kind == .state {
       try communicator.broadcast(state.value.pointer, count: state.count)
     }
-    try communicator.checkEqual(checksum: weightChecksum(recipe.parameters), what: "the weights at the start")
+    try communicator.checkEqual(
+      checksum: weightChecksum(recipe.parameters + (step.opponent?.parameters ?? [])),
+      what: "the weights at the start")
     return done
   }
 
@@ -127,7 +132,8 @@ public final class TrainingLoop {
         kind: recipe.kind, step: done, epoch: done / plan.stepsPerEpoch,
         samplePosition: done % plan.stepsPerEpoch * plan.shared.training.globalBatchSize,
         updates: step.optimizer.updates, seed: plan.shared.seed, configuration: configuration)
-      try run.checkpoints.save(header, parameters: recipe.parameters, optimizer: step.optimizer)
+      try run.checkpoints.save(
+        header, parameters: recipe.parameters, optimizer: step.optimizer, opponent: step.opponent?.optimizer)
     }
     do {
       try communicator.agree(on: result)

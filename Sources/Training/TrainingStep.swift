@@ -16,6 +16,7 @@ public final class TrainingStep {
 
   let flat: FlatParameters
   let optimizer: Optimizer
+  let opponent: OpponentStep?
   private let recipe: any Recipe
   private let plan: RunPlan
   private let communicator: Communicator
@@ -28,9 +29,10 @@ public final class TrainingStep {
     self.communicator = communicator
     flat = FlatParameters(recipe.parameters)
     optimizer = Optimizer(flat, configuration: plan.shared.optimizer) { recipe.learningRateScale(of: $0) }
+    gradientSum = try GradientSum(flat, plan: plan, communicator: communicator)
+    opponent = try recipe.opponent.map { try OpponentStep($0, plan: plan, communicator: communicator) }
     // Where the parameters lay before.
     MemoryPool.shared.releaseUnused()
-    gradientSum = try GradientSum(flat, plan: plan, communicator: communicator)
   }
 
   /// Makes the step that follows `step` steps. Collective.
@@ -43,13 +45,15 @@ public final class TrainingStep {
     from step: Int, reading source: some BatchSource, isCheckpointOverdue: Bool
   ) throws -> (metrics: Metrics, end: End) {
     let start = ContinuousClock.now
-    let gradients = try computeGradients(source)
+    let opponent = opponent.flatMap { $0.isActive(inStep: step) ? $0 : nil }
+    let gradients = try computeGradients(source, opponent)
     let communication = try gradientSum.finish()
+    let exposedSeconds = communication.exposedSeconds + (try opponent?.finish() ?? 0)
 
     let own = [
       gradients.loss, gradients.trouble == nil ? 0 : 1, Double(StopSignal.pending ?? 0),
       isCheckpointOverdue ? 1 : 0, gradients.secondsWaited, gradients.forwardSeconds,
-      gradients.backwardSeconds, communication.exposedSeconds,
+      gradients.backwardSeconds, exposedSeconds,
     ]
     let sums = try communicator.allReduce(.sum, own + recipe.takeSums())
     if sums[1] > 0 {
@@ -58,11 +62,13 @@ public final class TrainingStep {
     let optimizerStart = ContinuousClock.now
     let norm = GradientNorm.norm(of: flat)
     guard norm.isFinite else { throw NonFiniteError.gradient(step: step + 1, loss: sums[0], in: flat) }
+    let opponentNorm = try opponent?.gradientNorm(ofStep: step + 1, loss: sums[0])
 
     let learningRate = plan.learningRate(step)
     optimizer.update(
       learningRate: learningRate, weightDecay: plan.weightDecay(step),
       gradientScale: GradientNorm.clipFactor(norm: norm, limit: plan.shared.optimizer.clipGradientNorm))
+    if let opponentNorm { opponent?.update(step: step, gradientNorm: opponentNorm) }
     var measures = try recipe.finishStep(
       step + 1, sums: Array(sums[own.count...]), communicator: communicator)
     let end = ContinuousClock.now
@@ -94,10 +100,11 @@ public final class TrainingStep {
   }
 
   /// Adds up this rank's gradients over its micro-batches, handing each parameter on as its gradient is final.
-  private func computeGradients(_ source: some BatchSource) throws -> Gradients {
+  private func computeGradients(_ source: some BatchSource, _ opponent: OpponentStep?) throws -> Gradients {
     let globalBatchSize = Float(plan.shared.training.globalBatchSize)
     var result = Gradients()
     gradientSum.begin()
+    opponent?.begin()
     for index in 0..<plan.microBatches {
       guard let batch = try source.next() else { throw RunError("the loader stopped") }
       result.secondsWaited += batch.secondsWaited
@@ -110,15 +117,23 @@ public final class TrainingStep {
       result.forwardSeconds += start.duration(to: middle) / .seconds(1)
       guard mean.item.isFinite else {
         // The other ranks are on their way to the reduction: meet them there, and end together afterwards.
-        result.trouble = "rank \(communicator.rank) on \(communicator.hostname), samples \(batch.samples)"
+        result.trouble = place(of: batch)
         return result
       }
       let isLast = index == plan.microBatches - 1
       tape.backward(from: mean, scale: share) { [gradientSum] in
         gradientSum.ready($0, isLastMicroBatch: isLast)
       }
+      if let opponent, try !opponent.computeGradients(share: share, isLastMicroBatch: isLast) {
+        result.trouble = "the opponent's, " + place(of: batch)
+        return result
+      }
       result.backwardSeconds += middle.duration(to: .now) / .seconds(1)
     }
     return result
+  }
+
+  private func place(of batch: Batch) -> String {
+    "rank \(communicator.rank) on \(communicator.hostname), samples \(batch.samples)"
   }
 }

@@ -110,7 +110,7 @@ import Testing
     try workshop.write(Workshop.discreteConfiguration, to: "tokenizer.yaml")
     try workshop.train(.tokenizer, run: "whole")
     try workshop.train(.tokenizer, run: "parts", set: ["training.stop_after_step=2"], ranks: 2)
-    try workshop.train(.tokenizer, run: "parts", ranks: 2)
+    try workshop.train(.tokenizer, run: "parts")
     let losses = try workshop.metric("loss", of: "whole")
     #expect(losses.count == 4 && Set(losses).count == 4)
     #expect(try workshop.metric("loss", of: "parts") == losses)
@@ -143,7 +143,7 @@ import Testing
     let settings = target + ["training.steps=4", "communication.reduce_dtype=float64"]
     try workshop.train(.pretrain, run: "whole", set: settings)
     try workshop.train(.pretrain, run: "parts", set: settings + ["training.stop_after_step=2"], ranks: 2)
-    try workshop.train(.pretrain, run: "parts", set: settings, ranks: 2)
+    try workshop.train(.pretrain, run: "parts", set: settings)
     let losses = try workshop.metric("loss", of: "whole")
     #expect(losses.count == 4 && Set(losses).count == 4)
     #expect(try workshop.metric("loss", of: "parts") == losses)
@@ -153,26 +153,57 @@ import Testing
     }
   }
 
-  @Test(arguments: [
-    "codebook={learning: gradient, size: 24, word_length: 8, revive_every_steps: 2}",
-    "codebook={learning: gradient, normalize: true, size: 24, word_length: 8, revive_every_steps: 2}",
-    "codebook={normalize: true, size: 24, word_length: 8, revive_every_steps: 2}",
-  ])
-  func `other codebooks resume exactly, on any number of ranks`(codebook: String) throws {
+  @Test func `words of length 1 resume exactly, on any number of ranks`() throws {
     let workshop = try Workshop()
     try workshop.prepare()
-    let settings = [codebook, "training.steps=6", "perceptual={network: none}"]
+    let settings = [
+      "codebook={normalize: true, size: 24, word_length: 8, revive_every_steps: 2}", "training.steps=6",
+      "perceptual={network: none}",
+    ]
     try workshop.train(.tokenizer, run: "whole", set: settings)
     try workshop.train(.tokenizer, run: "parts", set: settings + ["training.stop_after_step=3"], ranks: 2)
-    try workshop.train(.tokenizer, run: "parts", set: settings, ranks: 2)
+    try workshop.train(.tokenizer, run: "parts", set: settings)
     let losses = try workshop.metric("loss", of: "whole")
     #expect(losses.count == 6 && Set(losses).count == 6)
     #expect(try workshop.metric("loss", of: "parts") == losses)
     #expect(try workshop.weights(of: "parts", step: 6) == workshop.weights(of: "whole", step: 6))
     #expect(try workshop.metric("perceptual_loss", of: "whole").isEmpty)
-    // It serves like any other.
+  }
+
+  @Test func `a discriminator resumes exactly, on any number of ranks, with every option on`() throws {
+    let workshop = try Workshop()
+    try workshop.prepare()
+    let settings = [
+      "codebook={learning: gradient, normalize: true, size: 24, word_length: 8, revive_every_steps: 2}",
+      "adversarial={discriminator: patch, base_width: 8, layers: 2, start_step: 2}", "training.steps=6",
+    ]
+    try workshop.train(.tokenizer, run: "whole", set: settings)
+    try workshop.train(.tokenizer, run: "parts", set: settings + ["training.stop_after_step=3"], ranks: 2)
+    try workshop.train(.tokenizer, run: "parts", set: settings, ranks: 4)
+    let losses = try workshop.metric("loss", of: "whole")
+    #expect(losses.count == 6 && Set(losses).count == 6)
+    for metric in ["loss", "discriminator_loss", "adversarial_weight"] {
+      #expect(try workshop.metric(metric, of: "parts") == workshop.metric(metric, of: "whole"), "\(metric)")
+    }
+    // It sets in with the third step.
+    #expect(try workshop.metric("discriminator_loss", of: "whole").count == 4)
+    let (whole, parts) = (
+      try workshop.weights(of: "whole", step: 6), try workshop.weights(of: "parts", step: 6)
+    )
+    #expect(whole == parts)
+    let before = try workshop.weights(of: "parts", step: 3)
+    for name in ["opponent/model/main.0.weight", "opponent/optimizer/second_moment/main.3.bias"] {
+      let path = try #require(whole.keys.first { $0.hasSuffix(name) })
+      #expect(whole[path] != before[path], "\(name)")
+    }
+
+    // The tokenizer serves without its discriminator, and a run without one has none to go on with.
     let drawn = try workshop.peco(
       ["tokenizer", "reconstruct", "--tokenizer", "whole", "--data", "pictures.h5", "--output", "grid.png"])
     #expect(drawn.exitCode == 0 && drawn.output.contains("PSNR"), "\(drawn)")
+    try workshop.train(.tokenizer, run: "alone", set: [settings[0], "training.steps=1"])
+    let refused = try workshop.peco(
+      ["tokenizer", "train", "--config", "tokenizer.yaml", "--run", "alone", "--set"] + settings)
+    #expect(refused.exitCode == 1 && refused.errors.contains("holds no opponent"), "\(refused)")
   }
 }

@@ -136,6 +136,7 @@ import Training
     ("perceptual.taps=[3, 2]", "perceptual.taps"), ("perceptual.image_size=100", "perceptual.image_size"),
     ("loss.pixel=l3", "loss.pixel"), ("loss.pixel=logit_laplace", "loss.pixel"),
     ("dvae.minimum_temperature=2", "dvae.minimum_temperature"), ("dvae.temperature=0", "dvae.temperature"),
+    ("adversarial={discriminator: patch, layers: 7}", "adversarial.layers"),
     ("model={kind: dvae, base_width: 6, channel_multipliers: [1, 2, 4]}", "model.base_width"),
   ])
   func impossibleTokenizersNameTheirKey(_ override: String, _ key: String) throws {

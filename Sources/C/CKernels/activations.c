@@ -32,6 +32,15 @@ PECO_CLONES void peco_relu_backward(float *restrict dx, const float *restrict y,
   for (size_t i = 0; i < n; i++) dx[i] = y[i] > 0 ? dy[i] : 0;
 }
 
+PECO_CLONES void peco_leaky_relu(float *restrict y, const float *restrict x, float slope, size_t n) {
+  for (size_t i = 0; i < n; i++) y[i] = x[i] > 0 ? x[i] : slope * x[i];
+}
+
+PECO_CLONES void peco_leaky_relu_backward(float *restrict dx, const float *restrict y, const float *restrict dy,
+                                          float slope, size_t n) {
+  for (size_t i = 0; i < n; i++) dx[i] = y[i] > 0 ? dy[i] : slope * dy[i];
+}
+
 PECO_CLONES void peco_sigmoid_forward(float *restrict y, const float *restrict x, size_t n) {
   for (size_t i = 0; i < n; i++) y[i] = peco_sigmoid(x[i]);
 }
