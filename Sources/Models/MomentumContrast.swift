@@ -46,6 +46,11 @@ public struct MomentumContrast {
     self.temperature = temperature
   }
 
+  /// Whether a parameter serves training alone, and is no part of the transformer.
+  public static func isBesideEncoder(_ name: String) -> Bool {
+    ["projector.", "predictor.", "momentum."].contains { name.hasPrefix($0) }
+  }
+
   /// The loss of a rank's share of the batch, symmetrised over the two views (algorithm 1), and how many of its
   /// 2 n queries are most similar to their own key among those of all ranks.
   ///

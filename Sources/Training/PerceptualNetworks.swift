@@ -93,7 +93,11 @@ enum PerceptualNetworks {
           """)
         return (nil, nil)
       }
-      return try WeightFile.open(path, of: settings.network)
+      var isDirectory: ObjCBool = false
+      let isRun =
+        FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) && isDirectory.boolValue
+      let file = isRun ? try TransformerWeights.checkpointFile(path) { logger.warning("\($0)") } : path
+      return try WeightFile.open(file, of: settings.network)
     }
   }
 

@@ -244,7 +244,8 @@ public struct TokenizerConfiguration: RunConfiguration {
         shared.data.imageSize % side == 0, "perceptual.image_size",
         "found \(side), expected a divisor of data.image_size, which is \(shared.data.imageSize)")
     }
-    if perceptual.network == .vit {
+    // A file tells its patches itself.
+    if perceptual.network == .vit, perceptual.weights == "random" {
       let side = perceptual.imageSize ?? shared.data.imageSize
       reader.require(
         side % perceptual.patchSize == 0,

@@ -73,7 +73,8 @@ public struct TransformerWeights {
     let shapes = Dictionary(
       uniqueKeysWithValues: (averaged ? averages : whole.shapes.filter { averages[$0.key] == nil }).map {
         (String($0.key.dropFirst(prefix.count)), $0.value)
-      })
+      }
+    ).filter { header.kind != .perceptual || !MomentumContrast.isBesideEncoder($0.key) }
     let file = WeightFile(path: path, shapes: shapes) { try whole.values(of: prefix + $0) }
     let settings = try settings(of: header, path)
     guard let heads = attentionHeads(shapes) ?? settings.heads else {

@@ -11,8 +11,8 @@ struct PerceptualCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Trains a vision transformer by MoCo v3; data-parallel under mpirun.",
       discussion: """
-        Its checkpoint serves the tokenizer:
-          peco tokenizer train ... --set perceptual.network=vit perceptual.weights=CHECKPOINT
+        Its run serves the tokenizer:
+          peco tokenizer train ... --set perceptual.network=vit perceptual.weights=RUN
         """)
 
     @OptionGroup var options: RunOptions
