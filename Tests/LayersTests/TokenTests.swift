@@ -80,4 +80,14 @@ import Testing
     #expect(relativeError(y, try fixture.tensor("y")) == 0)
     #expect(relativeError(gradients[0], try fixture.tensor("dx")) == 0)
   }
+
+  @Test func meanOfPatchesMatchesPyTorch() throws {
+    let fixture = fixtures["mean_of_patches"]
+    let (y, gradients) = differentiate([try fixture.tensor("x")], dy: try fixture.tensor("dy")) {
+      meanOfPatches($0[0])
+    }
+    #expect(relativeError(y, try fixture.tensor("y")) <= 1e-6)
+    #expect(relativeError(gradients[0], try fixture.tensor("dx")) <= 1e-6)
+    #expect(slopeError(of: meanOfPatches, at: randomTensor([2, 5, 7], seed: 3)) < 1e-2)
+  }
 }

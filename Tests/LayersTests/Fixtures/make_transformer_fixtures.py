@@ -144,3 +144,4 @@ run("residual", connect, x=leaf(4, 3, 21), branch=leaf(2, 3, 21), gamma=leaf(21)
 
 rows = [2, 11, 5, 0]
 run("gather_rows", lambda x: x.reshape(12, 7)[rows], x=leaf(4, 3, 7), extra={"rows": rows})
+run("mean_of_patches", lambda x: x[:, 1:].mean(1), x=leaf(3, 6, 9))
