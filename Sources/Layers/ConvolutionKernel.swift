@@ -81,18 +81,55 @@ struct ConvolutionKernel {
     return dx
   }
 
+  /// Most groups of pictures whose gradients of the weight are computed apart.
+  private static let mostGroups = 8
+
   /// Adds to the gradients of weight and bias.
+  ///
+  /// They are the same to the bit on any number of threads, up to that of groups. oneDNN would cut the pictures by the
+  /// number of threads; so a group of them is one thread's here, and the groups' gradients are added in order.
+  /// Winograd's algorithm between many channels it cuts by channels, which does not show, and is faster with all
+  /// pictures at once.
   func backwardWeights(_ dy: Tensor, _ x: Tensor, weightGradient: Tensor, biasGradient: Tensor?) {
-    run { shape in
-      peco_dnn_convolution_backward_weights(
-        shape, dy.pointer, x.pointer, weightGradient.pointer, biasGradient?.pointer)
+    let pool = ThreadPool.shared
+    let batch = Int(shape.batch)
+    guard batch > 0 else { return }
+    let manyChannels = 1 << 16
+    let isCutByChannels = shape.kernel_height == 3 && shape.out_channels * shape.in_channels >= manyChannels
+    let canGroup = !isCutByChannels && min(batch, Self.mostGroups) >= pool.threadCount
+    let (groups, threads) = canGroup ? (min(batch, Self.mostGroups), 1) : (1, pool.threadCount)
+    if !canGroup, let biasGradient { addChannelSums(of: dy, into: biasGradient) }
+    let biasGradient = canGroup ? biasGradient : nil
+    let hasBias: Int32 = biasGradient == nil ? 0 : 1
+    let parts = (0..<groups).map { group in
+      var part = shape
+      part.batch = Int32(batch * (group + 1) / groups - batch * group / groups)
+      let size = peco_dnn_convolution_gradient_size(&part, hasBias, Int32(threads))
+      if size < 0 { Self.giveUp() }
+      return (shape: part, gradient: Tensor(uninitialized: [max(Int(size), 1)]))
+    }
+    pool.forEach(groups) { group in
+      let first = batch * group / groups
+      var part = parts[group].shape
+      let status = peco_dnn_convolution_gradient(
+        &part, dy.pointer + first * (dy.count / batch), x.pointer + first * (x.count / batch),
+        parts[group].gradient.pointer, hasBias, Int32(threads))
+      if status != 0 { Self.giveUp() }
+    }
+    for (var part, gradient) in parts {
+      let status = peco_dnn_convolution_add_gradient(
+        &part, gradient.pointer, weightGradient.pointer, biasGradient?.pointer, Int32(threads))
+      if status != 0 { Self.giveUp() }
     }
   }
 
   private func run(_ body: (UnsafePointer<peco_dnn_convolution>) -> Int32) {
     guard shape.batch > 0 else { return }
     peco_dnn_set_threads(Int32(ThreadPool.shared.threadCount))
-    if withUnsafePointer(to: shape, body) == 0 { return }
+    if withUnsafePointer(to: shape, body) != 0 { Self.giveUp() }
+  }
+
+  private static func giveUp() -> Never {
     // What is left here is the library out of memory, or unable to run on this processor at all: nothing that a
     // caller could mend.
     let reason = String(cString: peco_dnn_last_error())

@@ -53,18 +53,3 @@ private func addToChannels(of y: Tensor, _ term: Tensor) {
     peco_add_to_channels(y.pointer + rows.lowerBound * channels, term.pointer, rows.count, channels)
   }
 }
-
-/// Adds to `total` [channels] the sum of `x` [..., channels] over all pixels.
-private func addChannelSums(of x: Tensor, into total: Tensor) {
-  let channels = total.count
-  let pool = ThreadPool.shared
-  let (rows, grain) = (x.count / channels, max(1, 1 << 15 / channels))
-  let partial = DoubleScratch(pool.rangeCount(of: rows, grain: grain) * channels)
-  pool.forEachIndexedRange(of: rows, grain: grain) { index, range in
-    peco_channel_sums(
-      x.pointer + range.lowerBound * channels, range.count, channels, partial.pointer + index * channels)
-  }
-  for start in stride(from: 0, to: partial.count, by: channels) {
-    for c in 0..<channels { total.pointer[c] += Float(partial.pointer[start + c]) }
-  }
-}

@@ -133,9 +133,9 @@ private struct AttentionShape {
   ) {
     let pool = ThreadPool.shared
     let samples = queries.count
-    // Samples of a head go one after another where they add into the same bias gradient; more groups than one
-    // only where the heads alone would not keep the threads busy.
-    let groups = max(1, min(samples, (3 * pool.threadCount + heads - 1) / heads))
+    // Samples of a head go one after another where they add into the same bias gradient: as few groups as give every
+    // thread of a rank some work, whatever the number of threads, so that the sums are the same on any.
+    let groups = max(1, min(samples, (48 + heads - 1) / heads))
     let pairs = tokens * tokens
     let biasGradient = bias.flatMap { $0.needsGradient ? Tensor([groups, heads, tokens, tokens]) : nil }
     withPositions { positions in

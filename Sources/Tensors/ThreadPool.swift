@@ -4,8 +4,8 @@ import Synchronization
 
 /// The threads that share the work of one operation.
 ///
-/// Work is cut the same way whoever runs it: ranges depend on the number of elements and of threads alone,
-/// so that a sum over ranges in order is the same in every run. The calling thread takes part. A call from
+/// Work is cut the same way whoever runs it; where ranges are summed up, it is cut by the number of elements alone, so
+/// that a sum over ranges in order is the same on any number of threads. The calling thread takes part. A call from
 /// inside a task, or while another thread has the pool, runs its ranges one after another.
 public final class ThreadPool: @unchecked Sendable {
   /// The pool that all operations use; one thread until `configure` is called.
@@ -77,12 +77,16 @@ public final class ThreadPool: @unchecked Sendable {
 
   /// Cuts `0..<count` into at most one range a thread, none shorter than `grain` but the last.
   public func forEachRange(of count: Int, grain: Int = 1, _ body: (Range<Int>) -> Void) {
-    forEachIndexedRange(of: count, grain: grain) { _, range in body(range) }
+    cut(count, into: max(1, min(threadCount, count / max(grain, 1)))) { _, range in body(range) }
   }
 
-  /// As `forEachRange`, telling also which range it is, from 0 up to `rangeCount(of:grain:)`.
+  /// As `forEachRange`, but cut alike on any number of threads: what the ranges sum up to, added in their order, is the
+  /// same. Tells also which range it is, from 0 up to `rangeCount(of:grain:)`.
   public func forEachIndexedRange(of count: Int, grain: Int = 1, _ body: (Int, Range<Int>) -> Void) {
-    let ranges = rangeCount(of: count, grain: grain)
+    cut(count, into: rangeCount(of: count, grain: grain), body)
+  }
+
+  private func cut(_ count: Int, into ranges: Int, _ body: (Int, Range<Int>) -> Void) {
     if ranges == 1 { return body(0, 0..<count) }
     forEach(ranges) { index in
       let start = count * index / ranges
@@ -91,10 +95,13 @@ public final class ThreadPool: @unchecked Sendable {
     }
   }
 
-  /// Into how many ranges `forEachRange` cuts.
+  /// Into how many ranges `forEachIndexedRange` cuts.
   public func rangeCount(of count: Int, grain: Int = 1) -> Int {
-    max(1, min(threadCount, count / max(grain, 1)))
+    max(1, min(Self.mostIndexedRanges, count / max(grain, 1)))
   }
+
+  /// Enough to share among the threads of a rank, few enough that adding up what they gave costs nothing.
+  private static let mostIndexedRanges = 32
 
   private func takeTasks() {
     while true {

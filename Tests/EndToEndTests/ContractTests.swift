@@ -24,19 +24,21 @@ import Testing
     #expect(whole == parts)
   }
 
-  /// Losses of the same global batches on 1, 2 and 4 ranks, as `metrics.jsonl` writes them.
+  /// Losses of the same global batches on 1 rank, 2 of two threads and 4, as `metrics.jsonl` writes them.
   private func losses(
     of stage: Workshop.Stage, in workshop: Workshop, set overrides: [String]
   ) throws -> [[String]] {
-    try [1, 2, 4].map { ranks in
-      let settings = ["training.steps=20"] + overrides
+    try [(1, 1), (2, 2), (4, 1)].map { ranks, threads in
+      let settings = ["training.steps=20", "training.threads=\(threads)"] + overrides
       try workshop.train(stage, run: "\(ranks)", set: settings, ranks: ranks)
       return try workshop.metric("loss", of: "\(ranks)")
     }
   }
 
   @Test(arguments: [Workshop.Stage.tokenizer, .pretrain])
-  func `summed in float64, losses are the same to the bit on 1, 2 and 4 ranks`(stage: Workshop.Stage) throws {
+  func `summed in float64, losses are the same to the bit on 1 rank, 2 of two threads, and 4`(
+    stage: Workshop.Stage
+  ) throws {
     let workshop = try Workshop()
     try workshop.prepare()
     if stage == .pretrain { try workshop.train(.tokenizer, set: ["training.steps=2"]) }

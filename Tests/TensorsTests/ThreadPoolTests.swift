@@ -32,7 +32,8 @@ import Testing
     #expect(pool.threadCount == 3)
     #expect(pool.rangeCount(of: 100, grain: 60) == 1)
     #expect(pool.rangeCount(of: 100, grain: 50) == 2)
-    #expect(pool.rangeCount(of: 100) == 3)
+    #expect(pool.rangeCount(of: 10) == 10)
+    #expect(pool.rangeCount(of: 1000) == 32)
     #expect(pool.rangeCount(of: 0) == 1)
   }
 

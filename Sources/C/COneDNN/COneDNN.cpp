@@ -44,8 +44,8 @@ int use_threads(int wanted) {
   return applied;
 }
 
-// What convolutions run on.
-int apply_threads() { return use_threads(wanted_threads.load(std::memory_order_relaxed)); }
+// What whole convolutions run on.
+int all_threads() { return wanted_threads.load(std::memory_order_relaxed); }
 
 enum class Operation { forward, forward_bias, forward_relu, forward_bias_relu, data, weights, weights_bias };
 
@@ -186,12 +186,12 @@ std::shared_ptr<Primitive> make(const peco_dnn_convolution &c, Operation operati
 
 using Key = std::tuple<std::string, Operation, int>;
 
-std::shared_ptr<Primitive> primitive(const peco_dnn_convolution &c, Operation operation) {
+std::shared_ptr<Primitive> primitive(const peco_dnn_convolution &c, Operation operation, int threads) {
   static std::mutex mutex;
   static std::map<Key, std::shared_ptr<Primitive>> known;
   // How a kernel cuts its work is decided when it is made; run by another number of threads it would wait for
   // some that never come.
-  Key key{std::string(reinterpret_cast<const char *>(&c), sizeof c), operation, apply_threads()};
+  Key key{std::string(reinterpret_cast<const char *>(&c), sizeof c), operation, use_threads(threads)};
   std::lock_guard<std::mutex> guard(mutex);
   auto &entry = known[key];
   if (!entry) entry = make(c, operation);
@@ -250,27 +250,19 @@ memory prepared_weight(const Primitive &p, const float *weight) {
   return prepared(p.weight, p.inner_weight, p.reorder_weight, weight, layout_scratch(room(p.inner_weight)));
 }
 
-// Adds what some pictures give to the gradients of weight and bias.
-void add_weight_gradient(const Primitive &p, const float *dy, const float *x, float *dweight, float *dbias,
-                         int channels) {
-  float *weight = layout_scratch(room(p.inner_weight) + room(p.bias) + room(p.inner_source) +
-                                 room(p.inner_destination));
-  float *bias = weight + room(p.inner_weight);
-  float *source = bias + room(p.bias);
+// Computes what some pictures give to the gradients of weight, in the convolution's own layout, and after it of bias.
+void weight_gradient(const Primitive &p, const float *dy, const float *x, float *gradient, bool has_bias) {
+  float *source = layout_scratch(room(p.inner_source) + room(p.inner_destination));
   float *destination = source + room(p.inner_source);
-  memory gradient = wrap(p.inner_weight, weight), total = wrap(p.weight, dweight);
   std::unordered_map<int, memory> arguments{
       {DNNL_ARG_SRC, prepared(p.source, p.inner_source, p.reorder_source, x, source)},
       {DNNL_ARG_DIFF_DST,
        prepared(p.destination, p.inner_destination, p.reorder_destination, dy, destination)},
-      {DNNL_ARG_DIFF_WEIGHTS, gradient},
+      {DNNL_ARG_DIFF_WEIGHTS, wrap(p.inner_weight, gradient)},
       {DNNL_ARG_SCRATCHPAD, scratchpad(p)}};
-  if (dbias) arguments.emplace(DNNL_ARG_DIFF_BIAS, wrap(p.bias, bias));
+  if (has_bias) arguments.emplace(DNNL_ARG_DIFF_BIAS, wrap(p.bias, gradient + room(p.inner_weight)));
   p.convolution.execute(stream(), arguments);
-  dnnl::reorder(p.reorder_weight).execute(stream(), gradient, total);
   stream().wait();
-  if (dbias)
-    for (int i = 0; i < channels; i++) dbias[i] += bias[i];
 }
 
 template <typename Body>
@@ -303,7 +295,8 @@ int peco_dnn_convolution_forward(const peco_dnn_convolution *shape, const float 
                                  const float *bias, float *y, int relu) {
   return guarded(*shape, "compute the output", [&] {
     auto p = primitive(*shape, bias ? (relu ? Operation::forward_bias_relu : Operation::forward_bias)
-                                    : (relu ? Operation::forward_relu : Operation::forward));
+                                    : (relu ? Operation::forward_relu : Operation::forward),
+                       all_threads());
     std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, wrap(p->source, x)},
                                               {DNNL_ARG_WEIGHTS, prepared_weight(*p, weight)},
                                               {DNNL_ARG_DST, wrap(p->destination, y)},
@@ -317,7 +310,7 @@ int peco_dnn_convolution_forward(const peco_dnn_convolution *shape, const float 
 int peco_dnn_convolution_backward_data(const peco_dnn_convolution *shape, const float *dy,
                                        const float *weight, float *dx) {
   return guarded(*shape, "compute the input gradient", [&] {
-    auto p = primitive(*shape, Operation::data);
+    auto p = primitive(*shape, Operation::data, all_threads());
     p->convolution.execute(stream(), {{DNNL_ARG_DIFF_DST, wrap(p->destination, dy)},
                                       {DNNL_ARG_WEIGHTS, prepared_weight(*p, weight)},
                                       {DNNL_ARG_DIFF_SRC, wrap(p->source, dx)},
@@ -326,21 +319,32 @@ int peco_dnn_convolution_backward_data(const peco_dnn_convolution *shape, const 
   });
 }
 
-int peco_dnn_convolution_backward_weights(const peco_dnn_convolution *shape, const float *dy, const float *x,
-                                          float *dweight, float *dbias) {
+int64_t peco_dnn_convolution_gradient_size(const peco_dnn_convolution *shape, int has_bias, int threads) {
+  int64_t size = -1;
+  guarded(*shape, "prepare the weight gradient", [&] {
+    auto p = primitive(*shape, has_bias ? Operation::weights_bias : Operation::weights, threads);
+    size = int64_t(room(p->inner_weight) + (has_bias ? room(p->bias) : 0));
+  });
+  return size;
+}
+
+int peco_dnn_convolution_gradient(const peco_dnn_convolution *shape, const float *dy, const float *x, float *gradient,
+                                  int has_bias, int threads) {
   return guarded(*shape, "compute the weight gradient", [&] {
-    auto out = output_size(*shape);
-    size_t x_size = size_t(shape->height) * shape->width * shape->in_channels;
-    size_t dy_size = size_t(out[0] * out[1]) * shape->out_channels;
-    // A few pictures at a time, so that the copies stay small and in cache; but enough for every thread.
-    int part = int(std::max<size_t>((4 << 20) / (x_size + dy_size), apply_threads()));
-    if (shape->channel_block) part = shape->batch;  // there are no copies
-    for (int first = 0; first < shape->batch; first += part) {
-      peco_dnn_convolution some = *shape;
-      some.batch = std::min(part, shape->batch - first);
-      auto p = primitive(some, dbias ? Operation::weights_bias : Operation::weights);
-      add_weight_gradient(*p, dy + first * dy_size, x + first * x_size, dweight, dbias, shape->out_channels);
-    }
+    auto p = primitive(*shape, has_bias ? Operation::weights_bias : Operation::weights, threads);
+    weight_gradient(*p, dy, x, gradient, has_bias);
+  });
+}
+
+int peco_dnn_convolution_add_gradient(const peco_dnn_convolution *shape, const float *gradient, float *dweight,
+                                      float *dbias, int threads) {
+  return guarded(*shape, "add the weight gradient", [&] {
+    auto p = primitive(*shape, dbias ? Operation::weights_bias : Operation::weights, threads);
+    memory part = wrap(p->inner_weight, gradient), total = wrap(p->weight, dweight);
+    dnnl::reorder(p->reorder_weight).execute(stream(), part, total);
+    stream().wait();
+    if (dbias)
+      for (int i = 0; i < shape->out_channels; i++) dbias[i] += gradient[room(p->inner_weight) + i];
   });
 }
 
@@ -398,7 +402,8 @@ const char *peco_dnn_convolution_kernel(const peco_dnn_convolution *shape, int o
   guarded(*shape, "name the kernel", [&] {
     name = primitive(*shape, operation == 0   ? Operation::forward_bias
                              : operation == 1 ? Operation::data
-                                              : Operation::weights_bias)
+                                              : Operation::weights_bias,
+                     all_threads())
                ->kernel.c_str();
   });
   return name;

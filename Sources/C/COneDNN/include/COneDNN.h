@@ -2,7 +2,7 @@
 // lie as PyTorch lays them out (OIHW).
 //
 // Primitives are made once per shape and kept. Every function may be called from any thread; convolutions compute on
-// the number of OpenMP threads set with `peco_dnn_set_threads`. Functions that compute return 0, or a oneDNN
+// the number of OpenMP threads set with `peco_dnn_set_threads`, or given. Functions that compute return 0, or a oneDNN
 // status code after which `peco_dnn_last_error` tells what went wrong on the calling thread.
 #pragma once
 #include <stdint.h>
@@ -29,15 +29,23 @@ int peco_dnn_convolution_forward(const peco_dnn_convolution *shape, const float 
 int peco_dnn_convolution_backward_data(const peco_dnn_convolution *shape, const float *dy,
                                        const float *weight, float *dx);
 
-/// Adds to dweight[O,I,KH,KW], and to dbias[O] unless it is null, what dy[N,OH,OW,O] and x[N,H,W,I] give.
-int peco_dnn_convolution_backward_weights(const peco_dnn_convolution *shape, const float *dy, const float *x,
-                                          float *dweight, float *dbias);
+/// The gradients of weight and bias go by way of a buffer in a layout of the kernel's own, of this many floats; below 0
+/// if that fails. `threads` is the number of OpenMP threads for this and the next two, one number for all three.
+int64_t peco_dnn_convolution_gradient_size(const peco_dnn_convolution *shape, int has_bias, int threads);
+
+/// Overwrites that buffer with what dy[N,OH,OW,O] and x[N,H,W,I] give.
+int peco_dnn_convolution_gradient(const peco_dnn_convolution *shape, const float *dy, const float *x, float *gradient,
+                                  int has_bias, int threads);
+
+/// Adds the buffer to dweight[O,I,KH,KW], and to dbias[O] unless it is null.
+int peco_dnn_convolution_add_gradient(const peco_dnn_convolution *shape, const float *gradient, float *dweight,
+                                      float *dbias, int threads);
 
 /// C = alpha op(A) op(B) + beta C for row-major matrices with rows lda, ldb and ldc apart, on the calling thread alone.
 int peco_dnn_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
                    int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
 
-/// How many OpenMP threads convolutions use.
+/// How many OpenMP threads forward and backward data use.
 void peco_dnn_set_threads(int threads);
 
 /// What went wrong in the last call on this thread that did not return 0.

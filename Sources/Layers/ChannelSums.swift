@@ -1,0 +1,29 @@
+import CKernels
+import Tensors
+
+/// Adds to `total` [channels] the sums of `x` over all pixels of all pictures, in either layout of pictures.
+func addChannelSums(of x: Tensor, into total: Tensor) {
+  let layout = PictureLayout(x.shape)
+  // What lies side by side are the rows of one picture's block of channels; channels last, all of them are of one block.
+  let (run, blocks) = (layout.run, layout.blocks)
+  let planes = layout.isBlocked ? layout.batch * blocks : 1
+  let rows = x.count / run / max(planes, 1)
+  let pool = ThreadPool.shared
+  let grain = max(1, 1 << 15 / run)
+  let ranges = pool.rangeCount(of: rows, grain: grain)
+  let partial = DoubleScratch(planes * ranges * run)
+  pool.forEach(planes) { plane in
+    pool.forEachIndexedRange(of: rows, grain: grain) { index, range in
+      peco_channel_sums(
+        x.pointer + (plane * rows + range.lowerBound) * run, range.count, run,
+        partial.pointer + (plane * ranges + index) * run)
+    }
+  }
+  for plane in 0..<planes {
+    let channels = total.pointer + plane % blocks * run
+    for index in 0..<ranges {
+      let sums = partial.pointer + (plane * ranges + index) * run
+      for c in 0..<run { channels[c] += Float(sums[c]) }
+    }
+  }
+}
