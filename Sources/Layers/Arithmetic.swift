@@ -9,9 +9,10 @@ public func add(_ x: Tensor, _ y: Tensor) -> Tensor {
     let i = range.lowerBound
     peco_add(sum.pointer + i, x.pointer + i, y.pointer + i, range.count)
   }
+  let (first, second) = (x.gradientTarget, y.gradientTarget)
   return Tape.record(sum, from: [x, y]) { gradient in
-    x.addGradient(gradient)
-    y.addGradient(gradient)
+    first.add(gradient)
+    second.add(gradient)
   }
 }
 
@@ -24,5 +25,6 @@ public func scale(_ x: Tensor, _ factor: Float) -> Tensor {
     }
     return y
   }
-  return Tape.record(scaled(x), from: [x]) { gradient in x.addGradient(scaled(gradient)) }
+  let target = x.gradientTarget
+  return Tape.record(scaled(x), from: [x]) { gradient in target.add(scaled(gradient)) }
 }

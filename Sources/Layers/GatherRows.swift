@@ -14,11 +14,12 @@ public func gatherRows(_ x: Tensor, _ indices: [Int]) -> Tensor {
   ThreadPool.shared.forEachRange(of: indices.count, grain: rowGrain(width)) { range in
     for i in range { (y.pointer + i * width).update(from: x.pointer + indices[i] * width, count: width) }
   }
+  let target = x.gradientTarget
   return Tape.record(y, from: [x]) { dy in
-    let dx = Tensor(x.shape)
+    let dx = Tensor(target.shape)
     ThreadPool.shared.forEachRange(of: indices.count, grain: rowGrain(width)) { range in
       for i in range { (dx.pointer + indices[i] * width).update(from: dy.pointer + i * width, count: width) }
     }
-    x.addGradient(dx)
+    target.add(dx)
   }
 }

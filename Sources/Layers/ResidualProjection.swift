@@ -38,9 +38,13 @@ public func residual(
       from: x.pointer + whole * pass.outputs, count: count * pass.outputs)
   }
   let parameters = linear.parameters + [activation, gamma].compactMap { $0 }
+  // GELU's slope and the weights' gradients alone read h.
+  let isRead = activation != nil || parameters.contains { $0.gradient != nil }
+  let kept = isRead ? h : nil
+  let (target, branch) = (x.gradientTarget, h.gradientTarget)
   return Tape.record(y, from: [x, h], parameters: parameters) { dy in
-    x.addGradient(dy)
-    pass.backward(dy, h)
+    target.add(dy)
+    pass.backward(dy, kept, to: branch)
   }
 }
 
@@ -86,7 +90,10 @@ private struct ResidualProjectionPass {
     }
   }
 
-  func backward(_ dy: Tensor, _ h: Tensor) {
+  /// - Parameters:
+  ///   - h: Nil where nothing reads it.
+  ///   - target: Where its gradient goes.
+  func backward(_ dy: Tensor, _ h: Tensor?, to target: GradientTarget) {
     let dy = selected(dy)
     let scale = scale()
     let weight = linear.weight
@@ -95,13 +102,13 @@ private struct ResidualProjectionPass {
       peco_scale(
         scaled.pointer + j * inputs, weight.value.pointer + j * inputs, scale.pointer[j], inputs)
     }
-    let dh = Tensor(uninitialized: h.shape)
+    let dh = Tensor(uninitialized: target.shape)
     MatrixMultiply.parallel(
       rows, inputs, outputs, MatrixView(dy.pointer, stride: outputs),
       MatrixView(scaled.pointer, stride: inputs), into: MatrixView(dh.pointer, stride: inputs))
-    guard let activation else {
-      addWeightGradients(dy, h, scale, product: scaled)
-      return h.addGradient(dh)
+    guard let activation, let h else {
+      if let h { addWeightGradients(dy, h, scale, product: scaled) }
+      return target.add(dh)
     }
     // h and its gradient change places with the gradient of h + activation and the activated values.
     let sum = RowSum(activation.gradient, count: inputs)
@@ -111,7 +118,7 @@ private struct ResidualProjectionPass {
         h.pointer + start, dh.pointer + start, sums[0], activation.value.pointer, range.count, inputs)
     }
     addWeightGradients(dy, dh, scale, product: scaled)
-    h.addGradient(h.detached)
+    target.add(h.detached)
   }
 
   /// Adds the gradients of weight, bias and layer scale.

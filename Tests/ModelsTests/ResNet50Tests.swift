@@ -97,4 +97,30 @@ import Testing
     tape.backward(from: innerProduct(y, randomTensor(y.shape, seed: 2)))
     #expect(x.gradient?.elements.allSatisfy(\.isFinite) == true)
   }
+
+  /// The same at the end of attention's branch, whose gradient stays what it is with trained weights.
+  @Test func aFrozenProjectionLetsGoOfItsBranch() {
+    func run(frozen: Bool) -> (gradients: [[Float]], isKept: Bool) {
+      let scope = ParameterScope(seed: 1, frozen: frozen)
+      let projection = Linear(16, 16, in: scope, initializer: .normal(0.3))
+      for parameter in scope.parameters { parameter.enableGradient() }
+      let tape = Tape()
+      let (x, h) = (
+        tape.leaf(randomTensor([2, 5, 16], seed: 1)), tape.leaf(randomTensor([2, 5, 16], seed: 2))
+      )
+      weak var branch: Tensor?
+      func end() -> Tensor {
+        let doubled = scale(h, 2)
+        branch = doubled
+        return residual(x, doubled, through: projection)
+      }
+      let y = end()
+      let isKept = branch != nil
+      tape.backward(from: innerProduct(y, randomTensor(y.shape, seed: 3)))
+      return ([x, h].map { $0.gradient?.elements ?? [] }, isKept)
+    }
+    let (frozen, trained) = (run(frozen: true), run(frozen: false))
+    #expect(!frozen.isKept && trained.isKept)
+    #expect(frozen.gradients == trained.gradients && frozen.gradients[1].contains { $0 != 0 })
+  }
 }
