@@ -71,6 +71,16 @@ public struct Attention {
     return scaledDotProductAttention(query, rows: rows, keyValue: keyValue, heads: heads, bias: bias)
   }
 
+  /// How much some tokens attend to all of their picture's, by head: [B, N, width] → [rows.count, heads, N], off the tape.
+  ///
+  /// - Parameter rows: Flat token numbers (b · N + n).
+  public func probabilities(_ x: Tensor, rows: [Int], bias: Tensor? = nil) -> Tensor {
+    let x = x.detached
+    let key = project(x, weight, outputs: width..<2 * width, biases: biases(of: 1..<2))
+    let query = project(gatherRows(x, rows), weight, outputs: 0..<width, biases: biases(of: 0..<1))
+    return attentionProbabilities(query, rows: rows, key: key, heads: heads, bias: bias)
+  }
+
   /// The biases of some of queries (0), keys (1) and values (2), laid out for a product with those alone.
   private func biases(of parts: Range<Int>) -> [BiasSlice] {
     if let fullBias {

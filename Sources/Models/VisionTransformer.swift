@@ -107,6 +107,19 @@ public struct VisionTransformer {
     return wanted.compactMap { states[$0] }
   }
 
+  /// How much some tokens attend to all of their picture's in a block, by head: [rows.count, heads, N + 1], summing to 1.
+  /// The class token comes first. Blocks after the one asked for are not computed.
+  ///
+  /// - Parameters:
+  ///   - rows: Flat token numbers (b · (N + 1) + n).
+  ///   - block: From 1.
+  public func attentionProbabilities(_ pictures: Tensor, rows: [Int], block: Int) -> Tensor {
+    precondition((1...blocks.count).contains(block), "no block \(block) among \(blocks.count)")
+    let (tokens, bias) = embed(pictures, masked: [])
+    return blocks[block - 1].attentionProbabilities(
+      blocks[..<(block - 1)].reduce(tokens) { $1($0, bias: bias, depth: nil) }, rows: rows, bias: bias)
+  }
+
   private func embed(_ pictures: Tensor, masked: [Int32]) -> (tokens: Tensor, bias: Tensor?) {
     let side = configuration.imageSize
     precondition(

@@ -84,6 +84,11 @@ struct VisionTransformerBlock {
       middle, kept: places(depth?.kept(layer: number, branch: 1, rate: dropRate)), depth: depth)
   }
 
+  /// How much some tokens attend to all of their picture's, by head: [B, N, width] → [rows.count, heads, N].
+  func attentionProbabilities(_ x: Tensor, rows: [Int], bias: Tensor?) -> Tensor {
+    attention.probabilities(norm1(x), rows: rows, bias: relativePositions?(alongside: x) ?? bias)
+  }
+
   /// x + attention's projection of what its heads give for the kept entries; heads that none keeps do nothing.
   private func attend(_ x: Tensor, kept: [Int]?, depth: StochasticDepth?, heads: () -> Tensor) -> Tensor {
     if let kept, kept.isEmpty { return residual(x, skipping: attentionParameters) }

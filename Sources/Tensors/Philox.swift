@@ -36,6 +36,8 @@ public enum RandomPurpose: UInt32, Sendable {
   case labels, randAugment, erasing, probe
   /// The noise that turns a dVAE's logits into samples of words.
   case gumbel = 64
+  /// What a figure shows.
+  case figure = 80
 }
 
 /// A stream of random numbers that belongs to one purpose, one epoch or step, and one sample, and to nothing

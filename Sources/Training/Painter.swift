@@ -10,11 +10,30 @@ struct Painter {
 
     static let black = Color(red: 30, green: 30, blue: 30)
     static let gray = Color(red: 220, green: 220, blue: 220)
+    static let yellow = Color(red: 255, green: 221, blue: 0)
   }
 
   private(set) var image: Image
 
   init(width: Int, height: Int) { image = Image(width: width, height: height, color: (255, 255, 255)) }
+
+  /// Draws on a picture that is there.
+  init(on image: Image) { self.image = image }
+
+  /// Fills a rectangle; what lies outside the picture is cut off.
+  mutating func rectangle(x: Int, y: Int, width: Int, height: Int, color: Color, opacity: Double = 1) {
+    for row in y..<y + height { for column in x..<x + width { blend(column, row, color, opacity) } }
+  }
+
+  /// Draws the edge of a rectangle, `thickness` pixels to its inside.
+  mutating func outline(x: Int, y: Int, width: Int, height: Int, thickness: Int, color: Color) {
+    for (left, top, across, down) in [
+      (x, y, width, thickness), (x, y + height - thickness, width, thickness), (x, y, thickness, height),
+      (x + width - thickness, y, thickness, height),
+    ] {
+      rectangle(x: left, y: top, width: across, height: down, color: color)
+    }
+  }
 
   /// Draws a line with soft edges between two points, in pixels from the upper left corner.
   mutating func line(

@@ -49,7 +49,7 @@ public enum Reconstruction {
         for token in tokens { uses[Int(token)] += 1 }
         let reconstruction = model.pictures(from: tokens)
         squaredError += Double(meanSquaredError(reconstruction, pictures).item) * Double(batch.count)
-        if shown.count == stretch { shown.append((image(pictures, 0), image(reconstruction, 0))) }
+        if shown.count == stretch { shown.append((model.image(pictures, 0), model.image(reconstruction, 0))) }
       }
     }
     let total = stretches * length
@@ -78,15 +78,5 @@ public enum Reconstruction {
     // Small pictures are enlarged so that a person sees them.
     let side = shown.first?.original.width ?? 1
     return Image.grid(images.map { $0.enlarged(by: max(1, 96 / max(side, 1))) }, columns: columns, margin: 2)
-  }
-
-  /// One picture of a batch [batch, height, width, 3] with values from -1 to 1.
-  private static func image(_ batch: Tensor, _ index: Int) -> Image {
-    let (height, width) = (batch.shape[1], batch.shape[2])
-    let size = height * width * 3
-    let pixels = (0..<size).map { offset -> UInt8 in
-      UInt8(max(0, min(255, (batch.pointer[index * size + offset] + 1) * 127.5)).rounded())
-    }
-    return Image(width: width, height: height, pixels: pixels)
   }
 }

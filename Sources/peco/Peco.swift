@@ -12,7 +12,7 @@ struct Peco: ParsableCommand {
     subcommands: [
       DatasetCommand.self, TokenizerCommand.self, PretrainCommand.self, PerceptualCommand.self,
       FinetuneCommand.self, EvaluateCommand.self, ProbeCommand.self, FeaturesCommand.self, ImportCommand.self,
-      ExportCommand.self, BenchmarkCommand.self, DoctorCommand.self,
+      ExportCommand.self, FigureCommand.self, BenchmarkCommand.self, DoctorCommand.self,
     ])
 
   static func main() {

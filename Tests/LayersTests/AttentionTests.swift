@@ -19,6 +19,36 @@ import Testing
     #expect(relativeError(gradients[1], try fixture.tensor("dbias")) <= 1e-5)
   }
 
+  /// Values weighed by the probabilities are what attention gives, in PyTorch's numbers.
+  @Test func probabilitiesWeighValues() throws {
+    let fixture = fixtures["attention"]
+    let (qkv, bias) = (try fixture.tensor("qkv"), try fixture.tensor("bias"))
+    let (samples, tokens, width, heads) = (5, 19, 36, 3)
+    let rows = [0, 7, 18, 19, 40, 94]
+    func part(_ number: Int, _ rows: [Int]) -> [Float] {
+      rows.flatMap { row in (0..<width).map { qkv.elements[(row * 3 + number) * width + $0] } }
+    }
+    let all = Array(0..<samples * tokens)
+    let probabilities = attentionProbabilities(
+      Tensor(part(0, rows), shape: [rows.count, width]), rows: rows,
+      key: Tensor(part(1, all), shape: [samples, tokens, width]), heads: heads, bias: bias)
+    #expect(probabilities.shape == [rows.count, heads, tokens])
+    let (weights, values) = (probabilities.elements, part(2, all))
+    let expected = try fixture.tensor("y").elements
+    for (place, row) in rows.enumerated() {
+      let found = (0..<width).map { element -> Float in
+        let first = (place * heads + element / (width / heads)) * tokens
+        return (0..<tokens).reduce(Float(0)) {
+          $0 + weights[first + $1] * values[(row / tokens * tokens + $1) * width + element]
+        }
+      }
+      #expect(relativeError(found, Array(expected[row * width..<(row + 1) * width])) <= 1e-5, "row \(row)")
+    }
+    for first in stride(from: 0, to: weights.count, by: tokens) {
+      #expect(abs(weights[first..<first + tokens].reduce(0, +) - 1) < 1e-6)
+    }
+  }
+
   private func module(_ fixture: FixtureFile, bias: Attention.Bias) throws -> Attention {
     let scope = ParameterScope(seed: 0)
     let attention = Attention(36, heads: 3, bias: bias, in: scope)

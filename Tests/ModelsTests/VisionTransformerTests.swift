@@ -73,6 +73,32 @@ import Testing
         == model.backbone.features(pictures, blocks: [3])[0].elements)
   }
 
+  /// Attention of some tokens in each block, of unmasked pictures.
+  @Test(arguments: [("shared", 3), ("separate", 2), ("absolute", 1)])
+  func attentionProbabilitiesMatchHuggingFace(group: String, depth: Int) throws {
+    let fixture = try FixtureFile("vit.h5")[group]
+    let scope = ParameterScope(seed: 0)
+    let model = try MaskedImageModel(configuration(group), vocabulary: 64, in: scope)
+    for parameter in scope.parameters { parameter.set(try fixture["parameters"].tensor(parameter.name)) }
+    let pictures = try fixture.tensor("pictures")
+    let rows = [0, 5, 16, 18, 50, 34]  // of three pictures of 17 tokens, in any order
+    for block in 1...depth {
+      let found = model.backbone.attentionProbabilities(pictures, rows: rows, block: block)
+      let expected = try fixture["attentions"].tensor("\(block)")
+      #expect(found.shape == [6, 3, 17])
+      for (place, row) in rows.enumerated() {
+        for head in 0..<3 {
+          let start = ((row / 17 * 3 + head) * 17 + row % 17) * 17
+          let own = Array(found.elements[(place * 3 + head) * 17..<(place * 3 + head + 1) * 17])
+          #expect(
+            relativeError(own, Array(expected.elements[start..<start + 17])) <= 2e-5,
+            "block \(block), row \(row), head \(head)")
+          #expect(abs(own.reduce(0, +) - 1) < 1e-6)
+        }
+      }
+    }
+  }
+
   /// The last block for the rows that are read, with samples dropped here and there, against the whole.
   @Test(arguments: [false, true])
   func readRowsMatchTheWhole(drops: Bool) throws {

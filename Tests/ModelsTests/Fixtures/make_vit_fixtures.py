@@ -95,11 +95,14 @@ def masked_image_model(group, **changes):
     out[f"{group}/logits"] = logits.detach().numpy().astype(np.float32)
     out[f"{group}/loss"] = np.float32(loss.item())
     store_parameters(group, model)
+    with torch.no_grad():
+        output = model.beit(pictures, output_hidden_states=True, output_attentions=True)
+    # [samples, heads, tokens, tokens]
+    for i, attention in enumerate(output.attentions):
+        out[f"{group}/attentions/{i + 1}"] = attention.numpy().astype(np.float32)
     if group != "shared":
         return
-    with torch.no_grad():
-        states = model.beit(pictures, output_hidden_states=True).hidden_states
-    for i, state in enumerate(states):
+    for i, state in enumerate(output.hidden_states):
         out[f"{group}/states/{i}"] = state.numpy().astype(np.float32)
 
 

@@ -1,0 +1,191 @@
+import Communication
+import Datasets
+import Imaging
+import Models
+import Tensors
+
+/// `peco figure attention`: where patches of pictures look, as in BEiT's figure of self-attention maps (Bao et al.,
+/// 2106.08254, figure 2).
+public enum AttentionFigure {
+  /// Which patches are asked where they look.
+  public enum References: Sendable, Equatable {
+    /// So many of each picture, drawn by the seed.
+    case drawn(Int)
+    /// These of every picture.
+    case listed([Place])
+  }
+
+  /// A patch's place in the grid, from 0.
+  public struct Place: Sendable, Equatable {
+    public let row: Int
+    public let column: Int
+
+    public init(row: Int, column: Int) {
+      self.row = row
+      self.column = column
+    }
+  }
+
+  /// What is to be drawn.
+  public struct Request: Sendable {
+    /// A transformer's checkpoint, or its run.
+    public var checkpoint: String
+    /// Whether the moving averages of fine-tuning are wanted.
+    public var averaged = false
+    /// The dataset.
+    public var dataset: String
+    /// Its pictures that are shown, one a row.
+    public var pictures: PictureChoice
+    /// The patches of each.
+    public var references = References.drawn(4)
+    /// From 1; nil: the last.
+    public var block: Int?
+    /// From 0; nil: the mean of all.
+    public var head: Int?
+    /// How pictures are shown to the transformer. Without a length to resize to, the whole square in the middle.
+    public var view = FeatureExtraction.View()
+    /// Decides the patches.
+    public var seed: UInt64 = 0
+
+    public init(checkpoint: String, dataset: String, pictures: PictureChoice) {
+      self.checkpoint = checkpoint
+      self.dataset = dataset
+      self.pictures = pictures
+    }
+  }
+
+  /// Where one patch looks.
+  public struct Map: Sendable {
+    /// The patch, row by row.
+    public let reference: Int
+    /// How much it looks at each patch. The rest, up to 1, goes to the class token.
+    public let attention: [Float]
+  }
+
+  /// What was drawn.
+  public struct Figure: Sendable {
+    public let table: PictureTable
+    /// Of each picture.
+    public let maps: [[Map]]
+  }
+
+  /// Narrowest column.
+  private static let cellWidth = 160
+
+  /// A row a picture: the picture, and a map for each reference.
+  public static func draw(_ request: Request) throws -> Figure {
+    let source = try FrozenTransformer(
+      request.checkpoint, averaged: request.averaged, view: request.view, communicator: Communicator())
+    let backbone = source.model.backbone
+    let configuration = backbone.configuration
+    let block = request.block ?? configuration.depth
+    guard (1...configuration.depth).contains(block) else {
+      throw RunError("\(source.path) has \(configuration.depth) blocks; --block is \(block), counts from 1")
+    }
+    if let head = request.head, !(0..<configuration.heads).contains(head) {
+      throw RunError(
+        "\(source.path) has \(configuration.heads) heads a block; --head is \(head), counts from 0")
+    }
+    let dataset = try PictureDataset(opening: request.dataset)
+    let indices = try request.pictures.indices(in: dataset)
+    var samples = source.data(of: dataset).samples
+    if request.view.resize == nil { samples.augmentation = SampleRecipe.whole().augmentation }
+    let view = samples.picture ?? PictureView(size: configuration.imageSize)
+
+    var rows: [PictureTable.Row] = []
+    var maps: [[Map]] = []
+    try dataset.forEachBatch(of: indices, samples) { batch in
+      guard let pictures = batch.pictures else { throw RunError("the loader gives no pictures") }
+      let references = try batch.samples.map {
+        try patches(request.references, grid: configuration.grid, seed: request.seed, picture: $0)
+      }
+      let tokens = references.enumerated().flatMap { place, patches in
+        patches.map { place * configuration.tokens + 1 + $0 }
+      }
+      let weights = backbone.attentionProbabilities(pictures, rows: tokens, block: block)
+      var row = 0
+      for (place, patches) in references.enumerated() {
+        let image = view.image(pictures, place)
+        let own = patches.map { patch in
+          defer { row += 1 }
+          return Map(reference: patch, attention: patchAttention(weights, row: row, head: request.head))
+        }
+        maps.append(own)
+        let width = max(cellWidth, image.width)
+        rows.append(
+          PictureTable.Row(
+            pictures: [image.enlarged(towards: width)]
+              + own.map { overlay($0, on: image.enlarged(towards: width), grid: configuration.grid) }))
+      }
+    }
+    return Figure(table: PictureTable(rows: rows), maps: maps)
+  }
+
+  /// The patches of a picture that are asked.
+  private static func patches(
+    _ references: References, grid: Int, seed: UInt64, picture: Int
+  ) throws -> [Int] {
+    switch references {
+    case .drawn(let count):
+      guard count <= grid * grid else {
+        throw RunError("\(count) patches of a picture were asked for; it has \(grid) × \(grid)")
+      }
+      var stream = RandomStream(seed: seed, purpose: .figure, time: 2, index: picture)
+      return Array(stream.permutation(grid * grid).prefix(count))
+    case .listed(let places):
+      return try places.map { place in
+        guard (0..<grid).contains(place.row), (0..<grid).contains(place.column) else {
+          throw RunError(
+            "there is no patch \(place.row),\(place.column): a picture has \(grid) × \(grid), rows and columns "
+              + "from 0 on")
+        }
+        return place.row * grid + place.column
+      }
+    }
+  }
+
+  /// What a row of weights [rows, heads, tokens] gives to patches, of one head or on average.
+  private static func patchAttention(_ weights: Tensor, row: Int, head: Int?) -> [Float] {
+    let (heads, tokens) = (weights.shape[1], weights.shape[2])
+    let wanted = head.map { $0..<$0 + 1 } ?? 0..<heads
+    return (1..<tokens).map { token in
+      wanted.reduce(Float(0)) { $0 + weights.pointer[(row * heads + $1) * tokens + token] }
+        / Float(wanted.count)
+    }
+  }
+
+  /// A map over the greyed picture, brightest where it is greatest, with a line around the reference.
+  private static func overlay(_ map: Map, on picture: Image, grid: Int) -> Image {
+    let side = picture.width / grid
+    let most = max(map.attention.max() ?? 0, .leastNormalMagnitude)
+    var gray = picture
+    for pixel in 0..<gray.width * gray.height {
+      let (red, green, blue) = (
+        Double(gray.pixels[3 * pixel]), Double(gray.pixels[3 * pixel + 1]), Double(gray.pixels[3 * pixel + 2])
+      )
+      let luma = UInt8((0.299 * red + 0.587 * green + 0.114 * blue).rounded())
+      for channel in 0..<3 { gray.pixels[3 * pixel + channel] = luma }
+    }
+    var painter = Painter(on: gray)
+    for (patch, value) in map.attention.enumerated() {
+      painter.rectangle(
+        x: patch % grid * side, y: patch / grid * side, width: side, height: side,
+        color: heat(Double(value / most)), opacity: 0.65)
+    }
+    painter.outline(
+      x: map.reference % grid * side, y: map.reference / grid * side, width: side, height: side,
+      thickness: max(2, side / 8), color: Painter.Color(red: 0, green: 230, blue: 255))
+    return painter.image
+  }
+
+  /// Colours from black over red to pale yellow, of evenly growing brightness.
+  private static func heat(_ value: Double) -> Painter.Color {
+    let stops: [[Double]] = [[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]]
+    // Written so that a NaN is the lowest.
+    let place = (value > 0 ? min(value, 1) : 0) * Double(stops.count - 1)
+    let first = min(Int(place), stops.count - 2)
+    let mixed = zip(stops[first], stops[first + 1]).map { $0 + ($1 - $0) * (place - Double(first)) }
+    return Painter.Color(
+      red: UInt8(mixed[0].rounded()), green: UInt8(mixed[1].rounded()), blue: UInt8(mixed[2].rounded()))
+  }
+}

@@ -1,0 +1,61 @@
+import Communication
+import Datasets
+import Imaging
+import Models
+
+/// `peco figure reconstructions`: pictures, and what several tokenizers make of them, side by side.
+public enum ReconstructionFigure {
+  /// What is to be drawn.
+  public struct Request: Sendable {
+    /// Checkpoints or runs.
+    public var tokenizers: [String]
+    /// What the columns are called; none for the names of the runs.
+    public var labels: [String]
+    /// The dataset.
+    public var dataset: String
+    /// Its pictures that are shown, one a row.
+    public var pictures: PictureChoice
+
+    public init(tokenizers: [String], labels: [String] = [], dataset: String, pictures: PictureChoice) {
+      self.tokenizers = tokenizers
+      self.labels = labels
+      self.dataset = dataset
+      self.pictures = pictures
+    }
+  }
+
+  /// Narrowest column.
+  static let cellWidth = 128
+
+  /// A row a picture: the picture as the tokenizer of the largest pictures sees it, then each tokenizer's reconstruction.
+  public static func draw(_ request: Request) throws -> PictureTable {
+    let labels = try figureLabels(request.labels, for: request.tokenizers, option: "tokenizer")
+    let dataset = try PictureDataset(opening: request.dataset)
+    let indices = try request.pictures.indices(in: dataset)
+    var inputs: [Image] = []
+    var columns: [[Image]] = []
+    for path in request.tokenizers {
+      let model = try TrainedTokenizer(path: path, communicator: Communicator()).model
+      var (shown, drawn) = ([Image](), [Image]())
+      try dataset.forEachBatch(of: indices, .whole(tokenizerPicture: model.view)) { batch in
+        guard let pictures = batch.tokenizerPictures else {
+          throw RunError("the loader gives no tokenizer view")
+        }
+        let reconstruction = model.pictures(from: model.tokens(pictures))
+        for place in 0..<batch.count {
+          shown.append(model.image(pictures, place))
+          drawn.append(model.image(reconstruction, place))
+        }
+      }
+      columns.append(drawn)
+      if (shown.first?.width ?? 0) > (inputs.first?.width ?? 0) { inputs = shown }
+    }
+    let width = max(cellWidth, inputs.first?.width ?? 0)
+    return PictureTable(
+      headings: ["input"] + labels,
+      rows: indices.indices.map { row in
+        PictureTable.Row(
+          pictures: ([inputs[row]] + columns.map { $0[row] }).map { $0.enlarged(towards: width) })
+      })
+  }
+}
