@@ -1,6 +1,5 @@
 import Communication
 import Datasets
-import Layers
 import Tensors
 
 /// Measures features by k-nearest-neighbour classification on labelled pictures, spread over the ranks.
@@ -65,28 +64,26 @@ public struct NeighborEvaluation {
   ///
   /// - Parameter features: [n, side, side, 3] → [n, width]
   public func accuracy(of features: (Tensor) -> Tensor, communicator: Communicator) throws -> Double {
-    func share(_ count: Int, of rank: Int) -> Range<Int> {
-      count * rank / communicator.size..<count * (rank + 1) / communicator.size
+    let known = communicator.stretch(of: bank.samples.count)
+    let asked = communicator.stretch(of: queries.samples.count)
+    let (bankVectors, queryVectors) = try communicator.agree {
+      (try vectors(bank, known, features), try vectors(queries, asked, features))
     }
-    let mine = share(bank.samples.count, of: communicator.rank)
-    let own = try communicator.agree { try vectors(bank, mine, features) }
-    let width = Int(try communicator.allReduce(.max, Int64(own.map { $0.shape[1] } ?? 0)))
-    let all = Tensor(uninitialized: [bank.samples.count, width])
-    if let own { all.view(at: mine.lowerBound * width, shape: own.shape).copyElements(from: own) }
-    for rank in 0..<communicator.size {
-      let rows = share(bank.samples.count, of: rank)
-      try communicator.broadcast(all.pointer + rows.lowerBound * width, count: rows.count * width, from: rank)
-    }
-    let judge = NearestNeighbors(
-      bank: all, labels: bank.samples.map { bank.dataset.labels[$0] },
-      neighbors: min(settings.neighbors, bank.samples.count), temperature: settings.temperature)
-    let asked = share(queries.samples.count, of: communicator.rank)
-    let found = try communicator.agree { try vectors(queries, asked, features) }.map(judge.classify) ?? []
-    let correct = zip(found, asked).count { $0 == queries.dataset.labels[queries.samples[$1]] }
-    return try communicator.allReduce(.sum, Double(correct)) / Double(queries.samples.count)
+    let found = (bankVectors ?? queryVectors)?.shape[1] ?? 0
+    let width = Int(try communicator.allReduce(.max, Int64(found)))
+    let classes = bank.dataset.classes.count
+    var probe = NeighborProbe()
+    (probe.k, probe.temperature) = (settings.neighbors, settings.temperature)
+    let votes = try probe.votes(
+      for: queryVectors ?? Tensor([0, width]), neighbors: bankVectors ?? Tensor([0, width]),
+      labels: bank.samples[known].map { bank.dataset.labels[$0] }, classes: classes,
+      communicator: communicator)
+    var score = ClassificationScore()
+    score.add(votes, labels: queries.samples[asked].map { queries.dataset.labels[$0] })
+    return try score.summed(over: communicator).top1
   }
 
-  /// The features of some pictures, of length one; nil for none.
+  /// The features of some pictures; nil for none.
   private func vectors(
     _ pictures: (dataset: PictureDataset, samples: [Int]), _ range: Range<Int>, _ features: (Tensor) -> Tensor
   ) throws -> Tensor? {
@@ -99,7 +96,7 @@ public struct NeighborEvaluation {
     var row = 0
     while let batch = try loader.next() {
       guard let view = batch.pictures else { throw RunError("the loader gives no pictures to evaluate") }
-      let part = unitChannels(features(view))
+      let part = features(view)
       let all = result ?? Tensor(uninitialized: [range.count, part.shape[1]])
       result = all
       all.view(at: row * part.shape[1], shape: part.shape).copyElements(from: part)

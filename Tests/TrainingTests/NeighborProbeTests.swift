@@ -1,3 +1,4 @@
+import Communication
 import Foundation
 import Layers
 import Tensors
@@ -6,7 +7,20 @@ import Testing
 import Training
 
 extension Computing {
-  @Suite struct NearestNeighborsTests {
+  @Suite struct NeighborProbeTests {
+    private func classes(
+      of queries: Tensor, _ bank: Tensor, _ labels: [Int32], neighbors: Int, temperature: Double, classes: Int
+    ) throws -> [Int32] {
+      var probe = NeighborProbe()
+      (probe.k, probe.temperature) = (neighbors, temperature)
+      let votes = try probe.votes(
+        for: queries, neighbors: bank, labels: labels, classes: classes, communicator: Communicator())
+      return (0..<queries.shape[0]).map { row in
+        let own = (0..<classes).map { votes.pointer[row * classes + $0] }
+        return Int32(own.indices.max { (own[$0], $1) < (own[$1], $0) } ?? -1)
+      }
+    }
+
     /// The rule, written out: all similarities, sorted; the nearest vote.
     private func reference(
       _ queries: Tensor, _ bank: Tensor, _ labels: [Int32], neighbors: Int, temperature: Double
@@ -27,26 +41,26 @@ extension Computing {
     }
 
     @Test(arguments: [1, 5, 20])
-    func theNearestVoteByTheirSimilarity(neighbors: Int) {
+    func theNearestVoteByTheirSimilarity(neighbors: Int) throws {
       let bank = unitChannels(randomTensor([300, 8], seed: 1))
       let queries = unitChannels(randomTensor([70, 8], seed: 2))
       var stream = RandomStream(seed: 3, purpose: .test)
       let labels = (0..<300).map { _ in Int32(stream.integer(below: 4)) }
-      let judge = NearestNeighbors(bank: bank, labels: labels, neighbors: neighbors, temperature: 0.07)
       let expected = reference(queries, bank, labels, neighbors: neighbors, temperature: 0.07)
-      #expect(judge.classify(queries) == expected)
+      #expect(
+        try classes(of: queries, bank, labels, neighbors: neighbors, temperature: 0.07, classes: 4)
+          == expected)
       #expect(Set(expected).count == 4)
     }
 
-    @Test func nearerNeighborsOutvoteMoreOfThem() {
+    @Test func nearerNeighborsOutvoteMoreOfThem() throws {
       let near: [Float] = [1, 0]
       let far: [Float] = [0.6, 0.8]
       let bank = Tensor(near + far + far, shape: [3, 2])
       let query = Tensor(near, shape: [1, 2])
-      let sharp = NearestNeighbors(bank: bank, labels: [0, 1, 1], neighbors: 3, temperature: 0.07)
-      #expect(sharp.classify(query) == [0])
-      let blunt = NearestNeighbors(bank: bank, labels: [0, 1, 1], neighbors: 3, temperature: 100)
-      #expect(blunt.classify(query) == [1])
+      let labels: [Int32] = [0, 1, 1]
+      #expect(try classes(of: query, bank, labels, neighbors: 3, temperature: 0.07, classes: 2) == [0])
+      #expect(try classes(of: query, bank, labels, neighbors: 3, temperature: 100, classes: 2) == [1])
     }
   }
 }
