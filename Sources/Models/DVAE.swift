@@ -62,6 +62,8 @@ public final class DVAE: Tokenizer {
 
   public func tokens(_ pictures: Tensor) -> [Int32] { argmax(logits(pictures)) }
 
+  public func words(_ tokens: [Int32]) -> Tensor { decoder.words(tokens) }
+
   public func pictures(from tokens: [Int32]) -> Tensor {
     let grid = configuration.gridSize
     precondition(

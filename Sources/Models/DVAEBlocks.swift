@@ -127,8 +127,13 @@ struct DVAEDecoder {
 
   /// Tokens of pictures of a grid to [batch, height, width, 6].
   func callAsFunction(_ tokens: [Int32], grid: Int) -> Tensor {
+    draw(words(tokens).reshaped([tokens.count / (grid * grid), grid, grid, input.weight.shape[0]]))
+  }
+
+  /// What the first convolution makes of single words: [tokens, word length].
+  func words(_ tokens: [Int32]) -> Tensor {
     let (length, words) = (input.weight.shape[0], input.weight.shape[1])
-    let vectors = Tensor(uninitialized: [tokens.count / (grid * grid), grid, grid, length])
+    let vectors = Tensor(uninitialized: [tokens.count, length])
     let (weight, bias) = (input.weight.value.pointer, input.bias.value.pointer)
     // The convolution of a word alone is its column of the weight.
     ThreadPool.shared.forEachRange(of: tokens.count, grain: 64) { range in
@@ -138,7 +143,7 @@ struct DVAEDecoder {
         for c in 0..<length { vectors.pointer[i * length + c] = weight[c * words + word] + bias[c] }
       }
     }
-    return draw(vectors)
+    return vectors
   }
 
   private func draw(_ vectors: Tensor) -> Tensor {

@@ -16,6 +16,9 @@ public protocol Tokenizer: AnyObject {
 
   /// The word of each token of the pictures.
   func tokens(_ pictures: Tensor) -> [Int32]
+  /// The vectors that the decoder reads in the place of tokens, [tokens, length]: a VQ-VAE's codebook, a discrete VAE's
+  /// embeddings of words.
+  func words(_ tokens: [Int32]) -> Tensor
   /// Pictures of `imageSize` drawn from the words of their tokens.
   func pictures(from tokens: [Int32]) -> Tensor
 }

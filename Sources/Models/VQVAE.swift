@@ -69,6 +69,10 @@ public final class VQVAE: Tokenizer {
   /// The word of each token of the pictures, picture by picture, row by row.
   public func tokens(_ pictures: Tensor) -> [Int32] { quantizer.nearest(encode(pictures)) }
 
+  public func words(_ tokens: [Int32]) -> Tensor {
+    quantizer.lookUp(tokens, shape: [tokens.count, configuration.wordLength])
+  }
+
   /// Pictures [pictures, height, width, 3] drawn from the words of their tokens.
   public func pictures(from tokens: [Int32]) -> Tensor {
     let grid = configuration.gridSize

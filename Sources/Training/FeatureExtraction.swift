@@ -148,9 +148,9 @@ public enum FeatureExtraction {
 struct FrozenTransformer {
   let path: String
   let model: TransformerModel
-  private let samples: SampleRecipe
-  private let batchSize: Int
-  private let options: Loader.Options
+  let samples: SampleRecipe
+  let batchSize: Int
+  let options: Loader.Options
 
   /// Opens a checkpoint or a run. Collective.
   init(

@@ -60,9 +60,6 @@ public enum Probing {
     public let penalty: Double?
   }
 
-  /// Penalties that are tried, the strongest first.
-  private static let penalties = [1.0, 0.1, 1e-2, 1e-3, 1e-4]
-
   /// Probes one block or all. Collective.
   public static func run(_ request: Request, communicator: Communicator) throws -> [Result] {
     let source = try FrozenTransformer(
@@ -77,17 +74,7 @@ public enum Probing {
       blocks = [block]
     case .all: blocks = (1...depth).map { $0 }
     }
-    let (train, test) = try communicator.agree {
-      let (train, test) = (
-        try PictureDataset(opening: request.data), try PictureDataset(opening: request.evaluation)
-      )
-      try train.requireLabels()
-      try test.requireLabels()
-      guard train.classes == test.classes else {
-        throw RunError("\(request.evaluation) has other classes than \(request.data)")
-      }
-      return (train, test)
-    }
+    let (train, test) = try LinearProbe.datasets(request.data, request.evaluation, communicator)
     let known = try Features(source, train, blocks, request.pooling, communicator)
     logger.notice("features of \(train.count) pictures to learn from")
     let asked = try Features(source, test, blocks, request.pooling, communicator)
@@ -106,9 +93,8 @@ public enum Probing {
         for i in 0..<votes.count { votes.pointer[i] = log(max(votes.pointer[i], 1e-30)) }
         score.add(votes, labels: asked.labels)
       case .linear:
-        let (weights, chosen) = try linear(known, asked, classes, request.seed, communicator)
-        penalty = chosen
-        score.add(SoftmaxRegression.logits(asked.features, weights, classes: classes), labels: asked.labels)
+        (score, penalty) = try LinearProbe.score(
+          asked, learningFrom: known, classes: classes, seed: request.seed, communicator: communicator)
       }
       let result = Result(
         block: block ?? depth, score: try score.summed(over: communicator), penalty: penalty)
@@ -116,84 +102,10 @@ public enum Probing {
       return result
     }
   }
-
-  /// The linear classifier of standardised features, its penalty chosen by how well a tenth of the pictures that it was
-  /// not shown is told.
-  private static func linear(
-    _ known: Features.Part, _ asked: Features.Part, _ classes: Int, _ seed: UInt64,
-    _ communicator: Communicator
-  ) throws -> (SoftmaxRegression.Weights, penalty: Double) {
-    try known.standardize(asked, communicator: communicator)
-    let isHeldOut = known.samples.map { index in
-      var stream = RandomStream(seed: seed, purpose: .probe, index: index)
-      return stream.uniform() < 0.1
-    }
-    let (shown, hidden) = (known.selected { !isHeldOut[$0] }, known.selected { isHeldOut[$0] })
-    let trial = try SoftmaxRegression(
-      features: shown.features, labels: shown.labels, classes: classes, communicator: communicator)
-    var best = (penalty: penalties[0], right: -1.0)
-    var weights: SoftmaxRegression.Weights?
-    for penalty in penalties {
-      let fitted = try trial.fit(penalty: penalty, from: weights)
-      weights = fitted
-      var score = ClassificationScore()
-      score.add(SoftmaxRegression.logits(hidden.features, fitted, classes: classes), labels: hidden.labels)
-      let right = try score.summed(over: communicator).top1
-      if right > best.right { best = (penalty, right) }
-    }
-    let whole = try SoftmaxRegression(
-      features: known.features, labels: known.labels, classes: classes, communicator: communicator)
-    return (try whole.fit(penalty: best.penalty), best.penalty)
-  }
 }
 
 /// Features of this rank's stretch of a dataset, after several blocks.
 private struct Features {
-  /// After one block.
-  struct Part {
-    /// [N, width]
-    let features: Tensor
-    let labels: [Int32]
-    /// Indices in the dataset.
-    let samples: [Int]
-
-    /// Some of the rows.
-    func selected(_ isWanted: (Int) -> Bool) -> Part {
-      let rows = labels.indices.filter(isWanted)
-      let width = features.shape[1]
-      let chosen = Tensor(uninitialized: [rows.count, width])
-      for (place, row) in rows.enumerated() {
-        (chosen.pointer + place * width).update(from: features.pointer + row * width, count: width)
-      }
-      return Part(features: chosen, labels: rows.map { labels[$0] }, samples: rows.map { samples[$0] })
-    }
-
-    /// Takes each feature to mean 0 and deviation 1 over all ranks' samples, in place, and the same in `other`.
-    func standardize(_ other: Part, communicator: Communicator) throws {
-      let width = features.shape[1]
-      func sums(_ value: (Int, Float) -> Double) throws -> [Double] {
-        var sums = [Double](repeating: 0, count: width + 1)
-        for row in labels.indices {
-          for i in 0..<width { sums[i] += value(i, features.pointer[row * width + i]) }
-        }
-        sums[width] = Double(labels.count)
-        sums = try communicator.allReduce(.sum, sums)
-        return sums.dropLast().map { $0 / max(sums[width], 1) }
-      }
-      let means = try sums { Double($1) }
-      let variances = try sums { (Double($1) - means[$0]) * (Double($1) - means[$0]) }
-      for part in [self, other] {
-        for row in part.labels.indices {
-          for i in 0..<width {
-            let value = Double(part.features.pointer[row * width + i])
-            part.features.pointer[row * width + i] = Float(
-              (value - means[i]) / max(variances[i].squareRoot(), 1e-6))
-          }
-        }
-      }
-    }
-  }
-
   private var values: [[Float]]
   private var labels: [Int32] = []
   private let range: Range<Int>
@@ -226,8 +138,8 @@ private struct Features {
 
   private let width: Int
 
-  func part(_ index: Int) -> Part {
-    Part(
+  func part(_ index: Int) -> ProbeSamples {
+    ProbeSamples(
       features: Tensor(values[index], shape: [labels.count, width]), labels: labels, samples: Array(range))
   }
 }

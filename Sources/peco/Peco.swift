@@ -11,8 +11,8 @@ struct Peco: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       DatasetCommand.self, TokenizerCommand.self, PretrainCommand.self, PerceptualCommand.self,
-      FinetuneCommand.self, EvaluateCommand.self, ProbeCommand.self, FeaturesCommand.self, ImportCommand.self,
-      ExportCommand.self, FigureCommand.self, BenchmarkCommand.self, DoctorCommand.self,
+      FinetuneCommand.self, EvaluateCommand.self, ProbeCommand.self, FeaturesCommand.self, ReportCommand.self,
+      ImportCommand.self, ExportCommand.self, FigureCommand.self, BenchmarkCommand.self, DoctorCommand.self,
     ])
 
   static func main() {

@@ -6,8 +6,11 @@ import Training
 struct TokenizerCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "tokenizer",
-    abstract: "Trains the tokenizer, encodes datasets into words, and shows what it reconstructs.",
-    subcommands: [Train.self, Encode.self, Reconstruct.self, Import.self])
+    abstract: "Trains the tokenizer, encodes datasets into words, and shows what these keep of pictures.",
+    subcommands: [
+      Train.self, Encode.self, Reconstruct.self, Import.self, TokenizerProbeCommand.self,
+      TokenizerClassifyCommand.self,
+    ])
 
   struct Train: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -63,6 +63,12 @@ import Testing
     #expect(tokens.map { Int($0) } == (try fixture.integers("words")))
     let drawn = model.pictures(from: tokens)
     #expect(relativeError(drawn, try fixture.tensor("drawn")) < 1e-5)
+    let (weight, bias) = (
+      try fixture["parameters"].tensor("decoder.blocks.input.w").elements,
+      try fixture["parameters"].tensor("decoder.blocks.input.b").elements
+    )
+    let columns = tokens.flatMap { word in (0..<6).map { weight[$0 * 24 + Int(word)] + bias[$0] } }
+    #expect(model.words(tokens).elements == columns)
     // Off the tape the model draws from its words.
     let output = model(pictures, sampling: nil)
     #expect(relativeError(output.reconstruction.elements.map { min(max($0, -1), 1) }, drawn.elements) < 1e-6)

@@ -68,6 +68,10 @@ import Testing
     #expect(tokens.count == 3 * 8 * 8)
     #expect(tokens == model(pictures).tokens)
     #expect(model.pictures(from: tokens).elements == model(pictures).reconstruction.elements)
+    let words = model.words(tokens)
+    #expect(words.shape == [3 * 8 * 8, model.configuration.wordLength])
+    let grid = words.reshaped([3, 8, 8, model.configuration.wordLength])
+    #expect(model.decode(grid).elements == model.pictures(from: tokens).elements)
     // A picture's tokens do not depend on its company.
     #expect(model.tokens(pictures.view(at: 16 * 16 * 3, shape: [1, 16, 16, 3])) == Array(tokens[64..<128]))
   }

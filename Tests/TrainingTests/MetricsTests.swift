@@ -73,4 +73,33 @@ import Training
     #expect(list?.count == 2 && list?[0] == ["a\"b\\c\n\u{1}ü": "x\ty"])
     #expect(parsed?["truth"] as? Bool == true && parsed?["nothing"] is NSNull)
   }
+
+  @Test func aReportHasTheLastOfEachMetric() throws {
+    try withTemporaryFolder { folder in
+      let run = folder + "/run"
+      try FileManager.default.createDirectory(atPath: run, withIntermediateDirectories: true)
+      #expect(throws: (any Error).self) { try RunReport(run: run) }
+      let writer = try MetricsWriter(path: run + "/metrics.jsonl")
+      #expect(throws: RunError.self) { try RunReport(run: run) }
+      var evaluated = metrics(2)
+      evaluated.others.append(("evaluation_top1", 0.75))
+      for line in [metrics(1), evaluated, metrics(3, loss: 0.25)] { try writer.write(line) }
+      let report = try RunReport(run: run)
+      #expect(report.steps == 3 && report.seconds == 0.75)
+      #expect(
+        report.json(["evaluation_top1", "loss", "psnr"]).text
+          == """
+          {"run": "\(run)", "steps": 3, "seconds": 0.75, "evaluation_top1": 0.75, "loss": 0.25, "psnr": null}
+          """)
+      #expect(
+        RunReport.table([report], ["loss", "psnr"])
+          == """
+          | run | steps | minutes | loss | psnr |
+          | --- | ---: | ---: | ---: | ---: |
+          | \(run) | 3 | 0.0 | 0.25 | — |
+          """)
+      #expect(
+        RunReport.table([report], []).contains("| loss | accuracy | evaluation_top1 | codebook_usage |"))
+    }
+  }
 }

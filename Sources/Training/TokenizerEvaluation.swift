@@ -1,0 +1,222 @@
+import Communication
+import Datasets
+import Foundation
+import Layers
+import Models
+import Tensors
+
+/// What words keep of what pictures show: the measures of PeCo's table 4 (2111.12710, section 4).
+public enum TokenizerEvaluation {
+  /// What is kept of the words of a picture's grid.
+  public enum Pooling: String, Sendable, CaseIterable {
+    /// Their mean.
+    case mean
+    /// All of them, side by side, row by row.
+    case grid
+  }
+
+  /// What `peco tokenizer probe` is asked to do.
+  public struct ProbeRequest: Sendable {
+    /// The tokenizer's checkpoint or run.
+    public var tokenizer: String
+    /// The dataset to learn from, and the one to be told.
+    public var data: String
+    public var evaluation: String
+    public var pooling: Pooling
+    /// Which pictures are held out while the penalty is chosen.
+    public var seed: UInt64
+    public var batchSize: Int
+    public var workers: Int
+
+    public init(
+      tokenizer: String, data: String, evaluation: String, pooling: Pooling, seed: UInt64, batchSize: Int,
+      workers: Int
+    ) {
+      self.tokenizer = tokenizer
+      self.data = data
+      self.evaluation = evaluation
+      self.pooling = pooling
+      self.seed = seed
+      self.batchSize = batchSize
+      self.workers = workers
+    }
+  }
+
+  /// Tells classes from the words by a linear classifier; `penalty` is the one that was chosen. Collective.
+  public static func probe(
+    _ request: ProbeRequest, communicator: Communicator
+  ) throws -> (score: ClassificationScore, penalty: Double) {
+    ComputeThreads.configure(requested: nil, communicator: communicator)
+    let logger = ConsoleLog.logger(rank: communicator.rank)
+    let tokenizer = try TrainedTokenizer(path: request.tokenizer, communicator: communicator) {
+      logger.warning("\($0)")
+    }
+    let (train, test) = try LinearProbe.datasets(request.data, request.evaluation, communicator)
+    let known = try words(tokenizer.model, of: train, request, communicator)
+    logger.notice("words of \(train.count) pictures to learn from")
+    let asked = try words(tokenizer.model, of: test, request, communicator)
+    logger.notice("words of \(test.count) pictures to tell")
+    let (score, penalty) = try LinearProbe.score(
+      asked, learningFrom: known, classes: train.classes.count, seed: request.seed, communicator: communicator
+    )
+    return (try score.summed(over: communicator), penalty)
+  }
+
+  /// The words of this rank's stretch of a dataset, the middle of each picture, as its decoder reads them. Collective.
+  private static func words(
+    _ model: any Tokenizer, of dataset: PictureDataset, _ request: ProbeRequest, _ communicator: Communicator
+  ) throws -> ProbeSamples {
+    let range = communicator.stretch(of: dataset.count)
+    let samples = SampleRecipe(
+      seed: 0, augmentation: Augmentation(crop: .center(fraction: 1), flipProbability: 0),
+      tokenizerPicture: .tokenizer(size: model.imageSize))
+    return try communicator.agree {
+      var (values, labels) = ([Float](), [Int32]())
+      let length = model.words([0]).count
+      let places = model.gridSize * model.gridSize
+      let width = request.pooling == .mean ? length : places * length
+      values.reserveCapacity(range.count * width)
+      if !range.isEmpty {
+        let loader = try Loader(
+          sequenceOf: dataset, samples, range: range, batchSize: request.batchSize,
+          options: Loader.Options(workers: request.workers))
+        defer { loader.stop() }
+        while let batch = try loader.next() {
+          guard let pictures = batch.tokenizerPictures else {
+            throw RunError("the loader gives no tokenizer view")
+          }
+          let words = model.words(model.tokens(pictures))
+          labels += batch.labels
+          values += request.pooling == .grid ? words.elements : means(words, every: places)
+        }
+      }
+      return ProbeSamples(
+        features: Tensor(values, shape: [labels.count, width]), labels: labels, samples: Array(range))
+    }
+  }
+
+  /// The mean of every so many rows of [rows, width].
+  private static func means(_ rows: Tensor, every count: Int) -> [Float] {
+    let width = rows.shape[1]
+    var result = [Float](repeating: 0, count: rows.count / count)
+    for row in 0..<rows.shape[0] {
+      let start = row / count * width
+      for i in 0..<width { result[start + i] += rows.pointer[row * width + i] / Float(count) }
+    }
+    return result
+  }
+
+  // MARK: - Reconstructions
+
+  /// What `peco tokenizer classify` is asked to do.
+  public struct ClassificationRequest: Sendable {
+    /// The tokenizer's checkpoint or run.
+    public var tokenizer: String
+    /// A checkpoint or run of `peco finetune`.
+    public var classifier: String
+    /// Whether the moving averages of fine-tuning are taken.
+    public var averaged: Bool
+    public var dataset: String
+    /// How pictures are shown to the classifier; without a size they have the tokenizer's.
+    public var view: FeatureExtraction.View
+
+    public init(
+      tokenizer: String, classifier: String, averaged: Bool, dataset: String, view: FeatureExtraction.View
+    ) {
+      self.tokenizer = tokenizer
+      self.classifier = classifier
+      self.averaged = averaged
+      self.dataset = dataset
+      self.view = view
+    }
+  }
+
+  /// What became of pictures on their way through the words.
+  public struct ClassificationReport: Sendable {
+    /// How the classifier does on pictures as they are.
+    public var originals = ClassificationScore()
+    /// How it does on what the tokenizer draws from their words.
+    public var reconstructions = ClassificationScore()
+    /// Peak signal-to-noise ratio of the mean squared error over all pictures, in decibels.
+    public var psnr = 0.0
+  }
+
+  /// Classifies pictures and their reconstructions by the same classifier, each once over all ranks. Collective.
+  ///
+  /// Both are the same crop, which the classifier is shown at the tokenizer's size: where it was trained at another one its
+  /// positions are interpolated. Reconstructions are cut off at black and white, as files of pictures are.
+  public static func classify(
+    _ request: ClassificationRequest, communicator: Communicator
+  ) throws -> ClassificationReport {
+    let logger = ConsoleLog.logger(rank: communicator.rank)
+    let tokenizer = try TrainedTokenizer(path: request.tokenizer, communicator: communicator) {
+      logger.warning("\($0)")
+    }
+    return try classify(request, tokenizer: tokenizer.model, communicator: communicator)
+  }
+
+  /// The same for a tokenizer that is there; `request.tokenizer` is not looked at. Collective.
+  public static func classify(
+    _ request: ClassificationRequest, tokenizer: any Tokenizer, communicator: Communicator
+  ) throws -> ClassificationReport {
+    let size = tokenizer.imageSize
+    let source = try classifier(request, size: size, communicator: communicator)
+    guard case .classification(let model) = source.model else {
+      throw RunError("\(source.path) has no classification head; give a checkpoint of `peco finetune`")
+    }
+    guard let view = source.samples.picture else { throw RunError("\(source.path) has no view of pictures") }
+    var samples = source.samples
+    samples.tokenizerPicture = .tokenizer(size: size)
+    let normalization = ChannelAffine.normalization(mean: view.mean, deviation: view.deviation)
+
+    let (own, squaredError) = try communicator.agree {
+      let dataset = try PictureDataset(opening: request.dataset)
+      try dataset.requireLabels()
+      let classes = model.head.weight.shape[0]
+      guard dataset.classes.count == classes else {
+        throw RunError(
+          "\(request.dataset) has \(dataset.classes.count) classes, \(source.path) tells \(classes) apart")
+      }
+      var (report, squaredError) = (ClassificationReport(), 0.0)
+      let range = communicator.stretch(of: dataset.count)
+      guard !range.isEmpty else { return (report, squaredError) }
+      let loader = try Loader(
+        sequenceOf: dataset, samples, range: range, batchSize: source.batchSize, options: source.options)
+      defer { loader.stop() }
+      while let batch = try loader.next() {
+        guard let pictures = batch.pictures, let originals = batch.tokenizerPictures else {
+          throw RunError("the loader gives no pictures")
+        }
+        let drawn = tokenizer.pictures(from: tokenizer.tokens(originals))
+        for i in 0..<drawn.count { drawn.pointer[i] = min(max(drawn.pointer[i], -1), 1) }
+        squaredError += Double(meanSquaredError(drawn, originals).item) * Double(batch.count)
+        report.originals.add(model(pictures), labels: batch.labels)
+        report.reconstructions.add(model(normalization(drawn)), labels: batch.labels)
+      }
+      return (report, squaredError)
+    }
+    var report = ClassificationReport()
+    report.originals = try own.originals.summed(over: communicator)
+    report.reconstructions = try own.reconstructions.summed(over: communicator)
+    let error = try communicator.allReduce(.sum, squaredError) / Double(max(report.originals.pictures, 1))
+    report.psnr = 10 * log10(4 / max(error, 1e-12))
+    return report
+  }
+
+  /// The classifier at the size of the tokenizer's pictures. Collective.
+  private static func classifier(
+    _ request: ClassificationRequest, size: Int, communicator: Communicator
+  ) throws -> FrozenTransformer {
+    var view = request.view
+    func open() throws -> FrozenTransformer {
+      try FrozenTransformer(
+        request.classifier, averaged: request.averaged, view: view, communicator: communicator)
+    }
+    let source = try open()
+    guard source.model.backbone.configuration.imageSize != size else { return source }
+    ConsoleLog.logger(rank: communicator.rank).notice(
+      "the classifier is shown pictures of \(size) × \(size), the tokenizer's size")
+    view.imageSize = size
+    return try open()
+  }
+}

@@ -1,0 +1,32 @@
+import ArgumentParser
+import Training
+
+/// `peco report`: where runs ended.
+struct ReportCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "report",
+    abstract: "Tells of training runs how far they are, how long they took, and their last metrics.")
+
+  @Argument(help: ArgumentHelp("The runs' directories.", valueName: "run"))
+  var runs: [String]
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp(
+      "Which metrics, as in metrics.jsonl; by default all that the runs have.", valueName: "name"))
+  var metrics: [String] = []
+  @Flag(help: "Print one JSON object a run.")
+  var json = false
+
+  func validate() throws {
+    guard !runs.isEmpty else { throw ValidationError("give at least one run's directory") }
+  }
+
+  func run() throws {
+    let reports = try runs.map { try RunReport(run: $0) }
+    if json {
+      for report in reports { print(report.json(metrics).text) }
+    } else {
+      print(RunReport.table(reports, metrics))
+    }
+  }
+}

@@ -1,0 +1,118 @@
+import ArgumentParser
+import Training
+
+/// `peco tokenizer probe`: what words tell about classes.
+struct TokenizerProbeCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "probe",
+    abstract: "Tells classes from the words of pictures by a linear classifier; data-parallel under mpirun.",
+    discussion: """
+      A picture's words are the vectors that the tokenizer's decoder reads. The classifier is that of `peco probe`.
+      """)
+
+  @Option(help: ArgumentHelp("The tokenizer's checkpoint, or its run directory.", valueName: "checkpoint"))
+  var tokenizer: String
+  @Option(help: ArgumentHelp("The dataset to learn from.", valueName: "train.h5"))
+  var data: String
+  @Option(help: ArgumentHelp("The dataset to be told.", valueName: "test.h5"))
+  var evaluation: String
+  @Option(help: "mean: the mean of a picture's words; grid: all of them, side by side.")
+  var pool = TokenizerEvaluation.Pooling.mean
+  @Option(help: "Which pictures are held out.")
+  var seed: UInt64 = 0
+  @Option(help: "Pictures a rank computes at a time.")
+  var batchSize = 32
+  @Option(help: "Threads a rank that decode.")
+  var workers = 2
+  @Flag(help: "Print one JSON object.")
+  var json = false
+
+  func validate() throws {
+    for (name, value) in [("batch-size", batchSize), ("workers", workers)] where !(1...8192).contains(value) {
+      throw ValidationError("--\(name) is \(value), must be 1 to 8192")
+    }
+  }
+
+  func run() throws {
+    let request = TokenizerEvaluation.ProbeRequest(
+      tokenizer: tokenizer, data: data, evaluation: evaluation, pooling: pool, seed: seed,
+      batchSize: batchSize, workers: workers)
+    onAllRanks { communicator in
+      let (score, penalty) = try TokenizerEvaluation.probe(request, communicator: communicator)
+      guard communicator.isRoot else { return 0 }
+      if json {
+        var object = JSONObject()
+        object.append("evaluation_top1", score.top1)
+        object.append("evaluation_top5", score.top5)
+        object.append("pictures", score.pictures)
+        object.append("penalty", penalty)
+        print(object.text)
+      } else {
+        print(
+          "\(evaluation): \(percent(score.top1)) right (top-1), \(percent(score.top5)) among five (top-5), penalty "
+            + "\(penalty), over \(score.pictures) pictures")
+      }
+      return 0
+    }
+  }
+}
+
+/// `peco tokenizer classify`: what a classifier makes of reconstructions.
+struct TokenizerClassifyCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "classify",
+    abstract:
+      "Classifies pictures and what the tokenizer draws from their words; data-parallel under mpirun.",
+    discussion: """
+      The classifier is shown both at the tokenizer's size, the same part of each picture.
+      """)
+
+  @Option(help: ArgumentHelp("The tokenizer's checkpoint, or its run directory.", valueName: "checkpoint"))
+  var tokenizer: String
+  @Option(help: ArgumentHelp("A checkpoint of `peco finetune`, or its run.", valueName: "checkpoint"))
+  var classifier: String
+  @Option(help: ArgumentHelp("The dataset.", valueName: "file.h5"))
+  var data: String
+  @Flag(help: "Take the moving averages of fine-tuning in place of the weights themselves.")
+  var ema = false
+  @OptionGroup var view: ViewOptions
+  @Flag(help: "Print one JSON object.")
+  var json = false
+
+  func validate() throws {
+    guard view.imageSize == nil else {
+      throw ValidationError("--image-size is the tokenizer's here, and cannot be given")
+    }
+  }
+
+  func run() throws {
+    let request = TokenizerEvaluation.ClassificationRequest(
+      tokenizer: tokenizer, classifier: classifier, averaged: ema, dataset: data, view: view.settings)
+    onAllRanks { communicator in
+      let report = try TokenizerEvaluation.classify(request, communicator: communicator)
+      guard communicator.isRoot else { return 0 }
+      let both = [("original", report.originals), ("reconstruction", report.reconstructions)]
+      if json {
+        var object = JSONObject()
+        object.append("pictures", report.originals.pictures)
+        for (name, score) in both {
+          object.append("\(name)_top1", score.top1)
+          object.append("\(name)_top5", score.top5)
+          object.append("\(name)_loss", score.loss)
+        }
+        object.append("psnr", report.psnr)
+        print(object.text)
+      } else {
+        for (name, score) in both {
+          print(
+            "\(name)s: \(percent(score.top1)) right (top-1), \(percent(score.top5)) among five (top-5), loss "
+              + fixed(score.loss, 4))
+        }
+        print("PSNR \(fixed(report.psnr, 2)) dB, over \(report.originals.pictures) pictures")
+      }
+      return 0
+    }
+  }
+}
+
+extension TokenizerEvaluation.Pooling: ExpressibleByArgument {}
