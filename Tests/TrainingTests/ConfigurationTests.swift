@@ -40,7 +40,7 @@ import Training
   }
 
   @Test func theFilesAreThere() {
-    #expect(Self.files.count == 18)
+    #expect(Self.files.count == 19)
   }
 
   @Test func thePapersSettings() throws {

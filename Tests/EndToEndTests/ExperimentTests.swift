@@ -1,0 +1,106 @@
+import Foundation
+import Testing
+
+/// `launch/experiments`: what there is to do, that it is done once, and what the tables say.
+@Suite(.serialized) struct ExperimentTests {
+  private static let folder = URL(filePath: #filePath)
+    .deletingLastPathComponent().appending(path: "../../launch/experiments").standardizedFileURL.path
+
+  private func run(_ script: String, _ arguments: [String], in workshop: Workshop) throws -> PecoRun {
+    let peco = URL(filePath: try Workshop.pecoPath()).deletingLastPathComponent().path
+    let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
+    return try workshop.run(
+      ["bash", Self.folder + "/" + script] + arguments, environment: ["PATH": peco + ":" + path],
+      hearsSignals: true)
+  }
+
+  @Test func `the list has every row, step and seed`() throws {
+    let workshop = try Workshop()
+    try workshop.write("", to: "pictures/none")
+    let all = try run("cifar10", ["pictures", "out", "--list"], in: workshop)
+    #expect(all.exitCode == 0, "\(all)")
+    let lines = all.output.split(separator: "\n")
+    // Pictures and perceptual network; by seed 2 supervised, 4 of pixels, 7 of each tokenizer; 5 masks of 4.
+    #expect(lines.count == 2 + 2 * (2 + 4 + 3 * 7) + 5 * 4, "\(all)")
+    #expect(lines.allSatisfy { $0.hasSuffix("to do") })
+    for words in ["beit seed 1 reconstructions", "masking-random-60 seed 0 finetune-10"] {
+      #expect(lines.contains { $0.split(separator: " ").joined(separator: " ").hasPrefix(words + " ") })
+    }
+    try workshop.write(
+      #"{"row": "peco", "minutes": 1.50, "result": {}}"#, to: "out/results/peco.7.probe.json")
+    let one = try run(
+      "cifar10", ["pictures", "out", "--list", "--only", "peco", "--seeds", "7"], in: workshop)
+    #expect(one.output.split(separator: "\n").count == 9, "\(one)")
+    #expect(one.output.contains("done, 1.50 min"), "\(one)")
+  }
+
+  @Test(arguments: [
+    (["pictures", "out", "--only", "peko"], "--only"), (["pictures", "out", "--minutes", "0"], "--minutes"),
+    (["pictures", "out", "--seeds", "a"], "--seeds"), (["nothing", "out"], "no pictures at nothing"),
+    (["pictures", "out", "--set", "x"], "KEY=VALUE"), (["pictures"], "Usage"),
+    (["pictures", "out", "--fast"], "unknown option"),
+  ])
+  func `what cannot be is refused`(arguments: [String], word: String) throws {
+    let workshop = try Workshop()
+    try workshop.write("", to: "pictures/none")
+    let run = try run("cifar10", arguments, in: workshop)
+    #expect(run.exitCode == 64 && run.errors.contains(word), "\(run)")
+  }
+
+  @Test func `the tables have means and deviations over seeds`() throws {
+    let workshop = try Workshop()
+    for (seed, top1, minutes) in [(0, "0.5", "2.00"), (1, "0.7", "4.00")] {
+      try workshop.write(
+        """
+        {"row": "peco", "seed": \(seed), "step": "finetune", "minutes": \(minutes), "version": "v", "result": \
+        {"run": "r", "loss": 1, "evaluation_top1": \(top1)}}\n
+        """, to: "out/results/peco.\(seed).finetune.json")
+    }
+    try workshop.write(
+      """
+      {"row": "peco", "seed": 0, "step": "reconstructions", "minutes": 1.00, "version": "v", "result": \
+      {"original_top1": 0.9, "reconstruction_top1": 0.25, "psnr": 21.54}}\n
+      """, to: "out/results/peco.0.reconstructions.json")
+    let run = try run("table", ["out"], in: workshop)
+    #expect(run.exitCode == 0, "\(run)")
+    #expect(run.output.contains("over seeds (2)"), "\(run)")
+    #expect(run.output.contains("| PeCo | 60.00 ± 14.14 | — | — | — | 25.00 | 21.5 |"), "\(run)")
+    #expect(run.output.contains("| blockwise, 40 % | 60.00 ± 14.14 | — | — |"), "\(run)")
+    #expect(run.output.contains("| PeCo | — | — | 3.0 ± 1.4 |"), "\(run)")
+    #expect(try self.run("table", ["nowhere"], in: workshop).exitCode == 1)
+  }
+
+  @Test func `a row is done step by step, each once`() throws {
+    let workshop = try Workshop()
+    for (part, count) in [("train", 60), ("test", 20)] {
+      let drawn = try workshop.peco([
+        "dataset", "synthesize", "--folder", "pictures/\(part)", "--count", "\(count)", "--size", "32",
+      ])
+      #expect(drawn.exitCode == 0, "\(drawn)")
+    }
+    let arguments = [
+      "pictures", "out", "--only", "supervised", "--seeds", "3", "--steps", "2", "--ranks", "1", "--threads",
+      "1",
+      "--set", "training.global_batch_size=4",
+    ]
+    let first = try run("cifar10", arguments, in: workshop)
+    #expect(first.exitCode == 0, "\(first)")
+    #expect(first.output.contains("| supervised, from nothing | "), "\(first)")
+    let result = try String(
+      contentsOfFile: workshop.path("out/results/supervised.3.finetune-10.json"), encoding: .utf8)
+    let object = try JSONSerialization.jsonObject(with: Data(result.utf8)) as? [String: Any]
+    #expect((object?["result"] as? [String: Any])?["steps"] as? Int == 2, "\(result)")
+    #expect((object?["result"] as? [String: Any])?["evaluation_top1"] is Double, "\(result)")
+    // One step is missing, and it alone is done again: its run is there, and has nothing left to do.
+    try FileManager.default.removeItem(atPath: workshop.path("out/results/supervised.3.finetune.json"))
+    let second = try run("cifar10", arguments, in: workshop)
+    #expect(second.exitCode == 0, "\(second)")
+    #expect(
+      second.errors.contains("seed 3: finetune (") && !second.errors.contains("finetune-10 ("), "\(second)")
+    let log = try String(
+      contentsOfFile: workshop.path("out/logs/supervised.3.finetune.log"), encoding: .utf8)
+    #expect(log.contains("nothing is left to do"), "\(log)")
+    let other = try run("cifar10", arguments + ["--steps", "3"], in: workshop)
+    #expect(other.exitCode == 1 && other.errors.contains("other settings"), "\(other)")
+  }
+}

@@ -1,0 +1,124 @@
+# shellcheck shell=bash disable=SC2154
+# What experiments share: steps that are done once, in any number of starts. Source it after setup.sh, and change into the
+# experiment's folder.
+#
+# A step has a row of the experiment's table, a seed and a name. The function step_NAME does it, told row and seed; what it
+# needs are the lines of `needs ROW SEED NAME`. It is done when its result is there, results/ROW.SEED.NAME.json, one line
+# made of the last line of the file $answer. What it says is in logs/.
+
+stopping='' interrupted='' job='' timer='' answer='' placement=()
+
+# The peco on the PATH, or the one built here, which is built if it is not there.
+ensure_peco() {
+  command -v peco >/dev/null && return
+  if [[ ! -x $project/.build/release/peco ]]; then
+    (
+      cd "$project" || exit
+      ensure_dependencies
+      build_release
+    )
+  fi
+  PATH=$project/.build/release:$PATH
+}
+
+# begin_experiment SETTING...: refuses a folder that was begun with other settings, and waits for what a start that was
+# killed has left running: two would write into the same runs.
+begin_experiment() {
+  local asked
+  asked=$(printf '%s\n' "$@")
+  mkdir -p results logs
+  if [[ -e settings.txt && $(<settings.txt) != "$asked" ]]; then
+    die "$PWD was begun with other settings; give those, or another folder. It was begun with:
+$(<settings.txt)"
+  fi
+  printf '%s\n' "$asked" >settings.txt
+  trap stop INT TERM USR1
+  trap end_timer EXIT
+  command -v flock >/dev/null || return 0
+  exec 9>.lock
+  flock -n 9 && return
+  say "waiting for what an earlier start has left running"
+  attend flock 9 || leave_if_stopping
+}
+
+# Asks the command at hand to leave.
+stop() {
+  stopping=1 interrupted=1
+  [[ -z $job ]] || kill -TERM "$job" 2>/dev/null || true
+}
+
+# stop_after_minutes N: stops after so long; never where N is empty.
+stop_after_minutes() {
+  [[ -n $1 ]] || return 0
+  (
+    sleep $(($1 * 60)) &
+    trap 'kill $!; exit' TERM
+    wait $!
+    # Unless it is gone, and its number another's.
+    [[ $(ps -o ppid= -p "$BASHPID") -ne $$ ]] || kill -USR1 $$
+  ) &
+  timer=$!
+}
+end_timer() { [[ -z $timer ]] || kill "$timer" 2>/dev/null || true; }
+
+leave_if_stopping() {
+  [[ -n $stopping ]] || return 0
+  say "stopped; the same command goes on"
+  exit 75
+}
+
+# attend COMMAND...: runs it so that signals are heard meanwhile, and returns its code.
+attend() {
+  [[ -z $stopping ]] || return 75
+  local code
+  "$@" &
+  job=$!
+  while :; do
+    interrupted='' code=0
+    wait "$job" || code=$?
+    [[ -n $interrupted ]] || break
+  done
+  job=''
+  return "$code"
+}
+
+# on_ranks ARGUMENT...: peco under mpirun.
+on_ranks() { attend "$project/launch/mpirun" ${placement[@]+"${placement[@]}"} -- peco "$@" >"$answer"; }
+
+is_done() { [[ -s results/$1.$2.$3.json ]]; }
+minutes_of() { sed -n 's/.*"minutes": \([0-9.]*\),.*/\1/p' "results/$1.$2.$3.json"; }
+
+# ensure ROW SEED STEP: has a step done, and before it what it needs.
+ensure() {
+  ! is_done "$@" || return 0
+  local need needs=()
+  mapfile -t needs < <(needs "$@")
+  for need in ${needs[@]+"${needs[@]}"}; do
+    # shellcheck disable=SC2086  # three words
+    ensure $need
+  done
+  leave_if_stopping
+
+  local log=logs/$1.$2.$3.log times=logs/$1.$2.$3.times code=0 minutes
+  # A start that was killed has left no end in the list of starts and ends: the last it said was then.
+  if [[ -n $(tail -c 1 "$times" 2>/dev/null) ]]; then
+    { date -r "$log" +%s 2>/dev/null || date +%s; } >>"$times"
+  fi
+  say "$(date +%H:%M) $1, seed $2: $3 ($PWD/$log)"
+  answer=logs/$1.$2.$3.answer
+  printf '%s ' "$(date +%s)" >>"$times"
+  "step_$3" "$1" "$2" 2>>"$log" || code=$?
+  date +%s >>"$times"
+  if ((code != 0)); then
+    ((code != 75)) || stopping=1
+    leave_if_stopping
+    tail -n 20 "$log" >&2
+    die "$3 of $1, seed $2, failed; all it said is in $PWD/$log"
+  fi
+  minutes=$(awk '{ sum += $2 - $1 } END { printf "%.2f", sum / 60 }' "$times")
+  printf '{"row": "%s", "seed": %s, "step": "%s", "minutes": %s, "version": "%s", "result": %s}\n' "$1" "$2" "$3" \
+    "$minutes" "$(git -C "$project" describe --always --dirty 2>/dev/null || peco --version)" \
+    "$(tail -n 1 "$answer")" >"results/.$1.$2.$3.partial"
+  mv "results/.$1.$2.$3.partial" "results/$1.$2.$3.json"
+  rm -f "$answer"
+}
