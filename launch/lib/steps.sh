@@ -51,11 +51,12 @@ stop() {
 stop_after_minutes() {
   [[ -n $1 ]] || return 0
   (
+    local self=$BASHPID  # within $(...) it is another's
     sleep $(($1 * 60)) &
     trap 'kill $!; exit' TERM
     wait $!
     # Unless it is gone, and its number another's.
-    [[ $(ps -o ppid= -p "$BASHPID") -ne $$ ]] || kill -USR1 $$
+    [[ $(ps -o ppid= -p "$self") -ne $$ ]] || kill -USR1 $$
   ) &
   timer=$!
 }
