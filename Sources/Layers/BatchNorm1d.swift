@@ -53,7 +53,7 @@ public struct BatchNorm1d {
     let parameters = [weight, bias].compactMap { $0 }
     return Tape.record(y, from: [x], parameters: parameters) { dy in
       // Σ dy and Σ dy x̂ of this rank: the gradients of bias and weight, which ranks sum later.
-      let sums = DoubleScratch(2 * channels)
+      let sums = DoubleSum(count: 2 * channels)
       forEachColumns(channels) { columns in
         let c = columns.lowerBound
         peco_batch_norm_sums(
@@ -91,7 +91,7 @@ public struct BatchNorm1d {
   /// Mean and variance of each column over the rows of all ranks; enters them into the moving averages.
   private func batchStatistics(of x: Tensor, over ranks: (any RankExchange)?) -> BatchStatistics {
     let (rows, channels) = (x.shape[0], x.shape[1])
-    let sums = DoubleScratch(2 * channels + 1)
+    let sums = DoubleSum(count: 2 * channels + 1)
     forEachColumns(channels) { columns in
       let c = columns.lowerBound
       peco_batch_norm_moments(

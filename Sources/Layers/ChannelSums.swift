@@ -11,7 +11,7 @@ func addChannelSums(of x: Tensor, into total: Tensor) {
   let pool = ThreadPool.shared
   let grain = max(1, 1 << 15 / run)
   let ranges = pool.rangeCount(of: rows, grain: grain)
-  let partial = DoubleScratch(planes * ranges * run)
+  let partial = DoubleSum(count: planes * ranges * run)
   pool.forEach(planes) { plane in
     pool.forEachIndexedRange(of: rows, grain: grain) { index, range in
       peco_channel_sums(

@@ -225,11 +225,11 @@ private struct Plan {
 /// Two sums over the pixels of each channel of each picture, gathered chunk by chunk.
 private struct ChannelSums {
   private let plan: Plan
-  private let scratch: DoubleScratch
+  private let scratch: DoubleSum
 
   init(_ plan: Plan) {
     self.plan = plan
-    scratch = DoubleScratch(2 * plan.pictures * plan.chunks * plan.channels)
+    scratch = DoubleSum(count: 2 * plan.pictures * plan.chunks * plan.channels)
   }
 
   /// Where a chunk adds: the first sums of its channels, then the second.

@@ -78,7 +78,7 @@ public func uniformDivergence(_ logits: Tensor) -> Tensor {
   let (normalizer, negentropy) = (Tensor(uninitialized: [rows]), Tensor(uninitialized: [rows]))
   // Blocks of rows that do not depend on the number of threads.
   let block = rowGrain(width)
-  let partial = DoubleScratch((rows + block - 1) / block)
+  let partial = DoubleSum(count: (rows + block - 1) / block)
   ThreadPool.shared.forEach(partial.count) { index in
     let first = index * block
     partial.pointer[index] = peco_uniform_divergence(

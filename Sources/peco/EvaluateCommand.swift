@@ -26,14 +26,12 @@ struct EvaluateCommand: ParsableCommand {
       if json {
         var object = JSONObject()
         object.append("pictures", score.pictures)
-        object.append("evaluation_top1", score.top1)
-        object.append("evaluation_top5", score.top5)
+        object.append(score, as: "evaluation")
         object.append("evaluation_loss", score.loss)
         print(object.text)
       } else {
         print(
-          "\(data): \(percent(score.top1)) right (top-1), \(percent(score.top5)) among five (top-5), loss "
-            + "\(fixed(score.loss, 4)), over \(score.pictures) pictures")
+          "\(data): \(score.shares), loss \(fixed(score.loss, 4)), over \(score.pictures) pictures")
       }
       return 0
     }
@@ -84,6 +82,19 @@ struct ViewOptions: ParsableArguments {
     if !mean.isEmpty { view.mean = mean }
     if !std.isEmpty { view.standardDeviation = std }
     return view
+  }
+}
+
+extension ClassificationScore {
+  /// How many were right, in words.
+  var shares: String { "\(percent(top1)) right (top-1), \(percent(top5)) among five (top-5)" }
+}
+
+extension JSONObject {
+  /// How many were right, under names that begin alike.
+  mutating func append(_ score: ClassificationScore, as name: String) {
+    append("\(name)_top1", score.top1)
+    append("\(name)_top5", score.top5)
   }
 }
 

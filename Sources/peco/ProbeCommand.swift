@@ -57,16 +57,13 @@ struct ProbeCommand: ParsableCommand {
         if json {
           var object = JSONObject()
           object.append("block", result.block)
-          object.append("evaluation_top1", result.score.top1)
-          object.append("evaluation_top5", result.score.top5)
+          object.append(result.score, as: "evaluation")
           object.append("pictures", result.score.pictures)
           if let penalty = result.penalty { object.append("penalty", penalty) }
           print(object.text)
         } else {
           let penalty = result.penalty.map { ", penalty \($0)" } ?? ""
-          print(
-            "block \(result.block): \(percent(result.score.top1)) right (top-1), "
-              + "\(percent(result.score.top5)) among five (top-5)\(penalty)")
+          print("block \(result.block): \(result.score.shares)\(penalty)")
         }
       }
       return 0

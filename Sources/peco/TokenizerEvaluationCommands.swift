@@ -42,15 +42,12 @@ struct TokenizerProbeCommand: ParsableCommand {
       guard communicator.isRoot else { return 0 }
       if json {
         var object = JSONObject()
-        object.append("evaluation_top1", score.top1)
-        object.append("evaluation_top5", score.top5)
+        object.append(score, as: "evaluation")
         object.append("pictures", score.pictures)
         object.append("penalty", penalty)
         print(object.text)
       } else {
-        print(
-          "\(evaluation): \(percent(score.top1)) right (top-1), \(percent(score.top5)) among five (top-5), penalty "
-            + "\(penalty), over \(score.pictures) pictures")
+        print("\(evaluation): \(score.shares), penalty \(penalty), over \(score.pictures) pictures")
       }
       return 0
     }
@@ -96,17 +93,14 @@ struct TokenizerClassifyCommand: ParsableCommand {
         var object = JSONObject()
         object.append("pictures", report.originals.pictures)
         for (name, score) in both {
-          object.append("\(name)_top1", score.top1)
-          object.append("\(name)_top5", score.top5)
+          object.append(score, as: name)
           object.append("\(name)_loss", score.loss)
         }
         object.append("psnr", report.psnr)
         print(object.text)
       } else {
         for (name, score) in both {
-          print(
-            "\(name)s: \(percent(score.top1)) right (top-1), \(percent(score.top5)) among five (top-5), loss "
-              + fixed(score.loss, 4))
+          print("\(name)s: \(score.shares), loss \(fixed(score.loss, 4))")
         }
         print("PSNR \(fixed(report.psnr, 2)) dB, over \(report.originals.pictures) pictures")
       }

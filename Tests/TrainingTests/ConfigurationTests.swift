@@ -45,13 +45,17 @@ import Training
 
   @Test func thePapersSettings() throws {
     let (base, _) = try PretrainConfiguration.load(file: Self.configs + "/peco_vit_base_300e.yaml")
-    #expect(base.model.width == 768 && base.model.depth == 12 && base.model.heads == 12 && base.grid == 14)
+    #expect(
+      base.model.dimensions.width == 768 && base.model.dimensions.depth == 12
+        && base.model.dimensions.heads == 12 && base.grid == 14)
     #expect(base.masking.count(of: 196) == 75)
     let schedule = base.shared.optimizer.learningRateSchedule(
       steps: 300 * 625, stepsPerEpoch: 625, globalBatchSize: base.shared.training.globalBatchSize)
     #expect(schedule(6249) == 1.5e-3 && schedule.warmupSteps == 6250 && schedule.end == 1e-5)
     let (huge, _) = try PretrainConfiguration.load(file: Self.configs + "/peco_vit_huge_300e.yaml")
-    #expect(huge.model.width == 1280 && huge.model.depth == 32 && huge.model.heads == 16)
+    #expect(
+      huge.model.dimensions.width == 1280 && huge.model.dimensions.depth == 32
+        && huge.model.dimensions.heads == 16)
     let (tokenizer, _) = try TokenizerConfiguration.load(file: Self.configs + "/peco_tokenizer_imagenet.yaml")
     #expect(tokenizer.codebook.size == 8192 && tokenizer.shared.optimizer.betas == [0.5, 0.95])
     #expect(tokenizer.perceptual.taps == [3, 6, 9, 12])
@@ -103,7 +107,8 @@ import Training
     #expect(other.shared.training.length == .epochs(2.5) && other.tokens.source == .tokenizer("run"))
     #expect(other.masking.amount == .count(20) && other.model.layerScale == nil)
     #expect(other.shared.checkpoint.everyMinutes == nil && other.shared.optimizer.warmup == .steps(3))
-    #expect(other.model.width == 192 && other.model.depth == 2 && other.shared.seed == .max)
+    #expect(
+      other.model.dimensions.width == 192 && other.model.dimensions.depth == 2 && other.shared.seed == .max)
     #expect(try PretrainConfiguration.load(yaml: yaml, source: "resolved").configuration == other)
   }
 

@@ -46,13 +46,7 @@ extension TokenizerConfiguration {
 extension PretrainConfiguration {
   /// The vision transformer that the configuration describes.
   public var architecture: VisionTransformerConfiguration {
-    var result = VisionTransformerConfiguration()
-    result.imageSize = shared.data.imageSize
-    result.patchSize = model.patchSize
-    result.width = model.width
-    result.depth = model.depth
-    result.heads = model.heads
-    result.mlpRatio = Float(model.mlpRatio)
+    var result = model.dimensions.architecture(imageSize: shared.data.imageSize)
     result.layerScale = model.layerScale.map { Float($0) }
     result.dropPath = Float(model.dropPath)
     result.positions =

@@ -3,21 +3,7 @@
 public struct PerceptualConfiguration: RunConfiguration {
   /// `model.*`: the vision transformer, with MoCo v3's positions and biases.
   public struct Model: Sendable, Equatable {
-    /// The size that gives width, depth and heads where they are not given themselves.
-    public var size = ViTSize.base
-    public var explicitWidth: Int?
-    public var explicitDepth: Int?
-    public var explicitHeads: Int?
-    /// Elements of a token.
-    public var width: Int { explicitWidth ?? size.width }
-    /// Number of blocks.
-    public var depth: Int { explicitDepth ?? size.depth }
-    /// Attention heads a block.
-    public var heads: Int { explicitHeads ?? size.heads }
-    /// Width of the MLP's hidden layer over that of a token.
-    public var mlpRatio = 4.0
-    /// Side of a patch, in pixels.
-    public var patchSize = 16
+    public var dimensions = TransformerDimensions()
     /// Whether the patches' projection stays as it was drawn, against instability (section 4.2).
     public var fixedPatchProjection = true
   }
@@ -99,23 +85,13 @@ public struct PerceptualConfiguration: RunConfiguration {
   }
 
   private mutating func readModel(_ reader: ConfigurationReader) {
-    model.size = reader.value("model.size", .choice(), default: model.size)
-    model.explicitWidth = reader.optional("model.width", .int(.between(4, 65536)))
-    model.explicitDepth = reader.optional("model.depth", .int(.between(1, 1000)))
-    model.explicitHeads = reader.optional("model.heads", .int(.between(1, 1024)))
-    model.mlpRatio = reader.value("model.mlp_ratio", .double(.between(0.1, 64)), default: model.mlpRatio)
-    model.patchSize = reader.value("model.patch_size", .int(.between(1, 256)), default: model.patchSize)
+    model.dimensions = TransformerDimensions(reader, imageSize: shared.data.imageSize, leastWidth: 4)
+    let width = model.dimensions.width
     model.fixedPatchProjection = reader.value(
       "model.fixed_patch_projection", .bool, default: model.fixedPatchProjection)
     reader.require(
-      model.width % model.heads == 0, model.explicitHeads == nil ? "model.width" : "model.heads",
-      "a width of \(model.width) cannot be divided among \(model.heads) heads")
-    reader.require(
-      model.width % 4 == 0, "model.width",
-      "found \(model.width), expected a multiple of 4, for the sines and cosines of rows and columns")
-    reader.require(
-      shared.data.imageSize % model.patchSize == 0, "data.image_size",
-      "found \(shared.data.imageSize), expected a multiple of model.patch_size, which is \(model.patchSize)")
+      width % 4 == 0, "model.width",
+      "found \(width), expected a multiple of 4, for the sines and cosines of rows and columns")
   }
 
   private mutating func readContrast(_ reader: ConfigurationReader) {

@@ -1,38 +1,3 @@
-/// The sizes of vision transformers that have names (Dosovitskiy et al., 2010.11929; tiny and small from DeiT).
-public enum ViTSize: String, Sendable, CaseIterable {
-  case tiny, small, base, large, huge
-
-  /// Elements of a token.
-  public var width: Int {
-    switch self {
-    case .tiny: 192
-    case .small: 384
-    case .base: 768
-    case .large: 1024
-    case .huge: 1280
-    }
-  }
-
-  /// Number of blocks.
-  public var depth: Int {
-    switch self {
-    case .tiny, .small, .base: 12
-    case .large: 24
-    case .huge: 32
-    }
-  }
-
-  /// Attention heads a block.
-  public var heads: Int {
-    switch self {
-    case .tiny: 3
-    case .small: 6
-    case .base: 12
-    case .large, .huge: 16
-    }
-  }
-}
-
 /// The configuration of `peco pretrain`: masked image modelling against a tokenizer's words (PeCo, section 3.3;
 /// BEiT, section 2).
 public struct PretrainConfiguration: RunConfiguration {
@@ -48,21 +13,7 @@ public struct PretrainConfiguration: RunConfiguration {
       case absolute
     }
 
-    /// The size that gives width, depth and heads where they are not given themselves.
-    public var size = ViTSize.base
-    public var explicitWidth: Int?
-    public var explicitDepth: Int?
-    public var explicitHeads: Int?
-    /// Elements of a token.
-    public var width: Int { explicitWidth ?? size.width }
-    /// Number of blocks.
-    public var depth: Int { explicitDepth ?? size.depth }
-    /// Attention heads a block.
-    public var heads: Int { explicitHeads ?? size.heads }
-    /// Width of the MLP's hidden layer over that of a token.
-    public var mlpRatio = 4.0
-    /// Side of a patch, in pixels.
-    public var patchSize = 16
+    public var dimensions = TransformerDimensions()
     /// First value of layer scale; nil leaves it out.
     public var layerScale: Double? = 0.1
     /// Part of the samples that skip the last block's branches; it grows in a line from 0 at the first.
@@ -150,7 +101,7 @@ public struct PretrainConfiguration: RunConfiguration {
   public var tokens = Tokens()
 
   /// Patches along a side of the picture.
-  public var grid: Int { shared.data.imageSize / model.patchSize }
+  public var grid: Int { shared.data.imageSize / model.dimensions.patchSize }
 
   /// The papers' settings of what every run has.
   public static var sharedDefaults: SharedConfiguration {
@@ -182,21 +133,10 @@ public struct PretrainConfiguration: RunConfiguration {
   }
 
   private mutating func readModel(_ reader: ConfigurationReader) {
-    model.size = reader.value("model.size", .choice(), default: model.size)
-    model.explicitWidth = reader.optional("model.width", .int(.between(1, 65536)))
-    model.explicitDepth = reader.optional("model.depth", .int(.between(1, 1000)))
-    model.explicitHeads = reader.optional("model.heads", .int(.between(1, 1024)))
-    model.mlpRatio = reader.value("model.mlp_ratio", .double(.between(0.1, 64)), default: model.mlpRatio)
-    model.patchSize = reader.value("model.patch_size", .int(.between(1, 256)), default: model.patchSize)
+    model.dimensions = TransformerDimensions(reader, imageSize: shared.data.imageSize)
     model.layerScale = reader.optional("model.layer_scale", .double(.above(0)), default: model.layerScale)
     model.dropPath = reader.value("model.drop_path", .double(.from(0, below: 1)), default: model.dropPath)
     model.positions = reader.value("model.positions", .choice(), default: model.positions)
-    reader.require(
-      model.width % model.heads == 0, model.explicitHeads == nil ? "model.width" : "model.heads",
-      "a width of \(model.width) cannot be divided among \(model.heads) heads")
-    reader.require(
-      shared.data.imageSize % model.patchSize == 0, "data.image_size",
-      "found \(shared.data.imageSize), expected a multiple of model.patch_size, which is \(model.patchSize)")
   }
 
   private mutating func readMasking(_ reader: ConfigurationReader) {

@@ -28,13 +28,7 @@ public enum PerceptualTraining {
 extension PerceptualConfiguration {
   /// The vision transformer that the configuration describes.
   public var architecture: VisionTransformerConfiguration {
-    var result = VisionTransformerConfiguration()
-    result.imageSize = shared.data.imageSize
-    result.patchSize = model.patchSize
-    result.width = model.width
-    result.depth = model.depth
-    result.heads = model.heads
-    result.mlpRatio = Float(model.mlpRatio)
+    var result = model.dimensions.architecture(imageSize: shared.data.imageSize)
     result.layerScale = nil
     result.dropPath = 0
     result.positions = .sinCos
