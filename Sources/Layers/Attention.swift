@@ -57,10 +57,20 @@ public struct Attention {
 
   /// What the heads give, side by side, before `projection`; with `norm`, for x normalised by it, of which only
   /// `samples` take part: [B, N, width] → [B or samples.count, N, width].
+  ///
+  /// - Parameter repetition: Which tokens of x are the same; their queries, keys and values are computed once if all
+  ///   samples take part.
   public func heads(
-    _ x: Tensor, normalizedBy norm: LayerNorm? = nil, samples: [Int]? = nil, bias: Tensor? = nil
+    _ x: Tensor, normalizedBy norm: LayerNorm? = nil, samples: [Int]? = nil,
+    repetition: RowRepetition? = nil, bias: Tensor? = nil
   ) -> Tensor {
-    let qkv = project(x, normalizedBy: norm, samples: samples, weight, biases: biases(of: 0..<3))
+    func packed(_ x: Tensor) -> Tensor {
+      project(x, normalizedBy: norm, samples: samples, weight, biases: biases(of: 0..<3))
+    }
+    guard let repetition, samples == nil else {
+      return scaledDotProductAttention(packed(x), heads: heads, bias: bias)
+    }
+    let qkv = repeatRows(packed(gatherRows(x, repetition.distinct)), repetition, shape: x.shape.dropLast())
     return scaledDotProductAttention(qkv, heads: heads, bias: bias)
   }
 

@@ -44,6 +44,19 @@ public struct TokenAssembly {
     return visible
   }
 
+  /// Which of the assembled tokens are the same vector: without positions all class tokens are, and all mask tokens.
+  /// Nil where no two need be.
+  ///
+  /// - Parameter visible: The flat numbers of the visible patches, ascending; nil if all patches are.
+  public func repetition(visible: [Int]?, samples: Int) -> RowRepetition? {
+    guard positions == nil, let visible else { return nil }
+    let tokens = patches + 1
+    var kinds = [Int](repeating: -2, count: samples * tokens)
+    for sample in 0..<samples { kinds[sample * tokens] = -1 }
+    for (row, patch) in visible.enumerated() { kinds[patch / patches * tokens + 1 + patch % patches] = row }
+    return RowRepetition(kinds)
+  }
+
   /// Assembles tokens [samples, patches + 1, width].
   ///
   /// - Parameters:

@@ -67,8 +67,8 @@ public struct VisionTransformer {
   public func hiddenStates(
     _ pictures: Tensor, masked: [Int32] = [], depth: StochasticDepth? = nil
   ) -> Tensor {
-    let (tokens, bias) = embed(pictures, masked: masked)
-    return blocks.reduce(tokens) { $1($0, bias: bias, depth: depth) }
+    let entry = embed(pictures, masked: masked)
+    return pass(entry, through: blocks[...], depth: depth)
   }
 
   /// The tokens after the last block, before the final norm, of some of them only: [rows.count, width].
@@ -79,11 +79,10 @@ public struct VisionTransformer {
   public func hiddenStates(
     _ pictures: Tensor, masked: [Int32] = [], rows: [Int], depth: StochasticDepth? = nil
   ) -> Tensor {
-    let (tokens, bias) = embed(pictures, masked: masked)
+    let entry = embed(pictures, masked: masked)
     let last = blocks.count - 1
     return blocks[last](
-      blocks[..<last].reduce(tokens) { $1($0, bias: bias, depth: depth) }, rows: rows, bias: bias,
-      depth: depth)
+      pass(entry, through: blocks[..<last], depth: depth), rows: rows, bias: entry.bias, depth: depth)
   }
 
   /// The class tokens after the last block and the final norm: [B, width].
@@ -98,10 +97,11 @@ public struct VisionTransformer {
   /// - Parameter blocks: How many blocks the tokens have passed; 0 stands for the embedding.
   public func features(_ pictures: Tensor, blocks wanted: [Int]) -> [Tensor] {
     precondition(wanted.allSatisfy { $0 >= 0 && $0 <= blocks.count }, "no such block among \(wanted)")
-    var (tokens, bias) = embed(pictures, masked: [])
+    let entry = embed(pictures, masked: [])
+    var tokens = entry.tokens
     var states = [0: tokens]
     for number in 0..<(wanted.max() ?? 0) {
-      tokens = blocks[number](tokens, bias: bias, depth: nil)
+      tokens = blocks[number](tokens, bias: entry.bias, depth: nil)
       if wanted.contains(number + 1) { states[number + 1] = tokens }
     }
     return wanted.compactMap { states[$0] }
@@ -115,12 +115,21 @@ public struct VisionTransformer {
   ///   - block: From 1.
   public func attentionProbabilities(_ pictures: Tensor, rows: [Int], block: Int) -> Tensor {
     precondition((1...blocks.count).contains(block), "no block \(block) among \(blocks.count)")
-    let (tokens, bias) = embed(pictures, masked: [])
+    let entry = embed(pictures, masked: [])
     return blocks[block - 1].attentionProbabilities(
-      blocks[..<(block - 1)].reduce(tokens) { $1($0, bias: bias, depth: nil) }, rows: rows, bias: bias)
+      pass(entry, through: blocks[..<(block - 1)], depth: nil), rows: rows, bias: entry.bias)
   }
 
-  private func embed(_ pictures: Tensor, masked: [Int32]) -> (tokens: Tensor, bias: Tensor?) {
+  /// What enters the first block.
+  private struct Entry {
+    let tokens: Tensor
+    /// Which of the tokens are the same.
+    let repetition: RowRepetition?
+    /// Of all blocks' attention.
+    let bias: Tensor?
+  }
+
+  private func embed(_ pictures: Tensor, masked: [Int32]) -> Entry {
     let side = configuration.imageSize
     precondition(
       pictures.shape.count == 4 && pictures.shape[1] == side && pictures.shape[2] == side,
@@ -128,6 +137,17 @@ public struct VisionTransformer {
     let samples = pictures.shape[0]
     let visible = masked.isEmpty ? nil : assembly.visible(masked: masked, samples: samples)
     let tokens = assembly(patchEmbedding(pictures, patches: visible), visible: visible, samples: samples)
-    return (tokens, sharedBias?(alongside: tokens))
+    return Entry(
+      tokens: tokens, repetition: assembly.repetition(visible: visible, samples: samples),
+      bias: sharedBias?(alongside: tokens))
+  }
+
+  /// The tokens after the first blocks.
+  private func pass(
+    _ entry: Entry, through blocks: ArraySlice<VisionTransformerBlock>, depth: StochasticDepth?
+  ) -> Tensor {
+    guard let first = blocks.first else { return entry.tokens }
+    let tokens = first(entry.tokens, repetition: entry.repetition, bias: entry.bias, depth: depth)
+    return blocks.dropFirst().reduce(tokens) { $1($0, bias: entry.bias, depth: depth) }
   }
 }

@@ -45,11 +45,15 @@ struct VisionTransformerBlock {
   }
 
   /// [B, N, width] → [B, N, width]
-  func callAsFunction(_ x: Tensor, bias: Tensor?, depth: StochasticDepth?) -> Tensor {
+  ///
+  /// - Parameter repetition: Which tokens of x are the same.
+  func callAsFunction(
+    _ x: Tensor, repetition: RowRepetition? = nil, bias: Tensor?, depth: StochasticDepth?
+  ) -> Tensor {
     let kept = depth?.kept(layer: number, branch: 0, rate: dropRate)
     let bias = relativePositions?(alongside: x) ?? bias
     let middle = attend(x, kept: kept, depth: depth) {
-      attention.heads(x, normalizedBy: norm1, samples: kept, bias: bias)
+      attention.heads(x, normalizedBy: norm1, samples: kept, repetition: repetition, bias: bias)
     }
     return transform(middle, kept: depth?.kept(layer: number, branch: 1, rate: dropRate), depth: depth)
   }

@@ -74,10 +74,17 @@ public enum MatrixMultiply {
     guard m > 0, n > 0 else { return }
     #if arch(x86_64)
       // oneDNN makes its kernels for the processor at hand; OpenBLAS knows only processors older than itself.
-      let status = peco_dnn_sgemm(
-        a.transposed ? 1 : 0, b.transposed ? 1 : 0, Int64(m), Int64(n), Int64(k), alpha, a.pointer,
-        Int64(a.stride), b.pointer, Int64(b.stride), beta, c.pointer, Int64(c.stride))
-      precondition(status == 0, "oneDNN refuses a product of \(m) × \(k) with \(k) × \(n)")
+      let parts = depthParts(k)
+      for part in 0..<parts {
+        let start = k * part / parts
+        let end = k * (part + 1) / parts
+        let (a, b) = (a.columns(from: start), b.rows(from: start))
+        let status = peco_dnn_sgemm(
+          a.transposed ? 1 : 0, b.transposed ? 1 : 0, Int64(m), Int64(n), Int64(end - start), alpha,
+          a.pointer, Int64(a.stride), b.pointer, Int64(b.stride), part == 0 ? beta : 1, c.pointer,
+          Int64(c.stride))
+        precondition(status == 0, "oneDNN refuses a product of \(m) × \(k) with \(k) × \(n)")
+      }
     #else
       cblas_sgemm(
         CblasRowMajor, a.transposed ? CblasTrans : CblasNoTrans, b.transposed ? CblasTrans : CblasNoTrans,
@@ -85,6 +92,17 @@ public enum MatrixMultiply {
         blasint(b.stride), beta, c.pointer, blasint(c.stride))
     #endif
   }
+
+  #if arch(x86_64)
+    /// Into how many products k is cut. oneDNN goes through it in blocks of 384, and reads and writes all of C for a short
+    /// last one, too; equal parts do more at each pass. k is long and of any length in the gradients of weights, where it
+    /// counts the tokens of a batch.
+    private static func depthParts(_ k: Int) -> Int {
+      let block = 384
+      let rest = k % block
+      return k > block && rest > 0 && rest < block / 2 ? (k + block - 1) / block : 1
+    }
+  #endif
 
   /// Whose kernels compute products, and for which processors they are made, for example "oneDNN AVX-512".
   public static var kernelName: String {

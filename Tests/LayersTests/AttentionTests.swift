@@ -102,6 +102,35 @@ import Testing
     }
   }
 
+  /// The mask token's and the class token's queries, keys and values computed once: as if for every token.
+  @Test func repeatedTokensMatchTheWhole() throws {
+    let scope = ParameterScope(seed: 4)
+    let assembly = TokenAssembly(
+      patches: 6, width: 24, maskToken: true, positions: false, in: scope, initializer: .normal(1))
+    let norm = LayerNorm(24, in: scope / "norm")
+    let attention = Attention(24, heads: 3, in: scope / "attn", initializer: .normal(0.3))
+    let parameters = [assembly.classToken] + [assembly.maskToken].compactMap { $0 } + norm.parameters
+    let visible = assembly.visible(masked: [1, 2, 7, 8, 11], samples: 2)
+    let repetition = try #require(assembly.repetition(visible: visible, samples: 2))
+    #expect(repetition.distinct == [0, 1, 2, 4, 5, 6, 8, 11, 12])
+    #expect(assembly.repetition(visible: nil, samples: 2) == nil)
+    let inputs = [randomTensor([visible.count, 24], seed: 1), randomTensor([3, 7, 7], seed: 2)]
+    let dy = randomTensor([2, 7, 24], seed: 3)
+    func run(_ repetition: RowRepetition?) -> [Tensor?] {
+      let all = parameters + attention.parameters
+      for parameter in all { parameter.enableGradient() }
+      let (y, gradients) = differentiate(inputs, dy: dy) {
+        let tokens = assembly($0[0], visible: visible, samples: 2)
+        return attention.projection(
+          attention.heads(tokens, normalizedBy: norm, repetition: repetition, bias: $0[1]))
+      }
+      return [y] + gradients + all.map(\.gradient)
+    }
+    for (found, expected) in zip(run(repetition), run(nil)) {
+      #expect(expected.map { relativeError(found, $0) <= 1e-5 } == true)
+    }
+  }
+
   @Test func repeatsToTheBit() {
     let inputs = [randomTensor([8, 33, 3 * 32], seed: 1), randomTensor([2, 33, 33], seed: 2)]
     let dy = randomTensor([8, 33, 32], seed: 3)

@@ -23,8 +23,10 @@ import Testing
     }
   }
 
-  /// Sizes on both sides of the limit from which threads share a product, tall, wide and with odd edges.
-  @Test(arguments: [(5, 7, 3), (1, 1, 1), (150, 33, 150), (33, 150, 150), (17, 1, 40)], [false, true])
+  /// Sizes on both sides of the limit from which threads share a product, tall, wide, deep and with odd edges.
+  @Test(
+    arguments: [(5, 7, 3), (1, 1, 1), (150, 33, 150), (33, 150, 150), (17, 1, 40), (9, 21, 1186)],
+    [false, true])
   func allTransposesMatchTheDefinition(size: (Int, Int, Int), parallel: Bool) {
     useSeveralThreads()
     let (m, n, k) = size

@@ -1,0 +1,50 @@
+import CKernels
+import Tensors
+
+/// Rows of which some are the same: what is computed row by row needs to be computed once for each distinct one.
+public struct RowRepetition: Sendable {
+  /// The first row of each kind, ascending.
+  public let distinct: [Int]
+  /// For each row, which of the distinct ones it is the same as.
+  let places: [Int]
+
+  /// Rows of the same kind are the same.
+  init(_ kinds: [Int]) {
+    var first: [Int: Int] = [:]
+    var distinct: [Int] = []
+    places = kinds.enumerated().map { row, kind in
+      if let place = first[kind] { return place }
+      first[kind] = distinct.count
+      distinct.append(row)
+      return distinct.count - 1
+    }
+    self.distinct = distinct
+  }
+}
+
+/// Puts what was computed of the distinct rows at all the rows that are the same: [distinct, width] → shape + [width].
+func repeatRows(_ x: Tensor, _ repetition: RowRepetition, shape: [Int]) -> Tensor {
+  let width = x.shape.last ?? 1
+  let places = repetition.places
+  precondition(x.count == repetition.distinct.count * width, "\(x.shape) are not the distinct rows")
+  precondition(shape.reduce(1, *) == places.count, "\(places.count) rows do not make up \(shape)")
+  let y = Tensor(uninitialized: shape + [width])
+  ThreadPool.shared.forEachRange(of: places.count, grain: rowGrain(width)) { range in
+    for row in range {
+      (y.pointer + row * width).update(from: x.pointer + places[row] * width, count: width)
+    }
+  }
+  return Tape.record(y, from: [x]) { dy in
+    var rows = [[Int]](repeating: [], count: repetition.distinct.count)
+    for (row, place) in places.enumerated() { rows[place].append(row) }
+    let dx = Tensor(uninitialized: x.shape)
+    ThreadPool.shared.forEachRange(of: rows.count, grain: rowGrain(width)) { range in
+      for place in range {
+        let sum = dx.pointer + place * width
+        sum.update(from: dy.pointer + rows[place][0] * width, count: width)
+        for row in rows[place].dropFirst() { peco_add_in_place(sum, dy.pointer + row * width, width) }
+      }
+    }
+    x.addGradient(dx)
+  }
+}
