@@ -113,9 +113,7 @@ private struct AttentionShape {
         let q = queryMatrix(x.query, head, rows)
         let (k, v) = (keyMatrix(x.key, head, sample), keyMatrix(x.value, head, sample))
         let place = rows.lowerBound * outputStride + head * headWidth
-        MatrixMultiply.serial(
-          rows.count, tokens, headWidth, q.view(), k.view(transposed: true),
-          into: MatrixView(weights.pointer, stride: tokens), alpha: scale)
+        attentionScores(q, k, rows.count, tokens, headWidth, into: weights.pointer, scale: scale)
         peco_attention_softmax(
           weights.pointer, normalizer.pointer + head * queryCount + rows.lowerBound, plane(bias, head),
           positions.map { $0 + rows.lowerBound }, rows.count, tokens)
@@ -158,19 +156,18 @@ private struct AttentionShape {
           let dy = StridedMatrix(
             pointer: outputGradient.pointer + rows.lowerBound * outputStride + head * headWidth,
             stride: outputStride)
-          let (pView, dpView) = (MatrixView(p, stride: tokens), MatrixView(dp, stride: tokens))
+          let dpView = MatrixView(dp, stride: tokens)
           let (pTransposed, dpTransposed) = (
             MatrixView(p, stride: tokens, transposed: true),
             MatrixView(dp, stride: tokens, transposed: true)
           )
           let ownPositions = positions.map { $0 + rows.lowerBound }
-          MatrixMultiply.serial(
-            count, tokens, headWidth, q.view(), k.view(transposed: true), into: pView, alpha: scale)
+          attentionScores(q, k, count, tokens, headWidth, into: p, scale: scale)
           peco_attention_weights(
             p, normalizer.pointer + head * queryCount + rows.lowerBound, plane(bias, head), ownPositions,
             count, tokens)
           MatrixMultiply.serial(tokens, headWidth, count, pTransposed, dy.view(), into: dv.view())
-          MatrixMultiply.serial(count, tokens, headWidth, dy.view(), v.view(transposed: true), into: dpView)
+          attentionScores(dy, v, count, tokens, headWidth, into: dp)
           peco_attention_softmax_gradient(
             dp, p, biasGradient.map { $0.pointer + (group * heads + head) * pairs }, ownPositions, count,
             tokens)
@@ -213,8 +210,20 @@ private struct AttentionShape {
   }
 }
 
+/// s = scale · q kᵀ of a head's queries and keys, [rows, keys].
+func attentionScores(
+  _ q: StridedMatrix, _ k: StridedMatrix, _ rows: Int, _ keys: Int, _ channels: Int,
+  into s: UnsafeMutablePointer<Float>, scale: Float = 1
+) {
+  if peco_scores(s, keys, q.pointer, q.stride, k.pointer, k.stride, scale, rows, keys, channels) != 0 {
+    return
+  }
+  MatrixMultiply.serial(
+    rows, keys, channels, q.view(), k.view(transposed: true), into: MatrixView(s, stride: keys), alpha: scale)
+}
+
 /// A matrix inside a buffer of longer rows.
-private struct StridedMatrix {
+struct StridedMatrix {
   let pointer: UnsafeMutablePointer<Float>
   let stride: Int
 

@@ -60,7 +60,7 @@ final class Workshop {
   ) throws -> PecoRun {
     let logs = try ["output", "errors"].map { name in
       let url = folder.appending(path: ".\(name)-\(UUID().uuidString)")
-      FileManager.default.createFile(atPath: url.path, contents: nil)
+      try Data().write(to: url)
       return (url: url, handle: try FileHandle(forWritingTo: url))
     }
     let process = Process()

@@ -1,3 +1,4 @@
+import CKernels
 import Layers
 import Tensors
 import TestSupport
@@ -128,6 +129,27 @@ import Testing
     }
     for (found, expected) in zip(run(repetition), run(nil)) {
       #expect(expected.map { relativeError(found, $0) <= 1e-5 } == true)
+    }
+  }
+
+  /// Whole and broken strips of queries, panels of keys and vectors of channels. What lies between the rows stays.
+  @Test(arguments: [(1, 1, 1), (11, 32, 16), (12, 33, 64), (25, 81, 20), (3, 16, 256)])
+  func scoresMatchTheDefinition(size: (Int, Int, Int)) {
+    let (rows, keys, channels) = size
+    let (q, k) = (randomTensor([rows, channels + 3], seed: 1), randomTensor([keys, channels + 5], seed: 2))
+    let s = Tensor([rows, keys + 2], filledWith: 7)
+    guard
+      peco_scores(
+        s.pointer, keys + 2, q.pointer, channels + 3, k.pointer, channels + 5, 0.5, rows, keys, channels) != 0
+    else { return #expect(peco_vector_bits() < 512) }
+    for row in 0..<rows {
+      for key in 0..<keys {
+        let sum = (0..<channels).reduce(0.0) {
+          $0 + Double(q.pointer[row * (channels + 3) + $1]) * Double(k.pointer[key * (channels + 5) + $1])
+        }
+        #expect(abs(Double(s.pointer[row * (keys + 2) + key]) - 0.5 * sum) < 1e-5)
+      }
+      #expect(s.pointer[row * (keys + 2) + keys] == 7 && s.pointer[row * (keys + 2) + keys + 1] == 7)
     }
   }
 

@@ -19,4 +19,5 @@
 #include "processors.h"
 #include "resampling.h"
 #include "rows.h"
+#include "scores.h"
 #include "softmax.h"
