@@ -76,7 +76,8 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["Tensors", "Storage"], path: "Tests/Support/TestSupport"),
     .testTarget(
-      name: "LayersTests", dependencies: ["Layers", "CKernels", "Storage", "TestSupport"], exclude: ["Fixtures"]),
+      name: "LayersTests", dependencies: ["Layers", "CKernels", "Storage", "TestSupport"],
+      exclude: ["Fixtures"]),
     .testTarget(name: "DatasetsTests", dependencies: ["Datasets"]),
     .testTarget(
       name: "ModelsTests", dependencies: ["Models", "Storage", "TestSupport"], exclude: ["Fixtures"]),
