@@ -10,6 +10,8 @@ public struct StepBenchmarkOptions: Sendable {
   public var batch = 16
   /// Pictures computed at a time, a divisor of the batch; gradients add up to the batch's. Nil: all at once.
   public var microBatch: Int?
+  /// What backward computes again.
+  public var activationCheckpointing = ActivationCheckpointing.none
   /// Steps before the clock starts.
   public var warmup = 1
   /// Steps that are timed.
@@ -58,6 +60,7 @@ struct StepBenchmark {
     let peak = try measuredPeak(communicator)
     var shared = shared
     shared.training.globalBatchSize = options.batch * communicator.size
+    shared.training.activationCheckpointing = options.activationCheckpointing
     let microBatch = options.microBatch ?? options.batch
     guard options.batch % microBatch == 0 else {
       throw BenchmarkError("a batch of \(options.batch) cannot be cut into micro-batches of \(microBatch)")

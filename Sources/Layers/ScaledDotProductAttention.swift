@@ -15,15 +15,14 @@ public func scaledDotProductAttention(_ qkv: Tensor, heads: Int, bias: Tensor? =
     queryStride: 3 * width, keyStride: 3 * width)
   shape.check(bias)
   let y = Tensor(uninitialized: [samples, tokens, width])
-  let normalizer = Tensor(uninitialized: [heads, samples * tokens])
+  let trace = shape.trace(of: [qkv] + (bias.map { [$0] } ?? []))
   func operands(_ base: Tensor) -> AttentionOperands {
     AttentionOperands(query: base.pointer, key: base.pointer + width, value: base.pointer + 2 * width)
   }
-  shape.forward(operands(qkv), bias: bias, output: y, normalizer: normalizer)
+  shape.forward(operands(qkv), bias: bias, output: y, trace)
   return Tape.record(y, from: [qkv] + (bias.map { [$0] } ?? [])) { dy in
     let gradient = Tensor(uninitialized: qkv.shape)
-    shape.backward(
-      operands(qkv), bias: bias, normalizer: normalizer, outputGradient: dy, into: operands(gradient))
+    shape.backward(operands(qkv), bias: bias, trace, outputGradient: dy, into: operands(gradient))
     qkv.addGradient(gradient)
   }
 }
@@ -56,17 +55,16 @@ public func scaledDotProductAttention(
     positions: rows.map { Int32($0 % tokens) }, queryStride: width, keyStride: 2 * width)
   shape.check(bias)
   let y = Tensor(uninitialized: query.shape)
-  let normalizer = Tensor(uninitialized: [heads, rows.count])
+  let trace = shape.trace(of: [query, keyValue] + (bias.map { [$0] } ?? []))
   func operands(_ query: Tensor, _ keyValue: Tensor) -> AttentionOperands {
     AttentionOperands(query: query.pointer, key: keyValue.pointer, value: keyValue.pointer + width)
   }
-  shape.forward(operands(query, keyValue), bias: bias, output: y, normalizer: normalizer)
+  shape.forward(operands(query, keyValue), bias: bias, output: y, trace)
   return Tape.record(y, from: [query, keyValue] + (bias.map { [$0] } ?? [])) { dy in
     let dquery = Tensor(uninitialized: query.shape)
     let dkeyValue = Tensor(uninitialized: keyValue.shape)
     shape.backward(
-      operands(query, keyValue), bias: bias, normalizer: normalizer, outputGradient: dy,
-      into: operands(dquery, dkeyValue))
+      operands(query, keyValue), bias: bias, trace, outputGradient: dy, into: operands(dquery, dkeyValue))
     query.addGradient(dquery)
     keyValue.addGradient(dkeyValue)
   }
@@ -79,8 +77,16 @@ private struct AttentionOperands {
   let value: UnsafeMutablePointer<Float>
 }
 
+/// What forward leaves to backward.
+private struct AttentionTrace {
+  /// log Σ exp of each query's logits, [heads, queries].
+  let normalizer: Tensor
+  /// What each query weighs the values by, [heads, queries, N]; nil where backward computes it again.
+  let weights: Tensor?
+}
+
 /// How the operands of attention lie in memory, and the two passes over them. A task is a head of one or several
-/// samples; its N × N matrix lives as long as the task.
+/// samples; an N × N matrix that is not kept lives as long as the task.
 private struct AttentionShape {
   let heads: Int
   let headWidth: Int
@@ -102,23 +108,41 @@ private struct AttentionShape {
     if let bias { precondition(bias.shape == [heads, tokens, tokens], "bias of shape \(bias.shape)") }
   }
 
-  func forward(_ x: AttentionOperands, bias: Tensor?, output: Tensor, normalizer: Tensor) {
+  func trace(of inputs: [Tensor]) -> AttentionTrace {
+    let isKept = inputs.contains {
+      $0.needsGradient && $0.tape?.activationCheckpointing == ActivationCheckpointing.none
+    }
+    return AttentionTrace(
+      normalizer: Tensor(uninitialized: [heads, queryCount]),
+      weights: isKept ? Tensor(uninitialized: [heads, queryCount, tokens]) : nil)
+  }
+
+  func forward(_ x: AttentionOperands, bias: Tensor?, output: Tensor, _ trace: AttentionTrace) {
     withPositions { positions in
       // Heads outermost: the samples of a head read the same bias.
       ThreadPool.shared.forEach(heads * queries.count) { task in
         let (head, sample) = task.quotientAndRemainder(dividingBy: queries.count)
         let rows = queries[sample]
         if rows.isEmpty { return }
-        let weights = Tensor(uninitialized: [rows.count, tokens])
+        let first = head * queryCount + rows.lowerBound
+        let matrix =
+          trace.weights?.view(at: first * tokens, shape: [rows.count, tokens])
+          ?? Tensor(uninitialized: [rows.count, tokens])
+        let weights = matrix.pointer
         let q = queryMatrix(x.query, head, rows)
         let (k, v) = (keyMatrix(x.key, head, sample), keyMatrix(x.value, head, sample))
         let place = rows.lowerBound * outputStride + head * headWidth
-        attentionScores(q, k, rows.count, tokens, headWidth, into: weights.pointer, scale: scale)
-        peco_attention_softmax(
-          weights.pointer, normalizer.pointer + head * queryCount + rows.lowerBound, plane(bias, head),
-          positions.map { $0 + rows.lowerBound }, rows.count, tokens)
+        AttentionScores(q, k, keys: tokens, channels: headWidth, scale: scale).compute(
+          rows.count, into: weights
+        ) { strip in
+          let row = strip.lowerBound
+          let bias = biasRows(plane(bias, head), positions, of: rows.lowerBound + row, inSample: row)
+          peco_attention_softmax(
+            weights + row * tokens, trace.normalizer.pointer + first + row, bias.matrix, bias.positions,
+            strip.count, tokens)
+        }
         MatrixMultiply.serial(
-          rows.count, headWidth, tokens, MatrixView(weights.pointer, stride: tokens), v.view(),
+          rows.count, headWidth, tokens, MatrixView(weights, stride: tokens), v.view(),
           into: MatrixView(output.pointer + place, stride: outputStride))
       }
     }
@@ -126,7 +150,7 @@ private struct AttentionShape {
 
   /// Writes the gradients of the operands, and adds that of the bias to it.
   func backward(
-    _ x: AttentionOperands, bias: Tensor?, normalizer: Tensor, outputGradient: Tensor,
+    _ x: AttentionOperands, bias: Tensor?, _ trace: AttentionTrace, outputGradient: Tensor,
     into gradient: AttentionOperands
   ) {
     let pool = ThreadPool.shared
@@ -139,8 +163,8 @@ private struct AttentionShape {
     withPositions { positions in
       pool.forEach(heads * groups) { task in
         let (head, group) = task.quotientAndRemainder(dividingBy: groups)
-        let scratch = Tensor(uninitialized: [2, mostQueries, tokens])
-        let (p, dp) = (scratch.pointer, scratch.pointer + mostQueries * tokens)
+        let scratch = Tensor(uninitialized: [trace.weights == nil ? 2 : 1, mostQueries, tokens])
+        let dp = scratch.pointer
         for sample in samples * group / groups..<samples * (group + 1) / groups {
           let rows = queries[sample]
           let count = rows.count
@@ -156,21 +180,31 @@ private struct AttentionShape {
           let dy = StridedMatrix(
             pointer: outputGradient.pointer + rows.lowerBound * outputStride + head * headWidth,
             stride: outputStride)
+          let first = head * queryCount + rows.lowerBound
+          let p = trace.weights.map { $0.pointer + first * tokens } ?? dp + mostQueries * tokens
           let dpView = MatrixView(dp, stride: tokens)
           let (pTransposed, dpTransposed) = (
             MatrixView(p, stride: tokens, transposed: true),
             MatrixView(dp, stride: tokens, transposed: true)
           )
-          let ownPositions = positions.map { $0 + rows.lowerBound }
-          attentionScores(q, k, count, tokens, headWidth, into: p, scale: scale)
-          peco_attention_weights(
-            p, normalizer.pointer + head * queryCount + rows.lowerBound, plane(bias, head), ownPositions,
-            count, tokens)
+          if trace.weights == nil {
+            AttentionScores(q, k, keys: tokens, channels: headWidth, scale: scale).compute(count, into: p) {
+              strip in
+              let row = strip.lowerBound
+              let bias = biasRows(plane(bias, head), positions, of: rows.lowerBound + row, inSample: row)
+              peco_attention_weights(
+                p + row * tokens, trace.normalizer.pointer + first + row, bias.matrix, bias.positions,
+                strip.count, tokens)
+            }
+          }
           MatrixMultiply.serial(tokens, headWidth, count, pTransposed, dy.view(), into: dv.view())
-          attentionScores(dy, v, count, tokens, headWidth, into: dp)
-          peco_attention_softmax_gradient(
-            dp, p, biasGradient.map { $0.pointer + (group * heads + head) * pairs }, ownPositions, count,
-            tokens)
+          let dbias = biasGradient.map { $0.pointer + (group * heads + head) * pairs }
+          AttentionScores(dy, v, keys: tokens, channels: headWidth).compute(count, into: dp) { strip in
+            let row = strip.lowerBound
+            let bias = biasRows(dbias, positions, of: rows.lowerBound + row, inSample: row)
+            peco_attention_softmax_gradient(
+              dp + row * tokens, p + row * tokens, bias.matrix, bias.positions, strip.count, tokens)
+          }
           MatrixMultiply.serial(count, headWidth, tokens, dpView, k.view(), into: dq.view(), alpha: scale)
           MatrixMultiply.serial(
             tokens, headWidth, count, dpTransposed, q.view(), into: dk.view(), alpha: scale)
@@ -204,34 +238,21 @@ private struct AttentionShape {
     bias.map { $0.pointer + head * tokens * tokens }
   }
 
+  /// Where the rows of a bias, or of its gradient, are for the queries from one on: a kernel counts them from there.
+  ///
+  /// - Parameters:
+  ///   - query: The query's number in the batch.
+  ///   - row: Its number in its sample.
+  private func biasRows(
+    _ plane: UnsafeMutablePointer<Float>?, _ positions: UnsafePointer<Int32>?, of query: Int,
+    inSample row: Int
+  ) -> (matrix: UnsafeMutablePointer<Float>?, positions: UnsafePointer<Int32>?) {
+    if let positions { return (plane, positions + query) }
+    return (plane.map { $0 + row * tokens }, nil)
+  }
+
   private func withPositions(_ body: (UnsafePointer<Int32>?) -> Void) {
     guard let positions else { return body(nil) }
     positions.withUnsafeBufferPointer { body($0.baseAddress) }
-  }
-}
-
-/// s = scale · q kᵀ of a head's queries and keys, [rows, keys].
-func attentionScores(
-  _ q: StridedMatrix, _ k: StridedMatrix, _ rows: Int, _ keys: Int, _ channels: Int,
-  into s: UnsafeMutablePointer<Float>, scale: Float = 1
-) {
-  if peco_scores(s, keys, q.pointer, q.stride, k.pointer, k.stride, scale, rows, keys, channels) != 0 {
-    return
-  }
-  MatrixMultiply.serial(
-    rows, keys, channels, q.view(), k.view(transposed: true), into: MatrixView(s, stride: keys), alpha: scale)
-}
-
-/// A matrix inside a buffer of longer rows.
-struct StridedMatrix {
-  let pointer: UnsafeMutablePointer<Float>
-  let stride: Int
-
-  func view(transposed: Bool = false) -> MatrixView {
-    MatrixView(pointer, stride: stride, transposed: transposed)
-  }
-
-  func fillWithZeros(rows: Int, columns: Int) {
-    for row in 0..<rows { (pointer + row * stride).update(repeating: 0, count: columns) }
   }
 }

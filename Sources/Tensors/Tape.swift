@@ -1,3 +1,11 @@
+/// What backward computes again instead of keeping it since forward.
+public enum ActivationCheckpointing: String, Sendable, CaseIterable {
+  /// Only what costs less to compute than to read: normalised tokens, GELU.
+  case none
+  /// Attention's weights besides, which grow with the square of the tokens.
+  case selective
+}
+
 /// Records operations as they are computed and runs them backwards.
 ///
 /// The tape travels with the data: an operation on a tensor that lies on a tape is recorded there, one on
@@ -17,8 +25,13 @@ public final class Tape {
   private var nodes: [Node] = []
   private var pendingUses: [ObjectIdentifier: Int] = [:]
 
+  /// What operations on this tape leave to be computed again.
+  public let activationCheckpointing: ActivationCheckpointing
+
   /// An empty tape.
-  public init() {}
+  public init(activationCheckpointing: ActivationCheckpointing = .none) {
+    self.activationCheckpointing = activationCheckpointing
+  }
 
   /// Puts data on the tape without asking for its gradient (pictures, targets).
   public func constant(_ value: Tensor) -> Tensor {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Benchmarks
 import Communication
+import Tensors
 import Training
 
 /// `peco benchmark`: how fast the parts and the whole are on this machine.
@@ -87,12 +88,16 @@ struct BenchmarkCommand: ParsableCommand {
   struct Pretrain: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "The step of masked image modelling.")
     @Option(help: "tiny, small, base, large or huge.") var size = ViTSize.base
+    @Option(help: "What backward computes again: none or selective, attention's weights.")
+    var activationCheckpointing = ActivationCheckpointing.none
     @OptionGroup var steps: Steps
     @OptionGroup var common: Common
 
     func run() {
-      common.run {
-        try PretrainBenchmark.run(size: size, steps.options(batch: 16), communicator: $0)
+      var options = steps.options(batch: 16)
+      options.activationCheckpointing = activationCheckpointing
+      common.run { [options] in
+        try PretrainBenchmark.run(size: size, options, communicator: $0)
       }
     }
   }
@@ -181,3 +186,4 @@ struct BenchmarkCommand: ParsableCommand {
 }
 
 extension ViTSize: ExpressibleByArgument {}
+extension ActivationCheckpointing: ExpressibleByArgument {}

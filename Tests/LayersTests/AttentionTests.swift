@@ -61,13 +61,15 @@ import Testing
     parameter.name.replacing(".", with: "_")
   }
 
-  @Test(arguments: [Attention.Bias.queryValue, .full])
-  func moduleMatchesPyTorch(bias: Attention.Bias) throws {
+  @Test(arguments: [Attention.Bias.queryValue, .full], ActivationCheckpointing.allCases)
+  func moduleMatchesPyTorch(bias: Attention.Bias, checkpointing: ActivationCheckpointing) throws {
     let fixture = fixtures[bias == .full ? "attention_full_bias" : "attention_module"]
     let attention = try module(fixture, bias: bias)
     var inputs = [try fixture.tensor("x")]
     if bias == .queryValue { inputs.append(try fixture.tensor("bias")) }
-    let (y, gradients) = differentiate(inputs, dy: try fixture.tensor("dy")) {
+    let (y, gradients) = differentiate(
+      inputs, dy: try fixture.tensor("dy"), activationCheckpointing: checkpointing
+    ) {
       attention($0[0], bias: $0.count > 1 ? $0[1] : nil)
     }
     #expect(relativeError(y, try fixture.tensor("y")) <= 1e-5)
@@ -81,8 +83,8 @@ import Testing
 
   /// Queries for some tokens only: values and gradients as if the others' results had not been used. One sample
   /// has no query at all.
-  @Test(arguments: [Attention.Bias.queryValue, .full, .none])
-  func someRowsMatchTheWhole(bias: Attention.Bias) {
+  @Test(arguments: [Attention.Bias.queryValue, .full, .none], ActivationCheckpointing.allCases)
+  func someRowsMatchTheWhole(bias: Attention.Bias, checkpointing: ActivationCheckpointing) {
     let attention = Attention(
       24, heads: 3, bias: bias, in: ParameterScope(seed: 4), initializer: .normal(0.3))
     for parameter in attention.parameters where parameter.shape.count == 1 {
@@ -93,7 +95,8 @@ import Testing
     let dy = randomTensor([rows.count, 24], seed: 3)
     func run(_ function: ([Tensor]) -> Tensor) -> [Tensor?] {
       for parameter in attention.parameters { parameter.enableGradient() }
-      let (y, gradients) = differentiate(inputs, dy: dy, function)
+      let (y, gradients) = differentiate(
+        inputs, dy: dy, activationCheckpointing: checkpointing, function)
       return [y] + gradients + attention.parameters.map(\.gradient)
     }
     let whole = run { gatherRows(attention($0[0], bias: $0[1]), rows) }
@@ -138,10 +141,12 @@ import Testing
     let (rows, keys, channels) = size
     let (q, k) = (randomTensor([rows, channels + 3], seed: 1), randomTensor([keys, channels + 5], seed: 2))
     let s = Tensor([rows, keys + 2], filledWith: 7)
-    guard
-      peco_scores(
-        s.pointer, keys + 2, q.pointer, channels + 3, k.pointer, channels + 5, 0.5, rows, keys, channels) != 0
-    else { return #expect(peco_vector_bits() < 512) }
+    let size = peco_turned_keys_size(keys, channels)
+    guard size > 0 else { return #expect(peco_vector_bits() < 512) }
+    let turned = Tensor(uninitialized: [size])
+    peco_turn_keys(turned.pointer, k.pointer, channels + 5, keys, channels)
+    peco_scores(
+      s.pointer, keys + 2, q.pointer, channels + 3, turned.pointer, 0.5, rows, keys, channels)
     for row in 0..<rows {
       for key in 0..<keys {
         let sum = (0..<channels).reduce(0.0) {

@@ -4,8 +4,8 @@
 
 #include "processors.h"
 
-// A general product packs both its matrices, which pays for itself over thousands of channels. A head has 64: here 32 keys
-// at a time are turned on their side, and all queries pass them as they lie in memory.
+// A general product packs both its matrices, which pays for itself over thousands of channels. A head has 64: here keys
+// are turned on their side, 32 at a time, and all queries pass them as they lie in memory.
 
 #if defined(__x86_64__)
 
@@ -17,7 +17,7 @@ typedef float unaligned_vector __attribute__((vector_size(64), aligned(4)));
 
 // Eleven rows of two vectors are sums enough to keep both multiply-add units busy, and 18 times eleven are 198: what the
 // 197 tokens of a picture of 224² need.
-enum { lanes = 16, most_channels = 256, tall = 11 };
+enum { lanes = 16, wide = 2 * lanes, tall = 11, most_channels = 256 };
 
 static inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
@@ -35,15 +35,15 @@ AVX512 static inline void transpose(vector *rows) {
   }
 }
 
-// panel[d][v] = channel d of keys 16 v to 16 v + 15; those beyond `columns` are the last one again.
+// panel[d][v] = channel d of keys 16 v to 16 v + 15; those beyond `keys` are the last one again.
 AVX512 static void turn(
-    vector (*panel)[2], const float *k, size_t k_stride, size_t columns, size_t channels) {
-  for (size_t v = 0; v < (columns > lanes ? 2 : 1); v++)
+    unaligned_vector (*panel)[2], const float *k, size_t k_stride, size_t keys, size_t channels) {
+  for (size_t v = 0; v < 2; v++)
     for (size_t d = 0; d < channels; d += lanes) {
       vector block[lanes];
       size_t count = smaller(lanes, channels - d);
       for (size_t i = 0; i < lanes; i++) {
-        const float *key = k + smaller(v * lanes + i, columns - 1) * k_stride + d;
+        const float *key = k + smaller(v * lanes + i, keys - 1) * k_stride + d;
         if (count == lanes)
           block[i] = *(const unaligned_vector *)key;
         else
@@ -61,10 +61,10 @@ AVX512 static inline void store(float *s, vector x, size_t count) {
     memcpy(s, &x, count * sizeof(float));
 }
 
-// Eleven queries and one panel of keys, of `vectors` vectors.
+// Eleven queries and one panel of keys, of which `vectors` vectors matter.
 AVX512 __attribute__((always_inline)) static inline void strip(
-    float *s, size_t s_stride, const float *const *q, vector (*panel)[2], float scale, size_t rows,
-    size_t columns, size_t channels, int vectors) {
+    float *s, size_t s_stride, const float *const *q, const unaligned_vector (*panel)[2], float scale,
+    size_t rows, size_t keys, size_t channels, int vectors) {
   vector sum[tall][2];
   UNROLLED for (int r = 0; r < tall; r++)
     UNROLLED for (int v = 0; v < vectors; v++) sum[r][v] = (vector){0};
@@ -73,23 +73,22 @@ AVX512 __attribute__((always_inline)) static inline void strip(
       UNROLLED for (int v = 0; v < vectors; v++) sum[r][v] += q[r][d] * panel[d][v];
   UNROLLED for (int r = 0; r < tall; r++) {
     if ((size_t)r >= rows) break;
-    store(s + r * s_stride, sum[r][0] * scale, columns);
-    if (vectors > 1) store(s + r * s_stride + lanes, sum[r][1] * scale, columns - lanes);
+    store(s + r * s_stride, sum[r][0] * scale, keys);
+    if (vectors > 1) store(s + r * s_stride + lanes, sum[r][1] * scale, keys - lanes);
   }
 }
 
 AVX512 static void scores(
-    float *s, size_t s_stride, const float *q, size_t q_stride, const float *k, size_t k_stride, float scale,
-    size_t rows, size_t columns, size_t channels) {
-  vector panel[most_channels][2];
-  for (size_t column = 0; column < columns; column += 2 * lanes) {
-    size_t width = smaller(2 * lanes, columns - column);
-    turn(panel, k + column * k_stride, k_stride, width, channels);
+    float *s, size_t s_stride, const float *q, size_t q_stride, const float *turned, float scale, size_t rows,
+    size_t keys, size_t channels) {
+  for (size_t key = 0; key < keys; key += wide) {
+    const unaligned_vector(*panel)[2] = (const unaligned_vector(*)[2])(turned + key * channels);
+    size_t width = smaller(wide, keys - key);
     for (size_t row = 0; row < rows; row += tall) {
       // Rows beyond the last are the last one again, and not stored.
       const float *queries[tall];
       for (size_t r = 0; r < tall; r++) queries[r] = q + smaller(row + r, rows - 1) * q_stride;
-      float *to = s + row * s_stride + column;
+      float *to = s + row * s_stride + key;
       if (width > lanes)
         strip(to, s_stride, queries, panel, scale, rows - row, width, channels, 2);
       else
@@ -98,20 +97,33 @@ AVX512 static void scores(
   }
 }
 
-int peco_scores(
-    float *s, size_t s_stride, const float *q, size_t q_stride, const float *k, size_t k_stride, float scale,
-    size_t rows, size_t columns, size_t channels) {
+AVX512 static void turn_all(float *turned, const float *k, size_t k_stride, size_t keys, size_t channels) {
+  for (size_t key = 0; key < keys; key += wide)
+    turn(
+        (unaligned_vector(*)[2])(turned + key * channels), k + key * k_stride, k_stride, keys - key, channels);
+}
+
+size_t peco_turned_keys_size(size_t keys, size_t channels) {
   if (channels > most_channels || peco_vector_bits() < 512) return 0;
-  if (rows && columns) scores(s, s_stride, q, q_stride, k, k_stride, scale, rows, columns, channels);
-  return 1;
+  return (keys + wide - 1) / wide * wide * channels;
+}
+
+void peco_turn_keys(float *turned, const float *k, size_t k_stride, size_t keys, size_t channels) {
+  turn_all(turned, k, k_stride, keys, channels);
+}
+
+void peco_scores(
+    float *s, size_t s_stride, const float *q, size_t q_stride, const float *turned, float scale, size_t rows,
+    size_t keys, size_t channels) {
+  if (rows) scores(s, s_stride, q, q_stride, turned, scale, rows, keys, channels);
 }
 
 #else
 
-int peco_scores(
-    float *s, size_t s_stride, const float *q, size_t q_stride, const float *k, size_t k_stride, float scale,
-    size_t rows, size_t columns, size_t channels) {
-  return 0;
-}
+size_t peco_turned_keys_size(size_t keys, size_t channels) { return 0; }
+void peco_turn_keys(float *turned, const float *k, size_t k_stride, size_t keys, size_t channels) {}
+void peco_scores(
+    float *s, size_t s_stride, const float *q, size_t q_stride, const float *turned, float scale, size_t rows,
+    size_t keys, size_t channels) {}
 
 #endif

@@ -1,4 +1,5 @@
 import Datasets
+import Tensors
 
 /// A stretch of training, in steps or in passes over the data.
 public enum TrainingSpan: Sendable, Equatable {
@@ -79,6 +80,8 @@ public struct TrainingConfiguration: Sendable, Equatable {
   /// Most pictures that go through the model at once on one rank; a rank's share of the global batch is cut
   /// into pieces of this size whose gradients are added up.
   public var microBatchSize = 16
+  /// What backward computes again to save memory.
+  public var activationCheckpointing = ActivationCheckpointing.none
   /// Leave after this step as if pre-empted, with a checkpoint written; nil runs to the end.
   public var stopAfterStep: Int?
   /// Threads a rank computes with; nil shares the machine's processors among the ranks on it.
@@ -96,6 +99,8 @@ public struct TrainingConfiguration: Sendable, Equatable {
       "training.global_batch_size", .int(.atLeast(1)), default: defaults.globalBatchSize)
     microBatchSize = reader.value(
       "training.micro_batch_size", .int(.atLeast(1)), default: defaults.microBatchSize)
+    activationCheckpointing = reader.value(
+      "training.activation_checkpointing", .choice(), default: defaults.activationCheckpointing)
     stopAfterStep = reader.optional(
       "training.stop_after_step", .int(.atLeast(1)), default: defaults.stopAfterStep)
     threads = reader.optional("training.threads", .int(.between(1, 1024)), default: defaults.threads)

@@ -110,7 +110,7 @@ public final class TrainingStep {
       result.secondsWaited += batch.secondsWaited
       let start = ContinuousClock.now
       let share = Float(batch.samples.count) / globalBatchSize
-      let tape = Tape()
+      let tape = Tape(activationCheckpointing: plan.shared.training.activationCheckpointing)
       let mean = try recipe.loss(of: batch, on: tape)
       result.loss += Double(mean.item) * Double(share)
       let middle = ContinuousClock.now

@@ -13,9 +13,10 @@ extension Parameter {
 ///
 /// - Returns: The result off the tape, and the gradient of each input.
 public func differentiate(
-  _ inputs: [Tensor], dy: Tensor, _ function: ([Tensor]) throws -> Tensor
+  _ inputs: [Tensor], dy: Tensor, activationCheckpointing: ActivationCheckpointing = .none,
+  _ function: ([Tensor]) throws -> Tensor
 ) rethrows -> (y: Tensor, gradients: [Tensor?]) {
-  let tape = Tape()
+  let tape = Tape(activationCheckpointing: activationCheckpointing)
   let leaves = inputs.map { tape.leaf($0) }
   let y = try function(leaves)
   tape.backward(from: innerProduct(y, dy))

@@ -2,9 +2,14 @@
 #pragma once
 #include <stddef.h>
 
-/// s = scale · q kᵀ of `rows` queries and `columns` keys of `channels` channels each, every matrix with its own stride.
-/// Returns 0, and does nothing, where a general matrix product serves better: for other processors than AVX-512's, and
-/// more than 256 channels.
-int peco_scores(
-    float *s, size_t s_stride, const float *q, size_t q_stride, const float *k, size_t k_stride, float scale,
-    size_t rows, size_t columns, size_t channels);
+/// Elements that `peco_turn_keys` writes for `keys` keys of `channels` channels; 0 where a general matrix product serves
+/// better than these functions: on other processors than AVX-512's, and for more than 256 channels.
+size_t peco_turned_keys_size(size_t keys, size_t channels);
+
+/// Keys, one a row of stride k_stride, in the order in which `peco_scores` reads them.
+void peco_turn_keys(float *turned, const float *k, size_t k_stride, size_t keys, size_t channels);
+
+/// s = scale · q kᵀ of `rows` queries and the turned keys.
+void peco_scores(
+    float *s, size_t s_stride, const float *q, size_t q_stride, const float *turned, float scale, size_t rows,
+    size_t keys, size_t channels);

@@ -1,0 +1,56 @@
+import CKernels
+import Tensors
+
+/// A matrix inside a buffer of longer rows.
+struct StridedMatrix {
+  let pointer: UnsafeMutablePointer<Float>
+  let stride: Int
+
+  func view(transposed: Bool = false) -> MatrixView {
+    MatrixView(pointer, stride: stride, transposed: transposed)
+  }
+
+  func rows(from row: Int) -> StridedMatrix { StridedMatrix(pointer: pointer + row * stride, stride: stride) }
+
+  func fillWithZeros(rows: Int, columns: Int) {
+    for row in 0..<rows { (pointer + row * stride).update(repeating: 0, count: columns) }
+  }
+}
+
+/// The product scale · q kᵀ of a head's queries and keys, some rows at a time, so that what follows on a row finds it in
+/// the nearest cache.
+struct AttentionScores {
+  private let q: StridedMatrix
+  private let k: StridedMatrix
+  private let keys: Int
+  private let channels: Int
+  private let scale: Float
+  /// The keys as the kernel wants them; nil where a general product serves.
+  private let turned: Tensor?
+
+  init(_ q: StridedMatrix, _ k: StridedMatrix, keys: Int, channels: Int, scale: Float = 1) {
+    (self.q, self.k, self.keys, self.channels, self.scale) = (q, k, keys, channels, scale)
+    let size = peco_turned_keys_size(keys, channels)
+    turned = size > 0 ? Tensor(uninitialized: [size]) : nil
+    if let turned { peco_turn_keys(turned.pointer, k.pointer, k.stride, keys, channels) }
+  }
+
+  /// Writes [rows, keys] to `s`, and calls `body` with each range of rows when it is there.
+  func compute(_ rows: Int, into s: UnsafeMutablePointer<Float>, _ body: (Range<Int>) -> Void) {
+    guard let turned else {
+      MatrixMultiply.serial(
+        rows, keys, channels, q.view(), k.view(transposed: true), into: MatrixView(s, stride: keys),
+        alpha: scale)
+      return body(0..<rows)
+    }
+    // The kernel takes eleven rows at a time.
+    let strip = 44
+    for start in stride(from: 0, to: rows, by: strip) {
+      let count = min(strip, rows - start)
+      let queries = q.rows(from: start)
+      peco_scores(
+        s + start * keys, keys, queries.pointer, queries.stride, turned.pointer, scale, count, keys, channels)
+      body(start..<start + count)
+    }
+  }
+}
