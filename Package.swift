@@ -35,7 +35,7 @@ let package = Package(
 
     // Floor 1
     .target(name: "Communication", dependencies: ["CMPI"]),
-    .target(name: "Storage", dependencies: ["CHDF5"]),
+    .target(name: "Storage", dependencies: ["CHDF5", "CFileIO"]),
     .target(name: "Imaging", dependencies: ["CJPEG", "CPNG", "CKernels"]),
 
     // Floor 2

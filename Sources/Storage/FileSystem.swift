@@ -32,6 +32,8 @@ public enum FileSystem {
     let name = (path as NSString).lastPathComponent
     let partial = (folder as NSString).appendingPathComponent(".\(name).partial-\(getpid())")
     do {
+      let writeback = Writeback(of: partial)
+      defer { writeback.stop() }
       let result = try body(partial)
       try synchronize(file: partial)
       guard rename(partial, path) == 0 else { throw failure(path, "rename the finished file") }

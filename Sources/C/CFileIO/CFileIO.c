@@ -40,3 +40,11 @@ int peco_punch_hole(int descriptor, long long offset, long long length) {
   return -1;
 #endif
 }
+
+void peco_start_writeback(int descriptor) {
+#if defined(__linux__)
+  sync_file_range(descriptor, 0, 0, SYNC_FILE_RANGE_WRITE);
+#else
+  (void)descriptor;
+#endif
+}

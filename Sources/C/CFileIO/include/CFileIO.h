@@ -1,5 +1,6 @@
-// What Swift's own C library module does not offer for reading and writing files: gzip, and holes. No system header
-// shows through: what they declare depends on feature macros, and two modules that disagree cannot be imported together.
+// What Swift's own C library module does not offer for reading and writing files: gzip, holes, an early writeback. No
+// system header shows through: what they declare depends on feature macros, and two modules that disagree cannot be
+// imported together.
 #pragma once
 
 // A file read from its beginning to its end, unpacked on the way if it is gzip.
@@ -19,3 +20,6 @@ void peco_gzip_close(peco_gzip *_Nonnull file);
 // Gives the disk space of a part of a file back; the part then reads as zeros. Returns 0, or -1 where the
 // system cannot.
 int peco_punch_hole(int descriptor, long long offset, long long length);
+
+// Has the disk begin to take up what of a file waits in memory, and does not wait for it. A hint: it may do nothing.
+void peco_start_writeback(int descriptor);
