@@ -59,6 +59,48 @@ import Testing
     expectError(run, "pictures.h5")
   }
 
+  @Test func `a dataset that is another on the second rank`() throws {
+    let workshop = try Workshop()
+    try workshop.prepare()
+    try workshop.train(.tokenizer, set: ["training.steps=1"])
+    try workshop.write(
+      """
+      data: {path: ../pictures.h5, image_size: 32, workers: 1}
+      model: {width: 24, depth: 1, heads: 2, patch_size: 8}
+      training: {steps: 1, global_batch_size: 8, micro_batch_size: 4}
+      """, to: "finetune.yaml")
+    try workshop.train(.finetune, set: ["data.path=pictures.h5"])
+    // As many pictures of the same classes, but others.
+    for rank in 0...1 {
+      try workshop.write("", to: "\(rank)/here")
+      let drawn = try workshop.peco([
+        "dataset", "synthesize", "--output", "\(rank)/data.h5", "--count", "40", "--size", "40", "--seed",
+        "\(rank)",
+      ])
+      #expect(drawn.exitCode == 0, "\(drawn)")
+    }
+    try workshop.write(
+      "cd $OMPI_COMM_WORLD_RANK && exec \"\(try Workshop.pecoPath())\" \"$@\"", to: "rank.sh")
+    let tokenizer = ["--tokenizer", "../tokenizer"]
+    let commands: [[String]] = [
+      ["tokenizer", "encode", "--data", "data.h5", "--output", "../tokens.h5"] + tokenizer,
+      ["tokenizer", "probe", "--data", "../pictures.h5", "--evaluation", "data.h5"] + tokenizer,
+      ["tokenizer", "classify", "--data", "data.h5", "--classifier", "../finetune"] + tokenizer,
+      ["probe", "--checkpoint", "../finetune", "--data", "data.h5", "--evaluation", "../pictures.h5"],
+      ["evaluate", "--checkpoint", "../finetune", "--data", "data.h5"],
+      ["finetune", "--config", "../finetune.yaml", "--run", "../again", "--set", "evaluation.path=data.h5"],
+      [
+        "perceptual", "train", "--config", "../perceptual.yaml", "--run", "../perceptual", "--set",
+        "data.path=../pictures.h5", "evaluation.path=data.h5",
+      ],
+    ]
+    let mpirun = ["mpirun", "--quiet", "-np", "2", "--oversubscribe", "--bind-to", "none"]
+    for arguments in commands {
+      let run = try workshop.run(mpirun + ["bash", workshop.path("rank.sh")] + arguments)
+      expectError(run, "data.h5 differ between ranks")
+    }
+  }
+
   @Test func `a configuration with an unknown key`() throws {
     let workshop = try Workshop()
     try workshop.prepare()

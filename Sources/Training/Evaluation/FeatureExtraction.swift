@@ -45,8 +45,8 @@ public enum FeatureExtraction {
     guard case .classification(let model) = source.model else {
       throw RunError("\(source.path) has no classification head; give a checkpoint of `peco finetune`")
     }
+    let dataset = try PictureDataset.open(path, on: communicator)
     let data = try communicator.agree {
-      let dataset = try PictureDataset(opening: path)
       try dataset.requireLabels()
       let classes = model.head.weight.shape[0]
       guard dataset.classes.count == classes else {
@@ -89,8 +89,7 @@ public enum FeatureExtraction {
     let logger = ConsoleLog.logger(rank: communicator.rank)
     let source = try FrozenTransformer(
       request.checkpoint, averaged: request.averaged, view: request.view, communicator: communicator)
-    let dataset = try communicator.agree { try PictureDataset(opening: request.dataset) }
-    try communicator.checkEqual(checksum: dataset.fingerprint, what: "the dataset \(request.dataset)")
+    let dataset = try PictureDataset.open(request.dataset, on: communicator)
     let configuration = source.model.backbone.configuration
     try source.require(block: request.block)
     let shape =

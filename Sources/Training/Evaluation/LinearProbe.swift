@@ -12,8 +12,9 @@ enum LinearProbe {
   static func datasets(
     _ data: String, _ evaluation: String, _ communicator: Communicator
   ) throws -> (train: PictureDataset, test: PictureDataset) {
-    try communicator.agree {
-      let (train, test) = (try PictureDataset(opening: data), try PictureDataset(opening: evaluation))
+    let train = try PictureDataset.open(data, on: communicator)
+    let test = try PictureDataset.open(evaluation, on: communicator)
+    return try communicator.agree {
       try train.requireLabels()
       try test.requireLabels()
       guard train.classes == test.classes else {

@@ -16,9 +16,9 @@ public struct NeighborEvaluation {
   /// Pictures that go through the network at once.
   private static let batchSize = 64
 
-  /// The evaluation that a configuration asks for, on the training set and perhaps another. Throws where classes are
-  /// missing or different.
-  init(_ configuration: PerceptualConfiguration, dataset: PictureDataset) throws {
+  /// The evaluation that a configuration asks for, on the training set and perhaps another, that of `evaluation.path`.
+  /// Throws where classes are missing or different.
+  init(_ configuration: PerceptualConfiguration, dataset: PictureDataset, other: PictureDataset?) throws {
     settings = configuration.evaluation
     let data = configuration.shared.data
     recipe = SampleRecipe(
@@ -27,17 +27,16 @@ public struct NeighborEvaluation {
       picture: data.pictureView)
     options = data.loaderOptions
     let labelled = try Self.order(dataset, seed: configuration.shared.seed)
-    guard let path = settings.path else {
+    guard let other else {
       // At most half are classified: the others are their neighbours.
       let count = min(settings.queries, labelled.count / 2)
       queries = (dataset, Array(labelled.prefix(count)))
       bank = (dataset, Array(labelled.dropFirst(count).prefix(settings.bank)))
       return
     }
-    let other = try PictureDataset(opening: path)
     guard other.classes == dataset.classes else {
       throw RunError(
-        "evaluation.path: \(path) has \(Self.describe(other.classes)), \(dataset.path) has "
+        "evaluation.path: \(other.path) has \(Self.describe(other.classes)), \(dataset.path) has "
           + "\(Self.describe(dataset.classes)); both need the same")
     }
     queries = (other, Array(try Self.order(other, seed: configuration.shared.seed).prefix(settings.queries)))

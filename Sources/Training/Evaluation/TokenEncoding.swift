@@ -45,7 +45,7 @@ public enum TokenEncoding {
   public static func run(_ request: Request, communicator: Communicator) throws {
     ComputeThreads.configure(requested: nil, communicator: communicator)
     let logger = ConsoleLog.logger(rank: communicator.rank)
-    let dataset = try communicator.agree { try PictureDataset(opening: request.dataset) }
+    let dataset = try PictureDataset.open(request.dataset, on: communicator)
     let tokenizer = try TrainedTokenizer(path: request.tokenizer, communicator: communicator) {
       logger.warning("\($0)")
     }

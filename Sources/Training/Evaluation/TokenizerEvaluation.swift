@@ -169,8 +169,8 @@ public enum TokenizerEvaluation {
     samples.tokenizerPicture = .tokenizer(size: size)
     let normalization = ChannelAffine.normalization(mean: view.mean, deviation: view.deviation)
 
+    let dataset = try PictureDataset.open(request.dataset, on: communicator)
     let (own, squaredError) = try communicator.agree {
-      let dataset = try PictureDataset(opening: request.dataset)
       try dataset.requireLabels()
       let classes = model.head.weight.shape[0]
       guard dataset.classes.count == classes else {

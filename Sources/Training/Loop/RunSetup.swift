@@ -36,8 +36,7 @@ struct RunSetup<Configuration: RunConfiguration> {
     let shared = configuration.shared
     ComputeThreads.configure(requested: shared.training.threads, communicator: communicator)
 
-    let dataset = try communicator.agree { try PictureDataset(opening: shared.data.path) }
-    try communicator.checkEqual(checksum: dataset.fingerprint, what: "the dataset \(shared.data.path)")
+    let dataset = try PictureDataset.open(shared.data.path, on: communicator)
     self.dataset = dataset
     (sampler, share) = try communicator.agree {
       (

@@ -18,8 +18,12 @@ public enum Finetuning {
     let samples = SampleRecipe(
       seed: configuration.shared.seed, augmentation: configuration.trainingAugmentation,
       picture: data.pictureView)
+    let shown = try configuration.evaluation.path.map { try PictureDataset.open($0, on: communicator) }
     let evaluation = try communicator.agree {
-      try evaluationData(configuration, classes: setup.dataset.classes, batchSize: setup.plan.microBatchSize)
+      try shown.map {
+        try evaluationData(
+          configuration, $0, classes: setup.dataset.classes, batchSize: setup.plan.microBatchSize)
+      }
     }
 
     let isResumed = try communicator.allReduce(.max, Int64(setup.checkpoint == nil ? 0 : 1)) > 0
@@ -80,14 +84,13 @@ public enum Finetuning {
   }
 
   private static func evaluationData(
-    _ configuration: FinetuneConfiguration, classes: [String], batchSize: Int
-  ) throws -> ClassificationData? {
-    guard let path = configuration.evaluation.path else { return nil }
-    let dataset = try PictureDataset(opening: path)
+    _ configuration: FinetuneConfiguration, _ dataset: PictureDataset, classes: [String], batchSize: Int
+  ) throws -> ClassificationData {
     try dataset.requireLabels()
     guard dataset.classes == classes else {
       throw RunError(
-        "\(path) has other classes (\(dataset.classes.count)) than the training data (\(classes.count))")
+        "\(dataset.path) has other classes (\(dataset.classes.count)) than the training data (\(classes.count))"
+      )
     }
     let data = configuration.shared.data
     return ClassificationData(

@@ -8,9 +8,11 @@ public enum PerceptualTraining {
   public static func run(_ request: RunRequest, communicator: Communicator) throws -> TrainingLoop.Outcome {
     let setup = try RunSetup<PerceptualConfiguration>(request, communicator: communicator)
     let configuration = setup.configuration
-    let evaluation = try communicator.agree {
-      try configuration.evaluation.every.map { _ in
-        try NeighborEvaluation(configuration, dataset: setup.dataset)
+    var evaluation: NeighborEvaluation?
+    if configuration.evaluation.every != nil {
+      let other = try configuration.evaluation.path.map { try PictureDataset.open($0, on: communicator) }
+      evaluation = try communicator.agree {
+        try NeighborEvaluation(configuration, dataset: setup.dataset, other: other)
       }
     }
     let recipe = try MomentumContrastRecipe(
