@@ -79,7 +79,7 @@ struct DVAEEncoder {
   init(_ configuration: DVAEConfiguration, in scope: ParameterScope) {
     let scope = scope / "blocks"
     let widths = configuration.widths
-    isBlocked = prefersChannelBlocks(widths.map { $0 / 4 })
+    isBlocked = prefersChannelBlocks(widths.map { $0 / 4 } + [configuration.baseWidth])
     input = DVAEConvolution(3, configuration.baseWidth, kernel: 7, in: scope / "input")
     groups = widths.indices.map { index in
       DVAEGroup(

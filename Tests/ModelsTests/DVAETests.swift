@@ -76,8 +76,68 @@ import Testing
     #expect(model.tokens(pictures.view(at: 16 * 16 * 3, shape: [1, 16, 16, 3])) == Array(tokens[4...]))
   }
 
-  /// Wide enough for blocks of channels where the processor has them.
+  /// The fixture's model, each of its channels in a block of sixteen of its own and nothing in the others: wide enough
+  /// for blocks of channels where the processor has them.
   @Test func wideModelsSeeTheSame() throws {
+    let fixture = try FixtureFile("dvae.h5")
+    var configuration = Self.small()
+    configuration.baseWidth *= 16
+    configuration.wordLength *= 16
+    let model = try DVAE(configuration, in: ParameterScope(seed: 0))
+    let flat = FlatParameters(model.parameters)
+    flat.values.fill(0)
+    for parameter in model.parameters {
+      let narrow = try fixture["parameters"].tensor(parameter.name)
+      for (i, place) in Self.places(of: narrow.shape, in: parameter.shape).enumerated() {
+        parameter.value.pointer[place] = narrow.pointer[i]
+      }
+    }
+    let tape = Tape()
+    let input = tape.constant(try fixture.tensor("pictures"))
+    let output = model(
+      input, sampling: DVAE.Sampling(noise: try fixture.tensor("noise"), temperature: 0.7))
+    #expect(output.tokens.map { Int($0) } == (try fixture.integers("words")))
+    #expect(relativeError(output.statistics, try fixture.tensor("statistics")) < 1e-4)
+    tape.backward(
+      from: weightedSum([(1, meanSquaredError(output.reconstruction, input)), (0.3, output.divergence)]))
+    for parameter in flat.parameters {
+      let expected = try fixture["l2"]["gradients"].tensor(parameter.name)
+      let gradient = try #require(parameter.gradient)
+      let found = Self.places(of: expected.shape, in: parameter.shape).map { gradient.pointer[$0] }
+      #expect(relativeError(found, expected.elements) < 2e-4, "\(parameter.name)")
+    }
+  }
+
+  /// Where each element of a weight or bias lies in that of a model sixteen times as wide.
+  private static func places(of narrow: [Int], in wide: [Int]) -> [Int] {
+    func place(_ channel: Int, isSpread: Bool) -> Int { isSpread ? 16 * channel + 5 * channel % 16 : channel }
+    let (inputs, wideInputs) = (narrow.dropFirst().first ?? 1, wide.dropFirst().first ?? 1)
+    let kernel = narrow.dropFirst(2).reduce(1, *)
+    var result: [Int] = []
+    for output in 0..<narrow[0] {
+      let row = place(output, isSpread: wide[0] != narrow[0])
+      for input in 0..<inputs {
+        let start = (row * wideInputs + place(input, isSpread: wideInputs != inputs)) * kernel
+        result += start..<start + kernel
+      }
+    }
+    return result
+  }
+
+  /// Pictures whose channels do not fill a block, before groups whose channels do.
+  @Test func aNarrowInputBeforeWideGroups() throws {
+    var configuration = Self.small()
+    configuration.baseWidth = 8
+    configuration.channelMultipliers = [8, 16]
+    configuration.wordLength = 16
+    let model = try DVAE(configuration, in: ParameterScope(seed: 1))
+    let tokens = model.tokens(randomTensor([2, 16, 16, 3], seed: 2))
+    #expect(tokens.count == 2 * 8 * 8 && Set(tokens).count > 1)
+    #expect(model.pictures(from: tokens).shape == [2, 16, 16, 3])
+  }
+
+  /// Wide enough for blocks of channels where the processor has them, with something in every channel.
+  @Test func gradientsOfWideModelsAreSlopes() throws {
     var configuration = DVAEConfiguration()
     configuration.imageSize = 8
     configuration.baseWidth = 64
