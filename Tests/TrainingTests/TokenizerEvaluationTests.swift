@@ -57,9 +57,11 @@ extension Computing {
             configuration: folder + "/c.yaml", directory: folder + "/run", resume: .never,
             overrides: ["data.path=\(data)"]), communicator: Communicator())
 
-        func report(_ tokenizer: Memory) throws -> TokenizerEvaluation.ClassificationReport {
+        func report(
+          _ tokenizer: Memory, resize: Int? = nil
+        ) throws -> TokenizerEvaluation.ClassificationReport {
           var view = FeatureExtraction.View()
-          view.batchSize = 7
+          (view.batchSize, view.resize) = (7, resize)
           return try TokenizerEvaluation.classify(
             TokenizerEvaluation.ClassificationRequest(
               tokenizer: "", classifier: folder + "/run", averaged: false, dataset: data, view: view),
@@ -78,6 +80,10 @@ extension Computing {
           #expect(abs(blank.reconstructions.loss - kept.originals.loss) > 0.02)
           #expect(blank.psnr < 20)
         }
+        // Pictures are resized for the tokenizer's size, be the classifier's larger or smaller.
+        #expect(try report(Memory(imageSize: 8), resize: 10).originals.pictures == 50)
+        let error = #expect(throws: RunError.self) { try report(Memory(imageSize: 24), resize: 20) }
+        #expect(error?.description.contains("less than the 24 pixels") ?? false)
       }
     }
   }

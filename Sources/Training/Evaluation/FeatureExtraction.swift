@@ -165,7 +165,7 @@ struct FrozenTransformer {
     let trained = weights.form.data
     let size = model.backbone.configuration.imageSize
     // How the shorter side was told to be resized holds for the size that it was told for.
-    let resize = view.resize ?? (view.imageSize == nil ? trained?.resize : nil)
+    let resize = view.resize ?? (size == weights.form.architecture?.imageSize ? trained?.resize : nil)
     guard resize.map({ $0 >= size }) ?? true else {
       throw RunError("--resize is \(resize ?? 0), less than the \(size) pixels that are cut out")
     }

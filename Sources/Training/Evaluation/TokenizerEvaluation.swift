@@ -117,7 +117,7 @@ public enum TokenizerEvaluation {
     /// Whether the moving averages of fine-tuning are taken.
     public var averaged: Bool
     public var dataset: String
-    /// How pictures are shown to the classifier; without a size they have the tokenizer's.
+    /// How pictures are shown to the classifier; their size is the tokenizer's.
     public var view: FeatureExtraction.View
 
     public init(
@@ -160,7 +160,10 @@ public enum TokenizerEvaluation {
     _ request: ClassificationRequest, tokenizer: any Tokenizer, communicator: Communicator
   ) throws -> ClassificationReport {
     let size = tokenizer.imageSize
-    let source = try classifier(request, size: size, communicator: communicator)
+    var shown = request.view
+    shown.imageSize = size
+    let source = try FrozenTransformer(
+      request.classifier, averaged: request.averaged, view: shown, communicator: communicator)
     guard case .classification(let model) = source.model else {
       throw RunError("\(source.path) has no classification head; give a checkpoint of `peco finetune`")
     }
@@ -201,22 +204,5 @@ public enum TokenizerEvaluation {
     let error = try communicator.allReduce(.sum, squaredError) / Double(max(report.originals.pictures, 1))
     report.psnr = 10 * log10(4 / max(error, 1e-12))
     return report
-  }
-
-  /// The classifier at the size of the tokenizer's pictures. Collective.
-  private static func classifier(
-    _ request: ClassificationRequest, size: Int, communicator: Communicator
-  ) throws -> FrozenTransformer {
-    var view = request.view
-    func open() throws -> FrozenTransformer {
-      try FrozenTransformer(
-        request.classifier, averaged: request.averaged, view: view, communicator: communicator)
-    }
-    let source = try open()
-    guard source.model.backbone.configuration.imageSize != size else { return source }
-    ConsoleLog.logger(rank: communicator.rank).notice(
-      "the classifier is shown pictures of \(size) × \(size), the tokenizer's size")
-    view.imageSize = size
-    return try open()
   }
 }
