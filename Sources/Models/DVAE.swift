@@ -68,10 +68,8 @@ public final class DVAE: Tokenizer {
     let grid = configuration.gridSize
     precondition(
       tokens.count % (grid * grid) == 0, "\(tokens.count) tokens do not fill pictures of \(grid)²")
-    let drawn = median(decoder(tokens, grid: grid))
     // The distribution reaches a little beyond the pictures' range.
-    for i in 0..<drawn.count { drawn.pointer[i] = min(max(drawn.pointer[i], -1), 1) }
-    return drawn
+    return cutOff(median(decoder(tokens, grid: grid)))
   }
 
   /// Encodes, samples and decodes.

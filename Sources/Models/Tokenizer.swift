@@ -19,13 +19,19 @@ public protocol Tokenizer: AnyObject {
   /// The vectors that the decoder reads in the place of tokens, [tokens, length]: a VQ-VAE's codebook, a discrete VAE's
   /// embeddings of words.
   func words(_ tokens: [Int32]) -> Tensor
-  /// Pictures of `imageSize` drawn from the words of their tokens.
+  /// Pictures of `imageSize` drawn from the words of their tokens, cut off at black and white.
   func pictures(from tokens: [Int32]) -> Tensor
 }
 
 extension Tokenizer {
   /// Tokens along each side of a picture.
   public var gridSize: Int { imageSize / patchSize }
+}
+
+/// Cuts pictures that were just drawn off at black and white, in place.
+func cutOff(_ drawn: Tensor) -> Tensor {
+  for i in 0..<drawn.count { drawn.pointer[i] = min(max(drawn.pointer[i], -1), 1) }
+  return drawn
 }
 
 /// A tokenizer was described by numbers that do not go together.

@@ -73,13 +73,12 @@ public final class VQVAE: Tokenizer {
     quantizer.lookUp(tokens, shape: [tokens.count, configuration.wordLength])
   }
 
-  /// Pictures [pictures, height, width, 3] drawn from the words of their tokens.
   public func pictures(from tokens: [Int32]) -> Tensor {
     let grid = configuration.gridSize
     let pictures = tokens.count / (grid * grid)
     precondition(
       tokens.count == pictures * grid * grid, "\(tokens.count) tokens do not fill pictures of \(grid)²")
-    return decode(quantizer.lookUp(tokens, shape: [pictures, grid, grid, configuration.wordLength]))
+    return cutOff(decode(quantizer.lookUp(tokens, shape: [pictures, grid, grid, configuration.wordLength])))
   }
 
   /// Encodes, quantizes and decodes. On a tape, the vectors count in the codebook's next update.

@@ -191,7 +191,6 @@ public enum TokenizerEvaluation {
           throw RunError("the loader gives no pictures")
         }
         let drawn = tokenizer.pictures(from: tokenizer.tokens(originals))
-        for i in 0..<drawn.count { drawn.pointer[i] = min(max(drawn.pointer[i], -1), 1) }
         squaredError += Double(meanSquaredError(drawn, originals).item) * Double(batch.count)
         report.originals.add(model(pictures), labels: batch.labels)
         report.reconstructions.add(model(normalization(drawn)), labels: batch.labels)
