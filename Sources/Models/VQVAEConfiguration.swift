@@ -67,8 +67,8 @@ public struct VQVAEConfiguration: Sendable, Equatable, Codable {
       "is \(imageSize), but \(channelMultipliers.count) levels halve it \(channelMultipliers.count - 1) times: "
         + "give a multiple of \(patchSize)")
     try require(
-      codebookDecay > 0 && codebookDecay < 1, "codebookDecay",
-      "is \(codebookDecay), but must lie between 0 and 1")
+      codebookDecay >= 0 && codebookDecay < 1, "codebookDecay",
+      "is \(codebookDecay), but must be from 0 to below 1")
     try require(
       commitmentWeight >= 0 && commitmentWeight.isFinite, "commitmentWeight",
       "is \(commitmentWeight), but must not be negative")

@@ -122,6 +122,9 @@ import Training
       ("model.drop_path=1", "model.drop_path"), ("model.sise=base", "model.sise"),
       ("target.kind=patches", "target.kind"), ("target.positions=visible", "target.positions"),
       ("optimizer.name=sgd", "optimizer.name"), ("checkpoint.keep=0", "checkpoint.keep"),
+      ("training.epochs=1e18", "training.epochs"),
+      ("checkpoint.every_epochs=1e-18", "checkpoint.every_epochs"),
+      ("optimizer.warmup_epochs=1e18", "optimizer.warmup_epochs"),
     ] as [(String, String?)])
   func impossibleValuesNameTheirKey(_ override: String, _ key: String?) throws {
     guard let key else {
@@ -138,7 +141,14 @@ import Training
 
   @Test(arguments: [
     ("data.image_size=200", "data.image_size"), ("perceptual.network=vit", "perceptual.weights"),
-    ("perceptual.taps=[3, 2]", "perceptual.taps"), ("perceptual.image_size=100", "perceptual.image_size"),
+    ("perceptual={network: vgg16, weights: random, taps: [3, 2]}", "perceptual.taps"),
+    ("perceptual={network: resnet50, weights: random, taps: [5]}", "perceptual.taps"),
+    ("perceptual={network: vit, weights: random, size: tiny, taps: [3, 13]}", "perceptual.taps"),
+    ("perceptual={network: vit, weights: random, image_size: 100}", "perceptual.image_size"),
+    ("perceptual.weights=a.safetensors", "perceptual.weights"), ("perceptual.taps=[1]", "perceptual.taps"),
+    ("perceptual={comparison: unit_channels, channel_weights: a}", "perceptual.channel_weights"),
+    ("data.mean=[0.485, 0.456, 0.406]", "data.mean"), ("data.std=[0.5, 0.5, 0.4]", "data.std"),
+    ("codebook.decay=1", "codebook.decay"), ("codebook.decay=-0.1", "codebook.decay"),
     ("loss.pixel=l3", "loss.pixel"), ("loss.pixel=logit_laplace", "loss.pixel"),
     ("dvae.minimum_temperature=2", "dvae.minimum_temperature"), ("dvae.temperature=0", "dvae.temperature"),
     ("adversarial={discriminator: patch, layers: 7}", "adversarial.layers"),
@@ -151,16 +161,35 @@ import Training
     }
     #expect(error.issues.map(\.key) == [key])
   }
+
+  @Test(arguments: [
+    "codebook.decay=0", "codebook.decay=0.999999", "data={path: a.h5, mean: [0.5, 0.5, 0.5]}",
+    // A file tells how deep its transformer is.
+    "perceptual={network: vit, weights: huge.h5, taps: [8, 32]}",
+  ])
+  func whatTheReaderTakesTheModelTakes(_ override: String) throws {
+    let (tokenizer, _) = try TokenizerConfiguration.load(
+      yaml: "data: {path: a.h5}\ntraining: {epochs: 1}", source: "x", overrides: [override])
+    try tokenizer.architecture.validate()
+  }
 }
 
 extension ConfigurationTests {
+  @Test func evaluationsThatCannotBeCountedAreRefused() throws {
+    let error = try #require(throws: ConfigurationError.self) {
+      try FinetuneConfiguration.load(
+        yaml: "data: {path: a.h5}\ntraining: {epochs: 1}\nevaluation: {every_epochs: 1.0e-18}", source: "x")
+    }
+    #expect(error.issues.map(\.key) == ["evaluation.every_epochs"])
+  }
+
   @Test(arguments: [
     ("model.width=18", "model.width"), ("model.heads=5", "model.heads"),
     ("training.global_batch_size=1", "training.global_batch_size"),
     ("views.blur_sigma=[2, 1]", "views.blur_sigma"),
     ("views.solarize_probabilities=[0, 1.5]", "views.solarize_probabilities"),
     ("contrast.momentum=1.1", "contrast.momentum"), ("evaluation.neighbors=0", "evaluation.neighbors"),
-    ("data.image_size=225", "data.image_size"),
+    ("data.image_size=225", "data.image_size"), ("evaluation.every_epochs=1e-18", "evaluation.every_epochs"),
   ])
   func impossiblePerceptualNetworksNameTheirKey(_ override: String, _ key: String) throws {
     let yaml = "data: {path: a.h5}\ntraining: {epochs: 1}\nmodel: {heads: 2}"

@@ -93,7 +93,7 @@ public struct FinetuneConfiguration: RunConfiguration {
     averageDecay = reader.optional("ema.decay", .double(.from(0, below: 1)))
     evaluation.path = reader.optional("evaluation.path", .text("the path of a picture dataset"))
     evaluation.everyEpochs = reader.value(
-      "evaluation.every_epochs", .double(.above(0)), default: evaluation.everyEpochs)
+      "evaluation.every_epochs", .double(.epochs()), default: evaluation.everyEpochs)
     evaluation.resize = reader.optional("evaluation.resize", .int(.between(8, 8192)))
     reader.require(
       evaluation.resize.map { $0 >= shared.data.imageSize } ?? true, "evaluation.resize",

@@ -24,7 +24,7 @@ public enum TrainingSpan: Sendable, Equatable {
     if given == nil, case .steps(let value) = fallback { steps = value }
     if given == nil, case .epochs(let value) = fallback { epochs = value }
     steps = reader.optional(stepsKey, .int(.atLeast(least)), default: steps)
-    epochs = reader.optional(epochsKey, .double(least > 0 ? .above(0) : .atLeast(0)), default: epochs)
+    epochs = reader.optional(epochsKey, .double(least > 0 ? .epochs() : .epochs(from: 0)), default: epochs)
     return steps.map { .steps($0) } ?? epochs.map { .epochs($0) }
   }
 }
@@ -125,7 +125,7 @@ public struct CheckpointConfiguration: Sendable, Equatable {
     everySteps = reader.optional(
       "checkpoint.every_steps", .int(.atLeast(1)), default: defaults.everySteps)
     everyEpochs = reader.optional(
-      "checkpoint.every_epochs", .double(.above(0)), default: defaults.everyEpochs)
+      "checkpoint.every_epochs", .double(.epochs()), default: defaults.everyEpochs)
     everyMinutes = reader.optional(
       "checkpoint.every_minutes", .double(.above(0)), default: defaults.everyMinutes)
     keep = reader.value("checkpoint.keep", .int(.atLeast(1)), default: defaults.keep)

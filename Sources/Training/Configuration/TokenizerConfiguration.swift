@@ -23,6 +23,9 @@ public struct TokenizerConfiguration: RunConfiguration {
     public var blocksPerLevel = 2
     /// Whether the smallest level attends to itself.
     public var attention = true
+
+    /// Pixels of the picture along one side of a word.
+    var patchSize: Int { 1 << min(channelMultipliers.count - 1, 16) }
   }
 
   /// `codebook.*`: the vector quantizer.
@@ -166,6 +169,13 @@ public struct TokenizerConfiguration: RunConfiguration {
 
   public init(_ reader: ConfigurationReader) {
     shared = SharedConfiguration(reader, defaults: Self.sharedDefaults)
+    for (key, values) in [
+      ("data.mean", shared.data.mean), ("data.std", shared.data.standardDeviation),
+    ] {
+      reader.require(
+        values.allSatisfy { $0 == 0.5 }, key,
+        "found \(values), expected [0.5, 0.5, 0.5] or nothing: a tokenizer sees pixels from -1 to 1")
+    }
 
     model.kind = reader.value("model.kind", .choice(), default: model.kind)
     if model.kind == .dvae {
@@ -179,10 +189,9 @@ public struct TokenizerConfiguration: RunConfiguration {
     model.blocksPerLevel = reader.value(
       "model.blocks_per_level", .int(.between(1, 64)), default: model.blocksPerLevel)
     model.attention = reader.value("model.attention", .bool, default: model.attention)
-    let stride = 1 << min(model.channelMultipliers.count - 1, 16)
     reader.require(
-      shared.data.imageSize % stride == 0, "data.image_size",
-      "found \(shared.data.imageSize), expected a multiple of \(stride), by which the "
+      shared.data.imageSize % model.patchSize == 0, "data.image_size",
+      "found \(shared.data.imageSize), expected a multiple of \(model.patchSize), by which the "
         + "\(model.channelMultipliers.count) levels of model.channel_multipliers divide the picture's side")
 
     codebook.size = reader.value("codebook.size", .int(.between(2, 1 << 24)), default: codebook.size)
@@ -190,7 +199,8 @@ public struct TokenizerConfiguration: RunConfiguration {
       "codebook.word_length", .int(.between(1, 65536)), default: codebook.wordLength)
     codebook.learning = reader.value("codebook.learning", .choice(), default: codebook.learning)
     codebook.normalize = reader.value("codebook.normalize", .bool, default: codebook.normalize)
-    codebook.decay = reader.value("codebook.decay", .double(.from(0, below: 1)), default: codebook.decay)
+    codebook.decay = reader.value(
+      "codebook.decay", .double(.between(0, 0.999999)), default: codebook.decay)
     codebook.commitmentWeight = reader.value(
       "codebook.commitment_weight", .double(.atLeast(0)), default: codebook.commitmentWeight)
     codebook.revivalThreshold = reader.value(
@@ -209,7 +219,10 @@ public struct TokenizerConfiguration: RunConfiguration {
       "loss.perceptual_weight", .double(.atLeast(0)), default: loss.perceptualWeight)
 
     readAdversarial(reader)
+    readPerceptual(reader)
+  }
 
+  private mutating func readPerceptual(_ reader: ConfigurationReader) {
     perceptual.network = reader.value("perceptual.network", .choice(), default: perceptual.network)
     perceptual.weights = reader.optional("perceptual.weights", .text("the path of a file, or 'random'"))
     perceptual.taps = reader.optional("perceptual.taps", .list(of: .int(.between(1, 1000))))
@@ -225,19 +238,28 @@ public struct TokenizerConfiguration: RunConfiguration {
     perceptual.size = reader.value("perceptual.size", .choice(), default: perceptual.size)
     perceptual.patchSize = reader.value(
       "perceptual.patch_size", .int(.between(1, 256)), default: perceptual.patchSize)
+    if perceptual.network == .none {
+      for key in ["weights", "taps", "channel_weights", "image_size"].map({ "perceptual.\($0)" }) {
+        reader.require(
+          !reader.isGiven(key), key,
+          "is about a perceptual network, but there is none; give perceptual.network, or leave this out")
+      }
+    }
     reader.require(
       perceptual.network == .none || perceptual.weights != nil, "perceptual.weights",
       "missing; the network \(perceptual.network.rawValue) needs the path of its weights, or 'random'")
     if let taps = perceptual.taps {
-      let depths =
+      // How deep a transformer out of a file is, the file tells.
+      let depth: Int? =
         switch perceptual.network {
         case .vgg16: 5
         case .resnet50: 4
-        default: perceptual.size.depth
+        default: perceptual.weights == "random" ? perceptual.size.depth : nil
         }
       reader.require(
-        taps.allSatisfy { $0 <= depths } && taps == taps.sorted() && Set(taps).count == taps.count,
-        "perceptual.taps", "found \(taps), expected rising numbers from 1 to \(depths)")
+        zip(taps, taps.dropFirst()).allSatisfy { $0 < $1 } && taps[taps.count - 1] <= depth ?? .max,
+        "perceptual.taps",
+        "found \(taps), expected rising numbers from 1" + (depth.map { " to \($0)" } ?? ""))
     }
     if let side = perceptual.imageSize {
       reader.require(
