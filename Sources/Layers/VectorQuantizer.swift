@@ -236,8 +236,10 @@ public final class VectorQuantizer {
         let average = averages + word * length
         peco_scale(average, average, decay, length)
         peco_add_scaled_double(average, sums + word * length, 1 - decay, length)
+        // A word that has no vectors stays where it is.
+        guard sizes[word] > 0 else { continue }
         let size = (Double(sizes[word]) + Double(epsilon)) * smoothing
-        peco_scale(codebook + word * length, average, size > 0 ? Float(1 / size) : 0, length)
+        peco_scale(codebook + word * length, average, Float(1 / size), length)
       }
     }
     if isNormalized { embedding.value.copyElements(from: unitChannels(embedding.value)) }
@@ -246,6 +248,17 @@ public final class VectorQuantizer {
   /// The words that have fallen out of use: fewer than `threshold` vectors a step, on average.
   public func deadWords(below threshold: Float) -> [Int] {
     (0..<words).filter { clusterSize.value.pointer[$0] < threshold }
+  }
+
+  /// Lets words count as fallen out of use. They stay where they are until vectors choose them, or they are replaced.
+  public func retire(words retired: [Int]) {
+    for word in retired {
+      precondition(word >= 0 && word < words, "there is no word \(word) in a codebook of \(words)")
+      clusterSize.value.pointer[word] = 0
+      if let embeddingAverage {
+        (embeddingAverage.value.pointer + word * length).update(repeating: 0, count: length)
+      }
+    }
   }
 
   /// Replaces `words` by `vectors` [words, length], one each, as if each had `clusterSize` vectors a step.

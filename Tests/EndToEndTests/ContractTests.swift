@@ -187,6 +187,32 @@ import Testing
     for metric in ["loss", "discriminator_loss", "adversarial_weight"] {
       #expect(try workshop.metric(metric, of: "parts") == workshop.metric(metric, of: "whole"), "\(metric)")
     }
+  @Test
+  func
+    `a codebook of more words than a step has vectors is filled step by step, alike on any number of ranks`()
+    throws
+  {
+    let workshop = try Workshop()
+    try workshop.prepare()
+    // A step has 8 pictures of 16 words.
+    let settings = ["codebook={size: 300, word_length: 8, revive_every_steps: 4}"]
+    try workshop.train(.tokenizer, run: "alone", set: settings)
+    try workshop.train(.tokenizer, run: "pair", set: settings, ranks: 2)
+    let revived = try workshop.metric("words_revived", of: "alone")
+    #expect(revived.prefix(7) == ["128", "0", "0", "128", "0", "0", "0"])
+    #expect((1...44).contains(Int(revived[7]) ?? 0), "\(revived)")
+    for metric in ["loss", "words_revived"] {
+      #expect(try workshop.metric(metric, of: "pair") == workshop.metric(metric, of: "alone"))
+    }
+    // Which words are first is drawn.
+    try workshop.train(.tokenizer, run: "first", set: settings + ["training.steps=1"])
+    let sizes = try workshop.weights(of: "first", step: 1).first { $0.key.hasSuffix("quantize.cluster_size") }
+    let uses = try #require(sizes).value
+    let words = uses.indices.filter { uses[$0] == 1 }
+    let waiting = uses.count { $0 == 0 }
+    #expect(words.count == 128 && waiting == 172 && (words.max() ?? 0) >= 128)
+  }
+
     // It sets in with the third step.
     #expect(try workshop.metric("discriminator_loss", of: "whole").count == 4)
     let (whole, parts) = (

@@ -109,6 +109,19 @@ import Testing
     #expect(quantizer.embeddingAverage?.value.elements.suffix(2) == [6, 8])
   }
 
+  @Test func retiredWordsWaitWhereTheyAre() {
+    let quantizer = VectorQuantizer(words: 4, length: 2, decay: 0.5, in: ParameterScope(seed: 1))
+    quantizer.revive(words: [0, 1, 2, 3], with: Tensor([0, 0, 10, 0, 20, 0, 30, 0], shape: [4, 2]))
+    quantizer.retire(words: [1, 3])
+    #expect(quantizer.deadWords(below: 1e-6) == [1, 3])
+    _ = quantizer(Tensor([0, 0, 20, 0, 29, 4], shape: [3, 2]), gathersStatistics: true)
+    quantizer.update()
+    // Nothing chose the second; the last has become what chose it.
+    #expect(quantizer.deadWords(below: 1e-6) == [1])
+    #expect(quantizer.lookUp([1], shape: [2]).elements == [10, 0])
+    #expect(relativeError(quantizer.lookUp([3], shape: [2]).elements, [29, 4]) < 1e-4)
+  }
+
   @Test func usageOfEvenAndOfNoCounts() {
     let even = [Double](repeating: 3, count: 12) + [0, 0, 0, 0]
     let usage = CodebookUsage(counts: even)

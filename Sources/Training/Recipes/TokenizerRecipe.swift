@@ -86,15 +86,16 @@ public final class TokenizerRecipe: Recipe {
 
   // MARK: - Revival of dead words
 
-  /// Whether words are replaced at the end of a step: all of them after the first, so that the codebook starts
-  /// among the encoder's outputs, and later those that have fallen out of use.
+  /// Whether words are replaced at the end of a step: all of them after the first, as far as it has encoder outputs, so
+  /// that the codebook starts among these, and later those that have fallen out of use.
   private func revives(atStep step: Int) -> Bool {
     let every = configuration.codebook.reviveEverySteps
     return every > 0 && (step == 1 || step % every == 0)
   }
 
   /// Replaces dead words by encoder outputs of this step, drawn from the whole global batch: the rank that
-  /// computed an output contributes it to a sum over all ranks.
+  /// computed an output contributes it to a sum over all ranks. Where outputs are fewer than dead words, these are drawn
+  /// too, and the others wait for the next time.
   private func revive(at step: Int, communicator: Communicator) throws -> Int {
     defer { encoded = [] }
     let quantizer = model.quantizer
@@ -105,10 +106,12 @@ public final class TokenizerRecipe: Recipe {
       : quantizer.deadWords(below: Float(configuration.codebook.revivalThreshold))
     let own = encoded.reduce(0) { $0 + $1.count / length }
     let total = own * communicator.size
-    let words = Array(dead.prefix(total))
-    guard !words.isEmpty else { return 0 }
+    guard total > 0, !dead.isEmpty else { return 0 }
     var stream = RandomStream(seed: configuration.shared.seed, purpose: .revival, time: step)
     let drawn = stream.permutation(total)
+    let order = total < dead.count ? stream.permutation(dead.count) : Array(dead.indices)
+    let words = order.prefix(total).map { dead[$0] }
+    if step == 1 { quantizer.retire(words: order.dropFirst(total).map { dead[$0] }) }
     let vectors = Tensor([words.count, length])
     let first = own * communicator.rank
     for (place, position) in drawn.prefix(words.count).enumerated()
