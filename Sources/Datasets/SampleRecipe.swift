@@ -141,7 +141,8 @@ public struct SampleRecipe: Sendable {
         "masking",
         "is for a grid of \(mask.height) × \(mask.width) patches, but the token file has "
           + "\(tokens.gridHeight) × \(tokens.gridWidth) tokens",
-        advice: "picture size / patch size must equal the tokenizer's grid")
+        advice:
+          "picture size / patch size must equal the grid, which `peco tokenizer encode --image-size` decides")
     }
   }
 }

@@ -40,20 +40,28 @@ struct TokenizerCommand: ParsableCommand {
     var cropScale = 0.08
     @Option(help: "Seed of the views' crops.")
     var seed: UInt64 = 0
+    @Option(
+      help: """
+        Side of the pictures that the tokenizer is shown; by default as in its training. `peco pretrain` takes words of \
+        as many rows and columns as its transformer has patches.
+        """)
+    var imageSize: Int?
     @Option(help: "Pictures a rank encodes at a time.")
     var batchSize = 16
 
     func validate() throws {
       guard views >= 0, views <= 64 else { throw ValidationError("--views must be 0 to 64") }
       guard batchSize > 0 else { throw ValidationError("--batch-size must be at least 1") }
+      guard (1...8192).contains(imageSize ?? 1) else {
+        throw ValidationError("--image-size must be 1 to 8192")
+      }
       guard cropScale > 0, cropScale <= 1 else { throw ValidationError("--crop-scale must lie in (0, 1]") }
     }
 
     func run() throws {
       let request = TokenEncoding.Request(
         tokenizer: tokenizer, dataset: data, output: output, views: views, leastCropScale: cropScale,
-        seed: seed,
-        batchSize: batchSize)
+        seed: seed, batchSize: batchSize, imageSize: imageSize)
       onAllRanks {
         try TokenEncoding.run(request, communicator: $0)
         return 0

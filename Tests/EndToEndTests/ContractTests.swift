@@ -132,6 +132,21 @@ import Testing
         .pretrain, run: run, set: ["tokens=\(tokens)", "training.steps=2"])
       #expect(try workshop.metric("accuracy", of: run).count == 2)
     }
+
+    // A transformer of more patches has it shown larger pictures.
+    let larger = try workshop.peco([
+      "tokenizer", "encode", "--tokenizer", "whole", "--data", "pictures.h5", "--output", "larger.h5",
+      "--image-size", "48",
+    ])
+    #expect(larger.exitCode == 0 && larger.errors.contains("6 × 6 words"), "\(larger)")
+    for (run, tokens) in [("larger", "{tokenizer: whole}"), ("larger-file", "{file: larger.h5}")] {
+      try workshop.train(
+        .pretrain, run: run, set: ["tokens=\(tokens)", "data.image_size=48", "training.steps=1"])
+    }
+    let figure = try workshop.peco([
+      "figure", "masked", "--model", "larger", "--data", "pictures.h5", "--output", "masked.png",
+    ])
+    #expect(figure.exitCode == 0, "\(figure)")
   }
 
   @Test(arguments: [
@@ -172,21 +187,6 @@ import Testing
     #expect(try workshop.metric("perceptual_loss", of: "whole").isEmpty)
   }
 
-  @Test func `a discriminator resumes exactly, on any number of ranks, with every option on`() throws {
-    let workshop = try Workshop()
-    try workshop.prepare()
-    let settings = [
-      "codebook={learning: gradient, normalize: true, size: 24, word_length: 8, revive_every_steps: 2}",
-      "adversarial={discriminator: patch, base_width: 8, layers: 2, start_step: 2}", "training.steps=6",
-    ]
-    try workshop.train(.tokenizer, run: "whole", set: settings)
-    try workshop.train(.tokenizer, run: "parts", set: settings + ["training.stop_after_step=3"], ranks: 2)
-    try workshop.train(.tokenizer, run: "parts", set: settings, ranks: 4)
-    let losses = try workshop.metric("loss", of: "whole")
-    #expect(losses.count == 6 && Set(losses).count == 6)
-    for metric in ["loss", "discriminator_loss", "adversarial_weight"] {
-      #expect(try workshop.metric(metric, of: "parts") == workshop.metric(metric, of: "whole"), "\(metric)")
-    }
   @Test
   func
     `a codebook of more words than a step has vectors is filled step by step, alike on any number of ranks`()
@@ -213,6 +213,21 @@ import Testing
     #expect(words.count == 128 && waiting == 172 && (words.max() ?? 0) >= 128)
   }
 
+  @Test func `a discriminator resumes exactly, on any number of ranks, with every option on`() throws {
+    let workshop = try Workshop()
+    try workshop.prepare()
+    let settings = [
+      "codebook={learning: gradient, normalize: true, size: 24, word_length: 8, revive_every_steps: 2}",
+      "adversarial={discriminator: patch, base_width: 8, layers: 2, start_step: 2}", "training.steps=6",
+    ]
+    try workshop.train(.tokenizer, run: "whole", set: settings)
+    try workshop.train(.tokenizer, run: "parts", set: settings + ["training.stop_after_step=3"], ranks: 2)
+    try workshop.train(.tokenizer, run: "parts", set: settings, ranks: 4)
+    let losses = try workshop.metric("loss", of: "whole")
+    #expect(losses.count == 6 && Set(losses).count == 6)
+    for metric in ["loss", "discriminator_loss", "adversarial_weight"] {
+      #expect(try workshop.metric(metric, of: "parts") == workshop.metric(metric, of: "whole"), "\(metric)")
+    }
     // It sets in with the third step.
     #expect(try workshop.metric("discriminator_loss", of: "whole").count == 4)
     let (whole, parts) = (

@@ -42,16 +42,14 @@ struct FigureWorkshop {
         codebook: {size: \(words), word_length: 8}
         """, source: name)
     let model = try VQVAE(configuration.architecture, in: ParameterScope(seed: seed))
-    if imageSize == 32 {
-      let encoded = model.encode(try views())
-      let stride = encoded.count / 8 / words
-      model.quantizer.revive(
-        words: Array(0..<words),
-        with: Tensor(
-          (0..<words).flatMap { word in
-            (0..<8).map { encoded.pointer[word * stride * 8 + $0] }
-          }, shape: [words, 8]))
-    }
+    let encoded = model.encode(try views())
+    let stride = encoded.count / 8 / words
+    model.quantizer.revive(
+      words: Array(0..<words),
+      with: Tensor(
+        (0..<words).flatMap { word in
+          (0..<8).map { encoded.pointer[word * stride * 8 + $0] }
+        }, shape: [words, 8]))
     return try write(.tokenizer, resolved, model.parameters, name)
   }
 

@@ -4,6 +4,7 @@ import Foundation
 import Imaging
 import Layers
 import Models
+import Storage
 import Tensors
 import Testing
 import Training
@@ -239,9 +240,7 @@ extension Computing {
         let missing = failure(moved)
         #expect(missing.contains("runs/moved") && missing.contains("--tokenizer"))
         let larger = try workshop.tokenizer("larger", seed: 1, words: 30)
-        let finer = try workshop.tokenizer("finer", seed: 1, imageSize: 64)
         #expect(failure(moved, [larger]).contains("30"))
-        #expect(failure(moved, [finer]).contains("8²"))
         #expect(failure(moved, [tokenizer, tokenizer]).contains("--tokenizer"))
         #expect(failure(tokenizer).contains("vision transformer"))
         #expect(failure(folder + "/nowhere").contains("nowhere"))
@@ -260,6 +259,39 @@ extension Computing {
           models: [model], dataset: workshop.dataset, pictures: .listed([0]))
         request.tokenizers = [tokenizer]
         #expect(try MaskedFigure.draw(request).table.headings == ["picture", "masked", "file"])
+      }
+    }
+
+    @Test func aTokenizerIsShownWhatGivesAWordAPatch() throws {
+      try withTemporaryFolder { folder in
+        let workshop = try FigureWorkshop(folder)
+        let tokenizers = [
+          try workshop.tokenizer("same", seed: 1),
+          try workshop.tokenizer("larger", seed: 1, imageSize: 64),
+        ]
+        var request = MaskedFigure.Request(
+          models: [try workshop.transformer("vit", seed: 1, tokens: "tokenizer: \(tokenizers[0])")],
+          dataset: workshop.dataset, pictures: .listed([4, 21]))
+        let figures = try tokenizers.map { tokenizer in
+          request.tokenizers = [tokenizer]
+          return try MaskedFigure.draw(request)
+        }
+        #expect(figures[0].scores == figures[1].scores)
+        #expect(figures[0].table.image() == figures[1].table.image())
+
+        func encode(_ tokenizer: String, imageSize: Int?) throws -> [UInt16] {
+          let output = folder + "/tokens.h5"
+          try TokenEncoding.run(
+            .init(
+              tokenizer: tokenizer, dataset: workshop.dataset, output: output, views: 0, leastCropScale: 1,
+              seed: 0, batchSize: 30, imageSize: imageSize), communicator: Communicator())
+          return try HDF5File(opening: output).read("tokens", as: UInt16.self)
+        }
+        let words = try encode(tokenizers[0], imageSize: nil)
+        #expect(words.count == 30 * 16 && Set(words).count > 1)
+        #expect(try encode(tokenizers[1], imageSize: 32) == words)
+        #expect(try encode(tokenizers[1], imageSize: nil).count == 30 * 64)
+        #expect(failure { _ = try encode(tokenizers[1], imageSize: 36) }.contains("multiple of 8"))
       }
     }
 

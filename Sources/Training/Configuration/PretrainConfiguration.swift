@@ -88,7 +88,7 @@ public struct PretrainConfiguration: RunConfiguration {
     }
 
     public var source = Source.tokenizer("")
-    /// Side of the pictures the tokenizer sees; nil: as the model.
+    /// Side of the pictures the tokenizer sees, which follows from the patches; where it is given it is checked.
     public var imageSize: Int?
   }
 

@@ -22,11 +22,13 @@ public enum TokenEncoding {
     public var seed: UInt64
     /// Pictures a rank encodes at a time.
     public var batchSize: Int
+    /// Side of the pictures that the tokenizer is shown; nil: as in its training.
+    public var imageSize: Int?
 
     /// A request, as the command line makes it.
     public init(
       tokenizer: String, dataset: String, output: String, views: Int, leastCropScale: Double, seed: UInt64,
-      batchSize: Int
+      batchSize: Int, imageSize: Int? = nil
     ) {
       self.tokenizer = tokenizer
       self.dataset = dataset
@@ -35,6 +37,7 @@ public enum TokenEncoding {
       self.leastCropScale = leastCropScale
       self.seed = seed
       self.batchSize = batchSize
+      self.imageSize = imageSize
     }
   }
 
@@ -46,9 +49,10 @@ public enum TokenEncoding {
     ComputeThreads.configure(requested: nil, communicator: communicator)
     let logger = ConsoleLog.logger(rank: communicator.rank)
     let dataset = try PictureDataset.open(request.dataset, on: communicator)
-    let tokenizer = try TrainedTokenizer(path: request.tokenizer, communicator: communicator) {
-      logger.warning("\($0)")
-    }
+    let tokenizer = try TrainedTokenizer(
+      path: request.tokenizer, size: request.imageSize.map(TrainedTokenizer.Size.pixels) ?? .trained,
+      communicator: communicator
+    ) { logger.warning("\($0)") }
     let model = tokenizer.model
     let views = max(1, request.views)
     let samples = SampleRecipe(
@@ -88,7 +92,8 @@ public enum TokenEncoding {
     if communicator.isRoot {
       try TokenFileWriter.write(to: request.output, header) { try encode($0) }
       logger.notice(
-        "\(request.output): \(dataset.count) pictures, \(views) views of \(header.tokensPerView) words")
+        "\(request.output): \(dataset.count) pictures, \(views) views of \(model.gridSize) × \(model.gridSize) words"
+      )
     } else {
       try encode(nil)
     }

@@ -151,14 +151,15 @@ private struct Predictor {
       ? try PretrainConfiguration.load(yaml: header.configuration, source: path).configuration : nil
     let source = configuration?.tokens.source
     let trained = try TrainedTokenizer(
-      path: try given ?? Self.namedTokenizer(source, of: path), communicator: Communicator())
+      path: try given ?? Self.namedTokenizer(source, of: path),
+      size: .words(model.backbone.configuration.grid), communicator: Communicator())
     tokenizer = trained.model
     try Self.check(trained, against: source, model: path)
     let words = model.head.weight.shape[0]
-    guard tokenizer.vocabulary == words, tokenizer.gridSize == model.backbone.configuration.grid else {
+    guard tokenizer.vocabulary == words else {
       throw RunError(
-        "\(path) predicts \(model.backbone.configuration.grid)² of \(words) words, \(trained.path) has "
-          + "\(tokenizer.gridSize)² of \(tokenizer.vocabulary); give the tokenizer it was trained with")
+        "\(path) predicts \(words) words, \(trained.path) has \(tokenizer.vocabulary); give the tokenizer it was "
+          + "trained with")
     }
   }
 

@@ -26,10 +26,15 @@ public enum Pretraining {
       vocabulary = file.header.codebookSize
       tokens = file
     case .tokenizer(let path):
-      let tokenizer = try TrainedTokenizer(path: path, communicator: communicator) {
-        setup.logger.warning("\($0)")
+      let tokenizer = try TrainedTokenizer(
+        path: path, size: .words(configuration.grid), communicator: communicator
+      ) { setup.logger.warning("\($0)") }
+      let side = tokenizer.model.imageSize
+      if let wanted = configuration.tokens.imageSize, wanted != side {
+        throw RunError(
+          "tokens.image_size is \(wanted), but \(tokenizer.path) has one word for \(tokenizer.model.patchSize)² pixels "
+            + "and the transformer has \(configuration.grid)² patches: it must be \(side)")
       }
-      let side = try viewSize(for: tokenizer, configuration)
       samples.tokenizerPicture = .tokenizer(size: side)
       words = .tokenizer(tokenizer.model)
       vocabulary = tokenizer.model.vocabulary
@@ -39,19 +44,5 @@ public enum Pretraining {
       try PretrainRecipe(configuration, words: words, vocabulary: vocabulary)
     }
     return try setup.train(recipe, samples: samples, tokens: tokens, communicator: communicator)
-  }
-
-  /// The side of the pictures that make the tokenizer give one word a patch.
-  private static func viewSize(
-    for tokenizer: TrainedTokenizer, _ configuration: PretrainConfiguration
-  ) throws -> Int {
-    let patch = tokenizer.model.patchSize
-    let side = configuration.grid * patch
-    if let wanted = configuration.tokens.imageSize, wanted != side {
-      throw RunError(
-        "tokens.image_size is \(wanted), but \(tokenizer.path) gives one word for \(patch)² pixels and the "
-          + "transformer has \(configuration.grid)² patches: it must be \(side)")
-    }
-    return side
   }
 }

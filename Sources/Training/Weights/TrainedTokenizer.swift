@@ -7,20 +7,44 @@ import Tensors
 public struct TrainedTokenizer {
   /// The model; its parameters are frozen.
   public let model: any Tokenizer
-  /// The configuration it was trained with.
+  /// The configuration it was trained with, `data.image_size` that of the pictures it is shown.
   public let configuration: TokenizerConfiguration
   /// The checkpoint it came from.
   public let path: String
   /// A checksum over its weights: words of tokenizers with the same checksum are the same.
   public let checksum: UInt64
 
+  /// Which pictures it is shown. Weights do not depend on their size.
+  public enum Size: Sendable {
+    /// Those of its training.
+    case trained
+    /// So many pixels a side.
+    case pixels(Int)
+    /// So many words a side.
+    case words(Int)
+  }
+
   /// Loads a checkpoint, or the newest sound one of a run's directory. Collective; rank 0 reads for all.
-  public init(path: String, communicator: Communicator, report: (String) -> Void = { _ in }) throws {
+  public init(
+    path: String, size: Size = .trained, communicator: Communicator, report: (String) -> Void = { _ in }
+  ) throws {
     let file = try communicator.broadcast(
       try communicator.agree { communicator.isRoot ? try Self.checkpointFile(path, report: report) : "" })
     let text = try communicator.broadcast(
       try communicator.agree { communicator.isRoot ? try Self.configurationText(file) : "" })
-    let (configuration, _) = try TokenizerConfiguration.load(yaml: text, source: file)
+    var (configuration, _) = try TokenizerConfiguration.load(yaml: text, source: file)
+    let patch = configuration.model.patchSize
+    switch size {
+    case .trained: break
+    case .pixels(let side):
+      guard side > 0, side % patch == 0 else {
+        throw RunError(
+          "\(file) has one word for \(patch)² pixels: pictures of \(side)² cannot be cut into words; the side must "
+            + "be a multiple of \(patch)")
+      }
+      configuration.shared.data.imageSize = side
+    case .words(let grid): configuration.shared.data.imageSize = grid * patch
+    }
     let scope = ParameterScope(seed: 0, frozen: true)
     let model = try configuration.makeTokenizer(in: scope)
     try communicator.agree {
