@@ -47,6 +47,57 @@ import Testing
     #expect(run.exitCode == 64 && run.errors.contains(word), "\(run)")
   }
 
+  @Test func `a program built here is brought up to date first`() throws {
+    let workshop = try Workshop()
+    let launch = URL(filePath: Self.folder).deletingLastPathComponent().path
+    try workshop.write("#!/bin/sh\necho old\n", to: "project/.build/release/peco")
+    try FileManager.default.copyItem(atPath: launch, toPath: workshop.path("project/launch"))
+    // In place of a compiler.
+    try workshop.write(
+      """
+      #!/bin/sh
+      case $1 in
+        --version) echo "Swift version 6.0" ;;
+        build) echo "#!/bin/sh\necho new" >.build/release/peco ;;
+      esac
+      """, to: "bin/swift")
+    for program in ["project/.build/release/peco", "bin/swift"] {
+      try FileManager.default.setAttributes(
+        [.posixPermissions: 0o755], ofItemAtPath: workshop.path(program))
+    }
+    let run = try workshop.run(
+      [
+        "bash", "-c",
+        """
+        source project/launch/lib/setup.sh
+        source launch/lib/steps.sh
+        ensure_dependencies() { :; }
+        ensure_peco
+        echo "$(peco), $version"
+        """,
+      ], environment: ["PATH": workshop.path("bin") + ":/usr/bin:/bin"])
+    #expect(run.output == "new, new\n", "\(run)")
+  }
+
+  @Test(.enabled(if: FileManager.default.fileExists(atPath: "/proc/self/status")))
+  func `the minutes are over also where there is no ps`() throws {
+    let workshop = try Workshop()
+    let run = try workshop.run(
+      [
+        "bash", "-c",
+        """
+        source "\(Self.folder)/../lib/steps.sh"
+        ps() { return 127; }
+        sleep() { command sleep 0.1; }
+        trap 'kill $!; echo over; exit 75' USR1
+        stop_after_minutes 1
+        command sleep 10 &
+        wait $!
+        """,
+      ], hearsSignals: true)
+    #expect(run.exitCode == 75 && run.output == "over\n", "\(run)")
+  }
+
   @Test func `the tables have means and deviations over seeds`() throws {
     let workshop = try Workshop()
     for (seed, top1, minutes) in [(0, "0.5", "2.00"), (1, "0.7", "4.00")] {

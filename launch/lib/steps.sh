@@ -6,19 +6,21 @@
 # needs are the lines of `needs ROW SEED NAME`. It is done when its result is there, results/ROW.SEED.NAME.json, one line
 # made of the last line of the file $answer. What it says is in logs/.
 
-stopping='' interrupted='' job='' timer='' answer='' placement=()
+stopping='' interrupted='' job='' timer='' answer='' version='' placement=()
 
-# The peco on the PATH, or the one built here, which is built if it is not there.
+# The peco on the PATH, or the one built here, which is built unless it is as new as its sources; results keep which.
 ensure_peco() {
-  command -v peco >/dev/null && return
-  if [[ ! -x $project/.build/release/peco ]]; then
-    (
-      cd "$project" || exit
-      ensure_dependencies
-      build_release
-    )
+  if command -v peco >/dev/null; then
+    version="$(peco --version), $(command -v peco)"
+    return
   fi
+  (
+    cd "$project" || exit
+    ensure_dependencies
+    build_release
+  )
   PATH=$project/.build/release:$PATH
+  version=$(git -C "$project" describe --always --dirty 2>/dev/null || peco --version)
 }
 
 # begin_experiment SETTING...: refuses a folder that was begun with other settings, and waits for what a start that was
@@ -47,6 +49,9 @@ stop() {
   [[ -z $job ]] || kill -TERM "$job" 2>/dev/null || true
 }
 
+# The process that started this one; slim systems have no ps, others no /proc.
+parent_of() { sed -n 's/^PPid:[[:space:]]*//p' "/proc/$1/status" 2>/dev/null || ps -o ppid= -p "$1"; }
+
 # stop_after_minutes N: stops after so long; never where N is empty.
 stop_after_minutes() {
   [[ -n $1 ]] || return 0
@@ -56,7 +61,7 @@ stop_after_minutes() {
     trap 'kill $!; exit' TERM
     wait $!
     # Unless it is gone, and its number another's.
-    [[ $(ps -o ppid= -p "$self") -ne $$ ]] || kill -USR1 $$
+    [[ $(parent_of "$self") -ne $$ ]] || kill -USR1 $$
   ) &
   timer=$!
 }
@@ -118,8 +123,7 @@ ensure() {
   fi
   minutes=$(awk '{ sum += $2 - $1 } END { printf "%.2f", sum / 60 }' "$times")
   printf '{"row": "%s", "seed": %s, "step": "%s", "minutes": %s, "version": "%s", "result": %s}\n' "$1" "$2" "$3" \
-    "$minutes" "$(git -C "$project" describe --always --dirty 2>/dev/null || peco --version)" \
-    "$(tail -n 1 "$answer")" >"results/.$1.$2.$3.partial"
+    "$minutes" "$version" "$(tail -n 1 "$answer")" >"results/.$1.$2.$3.partial"
   mv "results/.$1.$2.$3.partial" "results/$1.$2.$3.json"
   rm -f "$answer"
 }
