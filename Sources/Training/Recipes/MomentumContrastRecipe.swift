@@ -17,19 +17,16 @@ public final class MomentumContrastRecipe: Recipe {
   private let evaluation: NeighborEvaluation?
   private let evaluationSteps: Int
   private let exchange: CommunicatorExchange
-  private let report: (String) -> Void
 
   private var correct = 0
   private var queries = 0
 
   /// The recipe of a configuration. Collective.
   ///
-  /// - Parameters:
-  ///   - evaluation: What measures progress, if anything does.
-  ///   - report: Told of each measurement on rank 0.
+  /// - Parameter evaluation: What measures progress, if anything does.
   public init(
     _ configuration: PerceptualConfiguration, plan: RunPlan, evaluation: NeighborEvaluation?,
-    communicator: Communicator, report: @escaping (String) -> Void = { _ in }
+    communicator: Communicator
   ) throws {
     guard plan.microBatches == 1 else {
       let share = plan.microBatches * plan.microBatchSize
@@ -51,7 +48,6 @@ public final class MomentumContrastRecipe: Recipe {
     evaluationSteps = max(
       1, configuration.evaluation.every?.steps(perEpoch: plan.stepsPerEpoch) ?? plan.steps)
     exchange = try CommunicatorExchange(communicator)
-    self.report = report
   }
 
   public func loss(of batch: Batch, on tape: Tape?) throws -> Tensor {
@@ -86,21 +82,18 @@ public final class MomentumContrastRecipe: Recipe {
     _ step: Int, sums: [Double], communicator: Communicator
   ) throws -> [(name: String, value: Double)] {
     try exchange.check()
-    var measures = [
-      (name: "contrast_accuracy", value: sums[0] / max(sums[1], 1)),
-      (name: "momentum", value: momentum(ofStep: step - 1)),
+    return [
+      ("contrast_accuracy", sums[0] / max(sums[1], 1)), ("momentum", momentum(ofStep: step - 1)),
     ]
-    if let evaluation, step % evaluationSteps == 0 || step == plan.steps {
-      let start = ContinuousClock.now
-      let accuracy = try evaluation.accuracy(
-        of: { model.encoder.classTokens($0) }, communicator: communicator)
-      measures.insert(("knn_accuracy", accuracy), at: 0)
-      measures.append(("evaluation_seconds", start.duration(to: .now) / .seconds(1)))
-      if communicator.isRoot {
-        report(
-          "step \(step): nearest neighbours tell \(String(format: "%.2f", 100 * accuracy)) % of the classes")
-      }
-    }
-    return measures
+  }
+
+  public func evaluate(
+    after step: Int, communicator: Communicator
+  ) throws -> [(name: String, value: Double)] {
+    guard let evaluation, step % evaluationSteps == 0 || step == plan.steps else { return [] }
+    let start = ContinuousClock.now
+    let accuracy = try evaluation.accuracy(
+      of: { model.encoder.classTokens($0) }, communicator: communicator)
+    return [("knn_accuracy", accuracy), ("evaluation_seconds", start.duration(to: .now) / .seconds(1))]
   }
 }

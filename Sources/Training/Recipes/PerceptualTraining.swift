@@ -16,8 +16,7 @@ public enum PerceptualTraining {
       }
     }
     let recipe = try MomentumContrastRecipe(
-      configuration, plan: setup.plan, evaluation: evaluation, communicator: communicator
-    ) { setup.logger.notice("\($0)") }
+      configuration, plan: setup.plan, evaluation: evaluation, communicator: communicator)
     let data = configuration.shared.data
     var samples = SampleRecipe(
       seed: configuration.shared.seed, augmentation: configuration.augmentation(ofView: 0),
