@@ -78,8 +78,16 @@ public final class PretrainRecipe: Recipe {
     case .pixels(var sums):
       let pixels = patchPixels(
         pictures, patchSize: architecture.patchSize, patches: predicted, normalized: settings.normalize)
-      let loss = meanSquaredError(predict(), pixels)
-      sums.add(pixels, meanSquaredError: Double(loss.item))
+      let found = predict()
+      let loss = meanSquaredError(found, pixels)
+      if settings.positions == .masked {
+        sums.add(pixels, meanSquaredError: Double(loss.item))
+      } else {
+        let masked = batch.masked.map { Int($0) }
+        let wanted = gatherRows(pixels, masked)
+        sums.add(
+          wanted, meanSquaredError: Double(meanSquaredError(gatherRows(found.detached, masked), wanted).item))
+      }
       target = .pixels(sums)
       return loss
     }
@@ -146,7 +154,7 @@ private struct WordCounts {
   }
 }
 
-/// What a step sums up of predicted pixels.
+/// What a step sums up of predicted pixels, at masked patches.
 private struct PixelSums {
   var squaredError = 0.0
   var sum = 0.0

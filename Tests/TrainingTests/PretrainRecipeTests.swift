@@ -1,0 +1,31 @@
+import Datasets
+import TestSupport
+import Testing
+import Training
+
+extension Computing {
+  @Suite struct PretrainRecipeTests {
+    @Test func pixelsAreMeasuredAtMaskedPatchesWhicheverArePredicted() throws {
+      // Three pictures of 4 × 4 patches.
+      let batch = Batch(
+        step: 0, samples: [4, 5, 6], pictures: randomTensor([3, 16, 16, 3], seed: 1),
+        masked: [0, 3, 17, 20, 33, 40])
+      let sums = try ["masked", "all"].map { positions in
+        let (configuration, _) = try PretrainConfiguration.load(
+          yaml: """
+            data: {path: a, image_size: 16}
+            model: {width: 24, depth: 1, heads: 2, patch_size: 4}
+            masking: {count: 2, minimum_block: 1}
+            target: {kind: pixels, positions: \(positions)}
+            training: {steps: 1}
+            """, source: positions)
+        let recipe = try PretrainRecipe(predictingPixels: configuration)
+        _ = try recipe.loss(of: batch, on: nil)
+        return recipe.takeSums()
+      }
+      // Squared error, sum, sum of squares, and how many pixels of three colours.
+      #expect(sums[0][3] == 6 * 16 * 3 && sums[0][0] > 100)
+      for (masked, all) in zip(sums[0], sums[1]) { #expect(abs(all - masked) < 1e-4 * max(abs(masked), 1)) }
+    }
+  }
+}
