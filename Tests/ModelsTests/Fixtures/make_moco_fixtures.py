@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import h5py
+import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -96,14 +97,20 @@ with torch.no_grad():
     keys = [follower(view) for view in views]
 
 
+correct = 0
+
+
 def contrast(q, k):
+    global correct
     logits = F.normalize(q, dim=1) @ F.normalize(k, dim=1).T / temperature
+    correct += (logits.argmax(dim=1) == torch.arange(len(q))).sum().item()
     return F.cross_entropy(logits, torch.arange(len(q))) * 2 * temperature
 
 
 loss = contrast(queries[0], keys[1]) + contrast(queries[1], keys[0])
 loss.backward()
 out["loss"] = loss.detach().float().numpy()
+out["correct"] = np.array([correct], np.int32)
 for prefix, module in [("", base), ("predictor.", predictor)]:
     for name, value in named(module):
         if value.grad is not None:
