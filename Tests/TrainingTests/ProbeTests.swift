@@ -12,7 +12,8 @@ extension Computing {
       let regression = try SoftmaxRegression(
         features: try fixture.tensor("features"), labels: try fixture.integers("labels").map { Int32($0) },
         classes: 4, communicator: Communicator())
-      let weights = try regression.fit(penalty: try #require(Double(penalty)))
+      let (weights, isMinimum) = try regression.fit(penalty: try #require(Double(penalty)))
+      #expect(isMinimum)
       let logits = SoftmaxRegression.logits(try fixture.tensor("asked"), weights, classes: 4)
       // What is added to all logits of a row changes nothing, and is not determined for biases.
       for row in 0..<logits.shape[0] {
@@ -21,6 +22,19 @@ extension Computing {
       }
       // A weak penalty leaves a flat valley, which floats see the bottom of to three digits.
       #expect(relativeError(logits, try fixture["logits"].tensor(penalty)) < 1e-2)
+    }
+
+    @Test func aSearchThatEndsBeforeTheMinimumSaysSo() throws {
+      let fixture = try FixtureFile("probe.h5")
+      var regression = try SoftmaxRegression(
+        features: try fixture.tensor("features"), labels: try fixture.integers("labels").map { Int32($0) },
+        classes: 4, communicator: Communicator())
+      let whole = try regression.fit(penalty: 0.1)
+      regression.mostIterations = 2
+      let cut = try regression.fit(penalty: 0.1)
+      #expect(whole.isMinimum && !cut.isMinimum && cut.weights != whole.weights)
+      regression.mostIterations = 200
+      #expect(try regression.fit(penalty: 0.1, from: cut.weights).isMinimum)
     }
 
     @Test func neighboursVoteAsInPyTorch() throws {

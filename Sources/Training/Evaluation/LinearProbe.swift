@@ -50,21 +50,34 @@ enum LinearProbe {
       return stream.uniform() < 0.1
     }
     let (shown, hidden) = (known.selected { !isHeldOut[$0] }, known.selected { isHeldOut[$0] })
+    let logger = ConsoleLog.logger(rank: communicator.rank)
+    func minimum(
+      _ regression: SoftmaxRegression, _ penalty: Double, from start: SoftmaxRegression.Weights?
+    ) throws -> SoftmaxRegression.Weights {
+      let (weights, isMinimum) = try regression.fit(penalty: penalty, from: start)
+      if !isMinimum {
+        logger.warning(
+          "the classifier of penalty \(penalty) is not at its minimum after \(regression.mostIterations) steps"
+        )
+      }
+      return weights
+    }
     let trial = try SoftmaxRegression(
       features: shown.features, labels: shown.labels, classes: classes, communicator: communicator)
-    var best = (penalty: penalties[0], right: -1.0)
+    var best: (penalty: Double, right: Double, weights: SoftmaxRegression.Weights)?
     var weights: SoftmaxRegression.Weights?
     for penalty in penalties {
-      let fitted = try trial.fit(penalty: penalty, from: weights)
+      let fitted = try minimum(trial, penalty, from: weights)
       weights = fitted
       var score = ClassificationScore()
       score.add(SoftmaxRegression.logits(hidden.features, fitted, classes: classes), labels: hidden.labels)
       let right = try score.summed(over: communicator).top1
-      if right > best.right { best = (penalty, right) }
+      if right > best?.right ?? -1 { best = (penalty, right, fitted) }
     }
     let whole = try SoftmaxRegression(
       features: known.features, labels: known.labels, classes: classes, communicator: communicator)
-    return (try whole.fit(penalty: best.penalty), best.penalty)
+    let penalty = best?.penalty ?? penalties[0]
+    return (try minimum(whole, penalty, from: best?.weights), penalty)
   }
 }
 

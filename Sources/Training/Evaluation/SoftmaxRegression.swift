@@ -20,7 +20,8 @@ public struct SoftmaxRegression {
   private static let block = 8192
   /// Earlier steps that the curvature is estimated from.
   private static let memory = 10
-  private static let mostIterations = 200
+  /// After so many steps the search ends in any case.
+  public var mostIterations = 200
 
   /// Collective.
   public init(features: Tensor, labels: [Int32], classes: Int, communicator: Communicator) throws {
@@ -56,19 +57,21 @@ public struct SoftmaxRegression {
     return result
   }
 
-  /// The minimum for `penalty`, looked for from `start`. Collective.
-  public func fit(penalty: Double, from start: Weights? = nil) throws -> Weights {
+  /// The minimum for `penalty`, looked for from `start`; `isMinimum` is false where the search ended before. Collective.
+  public func fit(
+    penalty: Double, from start: Weights? = nil
+  ) throws -> (weights: Weights, isMinimum: Bool) {
     var weights = start ?? [Double](repeating: 0, count: classes * (width + 1))
     var (value, gradient) = try objective(weights, penalty)
     var steps: [(s: [Double], y: [Double], inverse: Double)] = []
-    for iteration in 0..<Self.mostIterations {
+    for iteration in 0..<mostIterations {
       var direction = Self.direction(gradient, steps)
       var slope = Self.dot(direction, gradient)
       if slope >= 0 {
         (steps, direction) = ([], gradient.map { -$0 })
         slope = Self.dot(direction, gradient)
       }
-      guard -slope > 1e-14 else { break }
+      guard -slope > 1e-14 else { return (weights, true) }
       var length = iteration == 0 ? min(1, 1 / (-slope).squareRoot()) : 1
       var (moved, found) = (weights, (value: Double.infinity, gradient: gradient))
       for _ in 0..<30 {
@@ -77,7 +80,7 @@ public struct SoftmaxRegression {
         if found.value <= value + 1e-4 * length * slope { break }
         length /= 2
       }
-      guard found.value < value else { break }
+      guard found.value < value else { return (weights, true) }
       let (s, y) = (
         zip(moved, weights).map { $0 - $1 }, zip(found.gradient, gradient).map { $0 - $1 }
       )
@@ -88,9 +91,9 @@ public struct SoftmaxRegression {
       }
       let gain = value - found.value
       (weights, value, gradient) = (moved, found.value, found.gradient)
-      if gain < 1e-10 * max(1, abs(value)) { break }
+      if gain < 1e-10 * max(1, abs(value)) { return (weights, true) }
     }
-    return weights
+    return (weights, false)
   }
 
   /// The objective and its gradient, the same on every rank. Collective.
