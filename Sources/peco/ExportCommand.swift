@@ -25,6 +25,7 @@ struct ExportCommand: ParsableCommand {
     let report = try WeightConversion.export(
       checkpoint: checkpoint, layout: layout, output: output, averaged: ema)
     for line in report.unmatched { FileHandle.standardError.write(Data("left out: \(line)\n".utf8)) }
+    if let kept = report.kept { FileHandle.standardError.write(Data("kept: \(kept)\n".utf8)) }
     print("\(output): \(report.tensors) tensors, \(report.summary)")
   }
 }

@@ -24,18 +24,32 @@ struct ImportCommand: ParsableCommand {
     help:
       "What layer normalisation adds to the variance; by default 1e-6, for huggingface as config.json says.")
   var normEpsilon: Float?
+  @Option(
+    parsing: .upToNextOption,
+    help: "Mean of the channels, from 0 to 1; by default as preprocessor_config.json beside the file says.")
+  var mean: [Double] = []
+  @Option(parsing: .upToNextOption, help: "Deviation of the channels, likewise.")
+  var std: [Double] = []
   @Flag(help: "Report every name without a match and, if there is one, write nothing and exit with 1.")
   var check = false
 
   func validate() throws {
     if let heads, heads < 1 { throw ValidationError("--heads is \(heads), must be at least 1") }
     if let normEpsilon, !(normEpsilon > 0) { throw ValidationError("--norm-epsilon must be above 0") }
+    guard mean.isEmpty == std.isEmpty, [0, 3].contains(mean.count), [0, 3].contains(std.count),
+      mean.allSatisfy({ $0 >= 0 && $0 <= 1 }), std.allSatisfy({ $0 > 0 })
+    else {
+      throw ValidationError(
+        "--mean and --std go together and need three numbers each, means from 0 to 1, deviations above 0")
+    }
   }
 
   func run() throws {
     let report = try WeightConversion.importWeights(
       WeightConversion.ImportRequest(
-        source: from, layout: layout, output: output, heads: heads, normEpsilon: normEpsilon, isStrict: check)
+        source: from, layout: layout, output: output, heads: heads, normEpsilon: normEpsilon,
+        normalization: mean.isEmpty ? nil : PictureNormalization(mean: mean, standardDeviation: std),
+        isStrict: check)
     )
     for line in report.unmatched { FileHandle.standardError.write(Data("unmatched: \(line)\n".utf8)) }
     guard report.isWritten else {

@@ -194,7 +194,8 @@ final class Workshop {
   func weights(of run: String, step: Int) throws -> [String: [Float]] {
     let file = try HDF5File(opening: path(run + "/checkpoints/step-" + String(format: "%09d", step) + ".h5"))
     return Dictionary(
-      uniqueKeysWithValues: try file.listRecursively("/").map { ($0, try file.read($0, as: Float.self)) })
+      uniqueKeysWithValues: try file.listRecursively("/").filter { $0 != "classes" }
+        .map { ($0, try file.read($0, as: Float.self)) })
   }
 }
 

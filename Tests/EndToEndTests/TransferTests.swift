@@ -99,13 +99,14 @@ import Testing
   @Test func `weights travel out and back`() throws {
     let workshop = try Workshop()
     try pretrain(workshop)
+    let half = ["--mean", "0.5", "0.5", "0.5", "--std", "0.5", "0.5", "0.5"]
     for layout in ["beit", "huggingface"] {
       let steps = [
         ["export", "--checkpoint", "pretrain", "--layout", layout, "--output", "\(layout).safetensors"],
         [
           "import", "--from", "\(layout).safetensors", "--layout", layout, "--output", "\(layout).h5",
           "--check",
-        ],
+        ] + half,
         ["features", "--checkpoint", "\(layout).h5", "--data", "pictures.h5", "--output", "\(layout)-f.h5"],
       ]
       for step in steps {
@@ -117,7 +118,7 @@ import Testing
       [
         "features", "--checkpoint", "pretrain", "--data", "pictures.h5", "--output", "f.h5", "--batch-size",
         "3",
-      ],
+      ] + half,
       ranks: 3)
     #expect(run.exitCode == 0, "\(run)")
     func features(_ name: String) throws -> [Float] {
@@ -165,6 +166,7 @@ import Testing
       for word in words { #expect(run.errors.contains(word), "'\(word)' is not in: \(run)") }
     }
     try expect(["model={weights: pretrain, width: 64}"], "model.width is 64", "24")
+    try expect(["model={weights: pretrain, mlp_ratio: 2}"], "model.mlp_ratio is 2.0", "4.0")
     try expect(["model.weights=nowhere"], "nowhere")
     try expect(["model={weights: tokenizer}"], "tokenizer", "vision transformer")
     try expect(["augmentation.mixup=1", "training.micro_batch_size=1"], "pairs")

@@ -28,6 +28,20 @@ extension Computing {
       }
     }
 
+    /// timm calls layer scale otherwise than BEiT.
+    @Test func aTransformerOfTimmsWithLayerScaleGivesItsFeatures() throws {
+      let fixture = try FixtureFile("transfer.h5")
+      let (weights, epsilon) = try WeightFile.open(path("transfer/timm_vit.safetensors"), of: .vit)
+      var form = try #require(VisionTransformerConfiguration(parameterShapes: weights.shapes, heads: 3))
+      form.normEpsilon = epsilon
+      let scope = ParameterScope(seed: 1, frozen: true)
+      let transformer = try VisionTransformer(form, in: scope)
+      try weights.fill(scope.parameters)
+      let states = transformer.features(try fixture.tensor("pictures"), blocks: [1, 2])
+      let expected = try fixture["timm_vit"].tensor("features")
+      #expect(relativeError(states.flatMap(\.elements), expected.elements) < 1e-5)
+    }
+
     @Test func aResNetOfHuggingFacesGivesItsFeatures() throws {
       let fixture = try FixtureFile("huggingface_perceptual.h5")["resnet"]
       let (weights, _) = try WeightFile.open(path("huggingface_resnet.safetensors"), of: .resnet50)

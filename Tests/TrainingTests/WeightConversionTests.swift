@@ -111,6 +111,59 @@ extension Computing {
       }
     }
 
+    @Test func aSharedTableGoesToEachBlockOfTimms() throws {
+      let fixture = try FixtureFile("transfer.h5")
+      let test = Case(name: "beit", layout: .beit)
+      try withTemporaryFolder { folder in
+        let (first, middle) = (folder + "/first.h5", folder + "/middle.safetensors")
+        _ = try WeightConversion.importWeights(.init(source: test.path, layout: .beit, output: first))
+        let report = try WeightConversion.export(
+          checkpoint: first, layout: .timm, output: middle, averaged: false)
+        #expect(report.unmatched == [])
+        let (before, after) = (
+          try SafetensorsFile(opening: test.path), try SafetensorsFile(opening: middle)
+        )
+        let table = "relative_position_bias_table"
+        #expect(
+          after.names.filter { $0.hasSuffix(table) } == (0..<2).map { "blocks.\($0).attn.\(table)" })
+        for block in 0..<2 {
+          #expect(
+            try after.readFloats("blocks.\(block).attn.\(table)")
+              == before.readFloats("rel_pos_bias.\(table)"))
+        }
+        let second = folder + "/second.h5"
+        _ = try WeightConversion.importWeights(
+          .init(source: middle, layout: .timm, output: second, isStrict: true))
+        let weights = try TransformerWeights(opening: second, communicator: Communicator())
+        guard case .classification(let model) = try weights.loadModel(communicator: Communicator()) else {
+          Issue.record("no classification model")
+          return
+        }
+        let logits = model(try fixture.tensor("pictures"))
+        #expect(relativeError(logits, try fixture["beit"].tensor("logits")) < 1e-5)
+      }
+    }
+
+    @Test func aConfigurationThatIsThereIsKeptAndToldOf() throws {
+      try withTemporaryFolder { folder in
+        func export(_ name: String) throws -> String? {
+          _ = try WeightConversion.importWeights(
+            .init(
+              source: Case(name: name, layout: .huggingface).path, layout: .huggingface,
+              output: folder + "/a.h5", heads: 3))
+          return try WeightConversion.export(
+            checkpoint: folder + "/a.h5", layout: .huggingface, output: folder + "/model.safetensors",
+            averaged: false
+          ).kept
+        }
+        #expect(try export("huggingface_mean") == nil)
+        #expect(try export("huggingface_mean") == nil)
+        let kept = try #require(try export("huggingface_class_token"))
+        #expect(kept.contains("/config.json") && kept.contains("use_absolute_position_embeddings"))
+        #expect(!kept.contains("hidden_size") && !kept.contains("id2label"))
+      }
+    }
+
     @Test func whatDoesNotMatchIsReported() throws {
       try withTemporaryFolder { folder in
         let source = try SafetensorsFile(opening: Case(name: "beit", layout: .beit).path)

@@ -21,10 +21,13 @@ public struct CheckpointHeader: Sendable, Equatable {
   public var seed: UInt64
   /// The resolved configuration, YAML.
   public var configuration: String
+  /// The names of the classes that a classifier tells apart, in the order of its logits; nil for other models, and
+  /// where they are not known.
+  public var classes: [String]?
 
   public init(
     kind: RunKind, step: Int, epoch: Int, samplePosition: Int, updates: Int, seed: UInt64,
-    configuration: String
+    configuration: String, classes: [String]? = nil
   ) {
     self.kind = kind
     self.step = step
@@ -33,7 +36,11 @@ public struct CheckpointHeader: Sendable, Equatable {
     self.updates = updates
     self.seed = seed
     self.configuration = configuration
+    self.classes = classes
   }
+
+  /// Where the names of the classes lie; there may be more of them than an attribute holds.
+  private static let classesName = "classes"
 
   func write(to file: HDF5File) throws {
     try file.setAttribute("format", format)
@@ -44,6 +51,7 @@ public struct CheckpointHeader: Sendable, Equatable {
     try file.setAttribute("updates", updates)
     try file.setAttribute("seed", seed)
     try file.setAttribute("configuration", configuration)
+    if let classes { try file.write(strings: classes, to: Self.classesName) }
   }
 
   init(reading file: HDF5File) throws {
@@ -72,6 +80,7 @@ public struct CheckpointHeader: Sendable, Equatable {
     updates = try required("updates")
     seed = try required("seed")
     configuration = try required("configuration")
+    if try file.exists(Self.classesName) { classes = try file.readStrings(Self.classesName) }
   }
 }
 

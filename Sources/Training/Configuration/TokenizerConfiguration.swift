@@ -139,6 +139,8 @@ public struct TokenizerConfiguration: RunConfiguration {
     public var imageSize: Int?
     /// Size of a ViT.
     public var size = ViTSize.base
+    /// Its attention heads; nil where its weights say it, or the size.
+    public var heads: Int?
     /// Side of a ViT's patches.
     public var patchSize = 16
   }
@@ -236,6 +238,7 @@ public struct TokenizerConfiguration: RunConfiguration {
       "belong to features of unit length; they need perceptual.comparison: unit_channels")
     perceptual.imageSize = reader.optional("perceptual.image_size", .int(.between(8, 4096)))
     perceptual.size = reader.value("perceptual.size", .choice(), default: perceptual.size)
+    perceptual.heads = reader.optional("perceptual.heads", .int(.between(1, 1024)))
     perceptual.patchSize = reader.value(
       "perceptual.patch_size", .int(.between(1, 256)), default: perceptual.patchSize)
     if perceptual.network == .none {

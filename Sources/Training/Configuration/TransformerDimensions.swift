@@ -33,6 +33,16 @@ public enum ViTSize: String, Sendable, CaseIterable {
     case .large, .huge: 16
     }
   }
+
+  /// Attention heads of a published transformer, which do not show in its weights; nil where its width has no name.
+  ///
+  /// - Parameter prefix: What its weights' names begin with. MoCo v3's published small transformer, and it alone, has
+  ///   heads of 32 elements.
+  static func heads(width: Int, prefix: String) -> Int? {
+    let isMomentumContrast = ["base_encoder.", "module.base_encoder."].contains(prefix)
+    if isMomentumContrast, width == small.width { return 12 }
+    return allCases.first { $0.width == width }?.heads
+  }
 }
 
 /// `model.*`: how large a vision transformer is.

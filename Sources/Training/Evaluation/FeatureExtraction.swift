@@ -47,11 +47,7 @@ public enum FeatureExtraction {
     }
     let dataset = try PictureDataset.open(path, on: communicator)
     let data = try communicator.agree {
-      try dataset.requireLabels()
-      let classes = model.head.weight.shape[0]
-      guard dataset.classes.count == classes else {
-        throw RunError("\(path) has \(dataset.classes.count) classes, \(source.path) tells \(classes) apart")
-      }
+      try source.requireClasses(of: dataset)
       return source.data(of: dataset)
     }
     return try data.score(communicator: communicator) { model($0) }
@@ -146,6 +142,7 @@ public enum FeatureExtraction {
 /// A trained transformer as it stands, and how it is shown pictures.
 struct FrozenTransformer {
   let path: String
+  let form: TransformerForm
   let model: TransformerModel
   let samples: SampleRecipe
   let batchSize: Int
@@ -162,16 +159,16 @@ struct FrozenTransformer {
     }
     self.path = weights.path
     model = try weights.loadModel(imageSize: view.imageSize, communicator: communicator)
-    let trained = weights.form.data
+    form = weights.form
     let size = model.backbone.configuration.imageSize
     // How the shorter side was told to be resized holds for the size that it was told for.
-    let resize = view.resize ?? (size == weights.form.architecture?.imageSize ? trained?.resize : nil)
+    let resize = view.resize ?? (size == form.architecture?.imageSize ? form.resize : nil)
     guard resize.map({ $0 >= size }) ?? true else {
       throw RunError("--resize is \(resize ?? 0), less than the \(size) pixels that are cut out")
     }
     var picture = PictureView(size: size)
-    if let mean = view.mean ?? trained?.mean { picture.mean = mean.map { Float($0) } }
-    if let deviation = view.standardDeviation ?? trained?.standardDeviation {
+    if let mean = view.mean ?? form.normalization?.mean { picture.mean = mean.map { Float($0) } }
+    if let deviation = view.standardDeviation ?? form.normalization?.standardDeviation {
       picture.deviation = deviation.map { Float($0) }
     }
     samples = SampleRecipe(
@@ -183,6 +180,20 @@ struct FrozenTransformer {
   /// The pictures of a dataset as they are shown.
   func data(of dataset: PictureDataset) -> ClassificationData {
     ClassificationData(dataset: dataset, samples: samples, batchSize: batchSize, options: options)
+  }
+
+  /// Throws where a dataset does not have the classes that the transformer tells apart.
+  func requireClasses(of dataset: PictureDataset) throws {
+    try dataset.requireLabels()
+    let classes = form.classes ?? 0
+    guard dataset.classes.count == classes else {
+      throw RunError("\(dataset.path) has \(dataset.classes.count) classes, \(path) tells \(classes) apart")
+    }
+    if let (found, known) = form.classNames.flatMap({ zip(dataset.classes, $0).first { $0 != $1 } }) {
+      throw RunError(
+        "\(dataset.path) has other classes than those that \(path) tells apart: '\(found)' stands where "
+          + "'\(known)' is expected")
+    }
   }
 
   /// Hands over the pictures of a range, batch by batch, and their classes.
@@ -211,15 +222,13 @@ struct FrozenTransformer {
 
   /// Tokens after a block, pooled: [B, width], or [B, N + 1, width] as they are.
   ///
-  /// - Parameter block: Nil: after the last, and normalised; of a transformer that normalises what is pooled, after
-  ///   pooling.
+  /// - Parameter block: Nil: after the last, and normalised, before pooling or after it as the transformer was trained.
   func tokens(_ pictures: Tensor, block: Int?, pooling: FeatureExtraction.Pooling) -> Tensor {
     let backbone = model.backbone
-    guard block == nil else {
-      return pool(backbone.features(pictures, blocks: [block ?? 0])[0], pooling)
-    }
-    let last = backbone.features(pictures, blocks: [backbone.configuration.depth])[0]
-    return backbone.norm(pool(last, pooling))
+    let states = backbone.features(pictures, blocks: [block ?? backbone.configuration.depth])[0]
+    guard block == nil else { return pool(states, pooling) }
+    return form.norm == .pooled
+      ? backbone.norm(pool(states, pooling)) : pool(backbone.norm(states), pooling)
   }
 
   /// Tokens pooled.

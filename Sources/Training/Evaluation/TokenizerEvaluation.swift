@@ -174,12 +174,7 @@ public enum TokenizerEvaluation {
 
     let dataset = try PictureDataset.open(request.dataset, on: communicator)
     let (own, squaredError) = try communicator.agree {
-      try dataset.requireLabels()
-      let classes = model.head.weight.shape[0]
-      guard dataset.classes.count == classes else {
-        throw RunError(
-          "\(request.dataset) has \(dataset.classes.count) classes, \(source.path) tells \(classes) apart")
-      }
+      try source.requireClasses(of: dataset)
       var (report, squaredError) = (ClassificationReport(), 0.0)
       let range = communicator.stretch(of: dataset.count)
       guard !range.isEmpty else { return (report, squaredError) }

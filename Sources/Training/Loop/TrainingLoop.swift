@@ -131,7 +131,8 @@ public final class TrainingLoop {
       let header = CheckpointHeader(
         kind: recipe.kind, step: done, epoch: done / plan.stepsPerEpoch,
         samplePosition: done % plan.stepsPerEpoch * plan.shared.training.globalBatchSize,
-        updates: step.optimizer.updates, seed: plan.shared.seed, configuration: configuration)
+        updates: step.optimizer.updates, seed: plan.shared.seed, configuration: configuration,
+        classes: recipe.classes)
       try run.checkpoints.save(
         header, parameters: recipe.parameters, optimizer: step.optimizer, opponent: step.opponent?.optimizer)
     }

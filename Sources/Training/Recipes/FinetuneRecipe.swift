@@ -13,7 +13,7 @@ final class FinetuneRecipe: Recipe {
   /// Moving averages of the trained parameters, one for each or none at all.
   private let averages: [Parameter]
   private let configuration: FinetuneConfiguration
-  private let classes: Int
+  let classes: [String]?
   private let layerDecay: LayerDecay
   private let evaluation: ClassificationData?
   /// When the model is evaluated; set before training begins.
@@ -33,18 +33,18 @@ final class FinetuneRecipe: Recipe {
     }
   }
 
-  /// The recipe of a configuration for pictures of `classes` classes.
+  /// The recipe of a configuration for pictures of classes of these names.
   ///
   /// - Parameters:
   ///   - fill: Fills the parameters with pretrained weights.
   ///   - evaluation: Pictures to be classified meanwhile.
   init(
-    _ configuration: FinetuneConfiguration, classes: Int, evaluation: ClassificationData?,
+    _ configuration: FinetuneConfiguration, classes: [String], evaluation: ClassificationData?,
     fill: ([Parameter]) throws -> Void
   ) throws {
     let scope = ParameterScope(seed: configuration.shared.seed)
     model = try ClassificationModel(
-      configuration.architecture, classes: classes, pooling: configuration.model.pooling, in: scope)
+      configuration.architecture, classes: classes.count, pooling: configuration.model.pooling, in: scope)
     trained = scope.parameters
     try fill(trained)
     if configuration.averageDecay != nil {
@@ -77,7 +77,7 @@ final class FinetuneRecipe: Recipe {
     }
     let logits = model(tape?.constant(pictures) ?? pictures, depth: depth)
     let targets = Mixup.targets(
-      labels: batch.labels, shares: shares, classes: classes,
+      labels: batch.labels, shares: shares, classes: logits.shape[1],
       smoothing: tape == nil ? 0 : Float(configuration.changes.labelSmoothing))
     // Of a mixed picture the class of its greater part counts.
     let main = batch.labels.indices.map { batch.labels[(shares?[$0] ?? 1) < 0.5 ? $0 ^ 1 : $0] }

@@ -13,7 +13,7 @@ public enum Finetuning {
     let setup = try RunSetup<FinetuneConfiguration>(request, communicator: communicator)
     let configuration = setup.configuration
     let data = configuration.shared.data
-    let classes = setup.dataset.classes.count
+    let classes = setup.dataset.classes
     try requireEvenMicroBatches(configuration, setup.plan)
     let samples = SampleRecipe(
       seed: configuration.shared.seed, augmentation: configuration.trainingAugmentation,
@@ -21,8 +21,7 @@ public enum Finetuning {
     let shown = try configuration.evaluation.path.map { try PictureDataset.open($0, on: communicator) }
     let evaluation = try communicator.agree {
       try shown.map {
-        try evaluationData(
-          configuration, $0, classes: setup.dataset.classes, batchSize: setup.plan.microBatchSize)
+        try evaluationData(configuration, $0, classes: classes, batchSize: setup.plan.microBatchSize)
       }
     }
 
@@ -47,27 +46,31 @@ public enum Finetuning {
     return try setup.train(recipe, samples: samples, tokens: nil, communicator: communicator)
   }
 
-  /// What the weights to start from settle about the model, as `--set` would. Collective; rank 0 looks.
+  /// What the weights to start from settle, as `--set` would. Collective; rank 0 looks.
   ///
-  /// A run that goes on needs the weights no more: where they are gone, its own configuration says the same.
+  /// A run that goes on has weights of its own: its checkpoint says the same.
   private static func pretrainedSettings(
     _ request: RunRequest, communicator: Communicator
   ) throws -> [String] {
     let text = try communicator.broadcast(
       try communicator.agree {
         guard communicator.isRoot else { return "" }
-        let (configuration, _) = try FinetuneConfiguration.load(
-          file: request.configuration, overrides: request.overrides)
+        let reader = try ConfigurationReader(file: request.configuration, overrides: request.overrides)
+        let configuration = FinetuneConfiguration(reader)
+        try reader.finish()
         guard let path = configuration.model.weights else { return "" }
-        let run = RunDirectory(request.directory, keep: 1)
-        if !FileManager.default.fileExists(atPath: path), try !run.checkpoints.list().isEmpty,
-          let (earlier, _) = try? FinetuneConfiguration.load(file: run.configurationPath)
+        let settled: PretrainedWeights.Settled
+        if let own = try RunDirectory(request.directory, keep: 1).checkpoint(
+          request.resume, report: { _ in }),
+          case let header = try Checkpoint.header(of: own), header.kind == .finetune,
+          let (earlier, _) = try? FinetuneConfiguration.load(yaml: header.configuration, source: own)
         {
-          return earlier.modelSettings.joined(separator: "\n")
+          settled = PretrainedWeights.Settled(path: own, earlier)
+        } else {
+          let (file, form) = try TransformerWeights.open(path, averaged: false)
+          settled = try PretrainedWeights.Settled(path: file.path, form)
         }
-        let (file, form) = try TransformerWeights.open(path, averaged: false)
-        return try PretrainedWeights.settings(of: form, path: file.path, for: configuration)
-          .joined(separator: "\n")
+        return try settled.settings(for: configuration, isGiven: reader.isGiven).joined(separator: "\n")
       })
     return text.split(separator: "\n").map(String.init)
   }
@@ -99,20 +102,5 @@ public enum Finetuning {
         seed: configuration.shared.seed, augmentation: configuration.evaluationAugmentation,
         picture: data.pictureView),
       batchSize: batchSize, options: data.loaderOptions)
-  }
-}
-
-extension FinetuneConfiguration {
-  /// The model's settings as for `--set`.
-  fileprivate var modelSettings: [String] {
-    let architecture = architecture
-    return [
-      "model.width=\(architecture.width)", "model.depth=\(architecture.depth)",
-      "model.heads=\(architecture.heads)", "model.mlp_ratio=\(architecture.mlpRatio)",
-      "model.patch_size=\(architecture.patchSize)", "model.norm_epsilon=\(architecture.normEpsilon)",
-      "model.positions=\((model.explicitPositions ?? .sharedRelative).rawValue)",
-      "model.qkv_bias=\(model.bias.rawValue)",
-      "model.layer_scale=\(model.layerScale.map { "\($0)" } ?? "null")",
-    ]
   }
 }

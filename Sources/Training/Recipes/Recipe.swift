@@ -16,6 +16,9 @@ public protocol Recipe: AnyObject {
   /// A model that is trained against this one, if there is any.
   var opponent: (any Opponent)? { get }
 
+  /// The names of the classes that the model tells apart, if it does.
+  var classes: [String]? { get }
+
   /// The mean loss over the pictures of a micro-batch, recorded on the tape. Without a tape it is the model's loss
   /// as it stands: nothing is dropped, and nothing learnt from the pictures.
   func loss(of batch: Batch, on tape: Tape?) throws -> Tensor
@@ -38,6 +41,8 @@ public protocol Recipe: AnyObject {
 }
 
 extension Recipe {
+  public var classes: [String]? { nil }
+
   public func learningRateScale(of parameter: Parameter) -> Double { 1 }
 
   public func evaluate(

@@ -17,11 +17,12 @@ struct HuggingFaceConfiguration {
   }
 
   /// Writes the one of a BEiT, unless a file is there already.
+  ///
+  /// - Returns: The file that is there and in which keys it says something else; nil where there is no such file.
   static func write(
     beside output: String, _ architecture: VisionTransformerConfiguration, _ form: TransformerForm
-  ) throws {
+  ) throws -> String? {
     let path = path(beside: output)
-    guard !FileManager.default.fileExists(atPath: path) else { return }
     var object: [String: Any] = [
       "model_type": "beit", "hidden_size": architecture.width, "num_hidden_layers": architecture.depth,
       "num_attention_heads": architecture.heads, "intermediate_size": architecture.hiddenWidth,
@@ -47,7 +48,19 @@ struct HuggingFaceConfiguration {
     ]
     let data = try JSONSerialization.data(
       withJSONObject: object, options: [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes])
+    if let present = FileManager.default.contents(atPath: path) {
+      let (wanted, found) = (values(of: data), values(of: present))
+      let others = wanted.keys.filter { wanted[$0] != found[$0] }.sorted()
+      return others.isEmpty ? nil : "\(path), which says something else of \(others.joined(separator: ", "))"
+    }
     try FileSystem.atomicallyReplace(path) { try data.write(to: URL(fileURLWithPath: $0)) }
+    return nil
+  }
+
+  /// What stands under each key, as JSON.
+  private static func values(of data: Data) -> [String: Data] {
+    let object = (try? JSONSerialization.jsonObject(with: data)) as? [String: Any] ?? [:]
+    return object.compactMapValues { try? JSONSerialization.data(withJSONObject: [$0], options: .sortedKeys) }
   }
 
   /// The number that is written as the float is.

@@ -15,9 +15,9 @@ enum PerceptualNetworks {
     guard settings.network != .none, configuration.loss.perceptualWeight > 0 else { return nil }
     let (weights, normEpsilon) = try openWeights(settings, communicator: communicator, logger: logger)
     let scope = ParameterScope(seed: configuration.shared.seed, frozen: true)
-    func fill() throws {
-      try communicator.agree { try weights?.fill(scope.parameters) }
-      try broadcast(scope.parameters, communicator)
+    func fill(_ parameters: [Parameter]) throws {
+      try communicator.agree { try weights?.fill(parameters) }
+      try broadcast(parameters, communicator)
     }
     let network: any PerceptualNetwork
     /// Channels at each tap, and the number of each in a file of channel weights.
@@ -28,12 +28,12 @@ enum PerceptualNetworks {
       let stages = settings.taps ?? Array(1...VGG16.Tap.allCases.count)
       network = VGG16(taps: Set(stages.map { VGG16.Tap.allCases[$0 - 1] }), in: scope)
       taps = stages.map { ($0 - 1, [64, 128, 256, 512, 512][$0 - 1]) }
-      try fill()
+      try fill(scope.parameters)
     case .resnet50:
       let stages = settings.taps ?? [1, 2, 3, 4]
       let weights = ResNet50Weights(stages: stages.max() ?? 4, in: scope)
       // Normalisation is folded into the kernels once both are there.
-      try fill()
+      try fill(scope.parameters)
       network = ResNet50(weights, taps: Set(stages))
       taps = stages.map { ($0 - 1, 256 << ($0 - 1)) }
     case .vit:
@@ -43,7 +43,9 @@ enum PerceptualNetworks {
       network = try PerceptualViT(
         VisionTransformer(architecture, in: scope), blocks: blocks, normalization: normalization)
       taps = blocks.indices.map { ($0, architecture.width) }
-      try fill()
+      try communicator.agree { try weights?.requireBlocks(known: scope.parameters) }
+      // What comes after the last block is not looked at: files have `norm`, `fc_norm` or none.
+      try fill(scope.parameters.filter { !$0.name.hasPrefix("norm.") })
     }
     let shown = try pooled(network, configuration)
     guard settings.comparison == .unitChannels else { return shown }
@@ -115,19 +117,18 @@ enum PerceptualNetworks {
       result.patchSize = settings.patchSize
       result.width = settings.size.width
       result.depth = settings.size.depth
-      result.heads = settings.size.heads
+      result.heads = settings.heads ?? settings.size.heads
       return (result, .imageNetNormalization)
     }
-    let form = try communicator.broadcast(
+    let text = try communicator.broadcast(
       try communicator.agree {
         guard let weights else { return "" }
         return String(
           decoding: try JSONEncoder().encode(vitForm(of: weights, normEpsilon, settings)), as: UTF8.self)
       })
-    let decoded = try JSONDecoder().decode(ViTForm.self, from: Data(form.utf8))
+    let form = try JSONDecoder().decode(TransformerForm.self, from: Data(text.utf8))
     let path = settings.weights ?? ""
-    guard let result = decoded.transformer.architecture
-    else {
+    guard let result = form.architecture else {
       throw RunError(
         "\(path) holds no vision transformer in BEiT's, timm's, MoCo v3's or Hugging Face's naming")
     }
@@ -136,25 +137,22 @@ enum PerceptualNetworks {
         "\(path) was trained on pictures of \(result.imageSize)², the perceptual network is shown \(side)²; "
           + "set perceptual.image_size to \(result.imageSize)")
     }
-    guard let mean = decoded.mean, let deviation = decoded.deviation else {
-      return (result, .imageNetNormalization)
-    }
-    return (result, .normalization(mean: mean, deviation: deviation))
+    guard let normalization = form.normalization else { return (result, .imageNetNormalization) }
+    return (
+      result,
+      .normalization(
+        mean: normalization.mean.map { Float($0) },
+        deviation: normalization.standardDeviation.map { Float($0) })
+    )
   }
 
-  /// How a ViT's form travels from rank 0 to the others.
-  private struct ViTForm: Codable {
-    let transformer: TransformerForm
-    /// What its pictures were normalised by; nil for ImageNet's.
-    var mean: [Float]?
-    var deviation: [Float]?
-  }
-
-  /// A ViT's form. Its number of attention heads does not show in its weights: a checkpoint's configuration says it,
-  /// and what its pictures were normalised by; for other files the configured size does.
+  /// A ViT's form. Its number of attention heads does not show in its weights: the configuration may say it, or a
+  /// checkpoint's own, and what its pictures were normalised by; for other files the configured size does, and what
+  /// lies beside them.
   private static func vitForm(
     of weights: WeightFile, _ normEpsilon: Float?, _ settings: TokenizerConfiguration.Perceptual
-  ) throws -> ViTForm {
+  ) throws -> TransformerForm {
+    let told = settings.heads ?? TransformerWeights.attentionHeads(weights.shapes)
     guard weights.path.hasSuffix(".safetensors") else {
       let header = try Checkpoint.header(of: weights.path)
       guard header.kind != .tokenizer else {
@@ -162,26 +160,24 @@ enum PerceptualNetworks {
           "\(weights.path) is of kind '\(header.kind.rawValue)'; perceptual.weights needs a transformer's")
       }
       let trained = try TransformerWeights.settings(of: header, weights.path)
-      let heads = TransformerWeights.attentionHeads(weights.shapes) ?? trained.heads ?? settings.size.heads
-      let source = try ConfigurationSource(yaml: header.configuration, name: weights.path, overrides: [])
-      func statistics(_ key: String) -> [Float]? {
-        let form = ConfigurationForm<[Double]>.list(of: .double(), count: 3)
-        return source.entries[key].flatMap { form.parse($0.node) }?.map { Float($0) }
-      }
-      return ViTForm(
-        transformer: TransformerForm(shapes: weights.shapes, heads: heads, normEpsilon: trained.normEpsilon),
-        mean: statistics("data.mean"), deviation: statistics("data.std"))
+      var form = TransformerForm(
+        shapes: weights.shapes, heads: told ?? trained.heads ?? settings.size.heads,
+        normEpsilon: trained.normEpsilon)
+      form.normalization = trained.normalization
+      return form
     }
     let width = weights.shapes["patch_embed.proj.weight"]?.first ?? 0
-    guard width == settings.size.width else {
+    guard width == settings.size.width || settings.heads != nil else {
       throw RunError(
         "\(weights.path) holds a transformer \(width) wide; perceptual.size is \(settings.size.rawValue), "
-          + "which is \(settings.size.width) wide")
+          + "which is \(settings.size.width) wide; set perceptual.size, or perceptual.heads")
     }
-    return ViTForm(
-      transformer: TransformerForm(
-        shapes: weights.shapes, heads: settings.size.heads,
-        normEpsilon: normEpsilon ?? VisionTransformerConfiguration().normEpsilon))
+    var form = TransformerForm(
+      shapes: weights.shapes,
+      heads: told ?? ViTSize.heads(width: width, prefix: weights.prefix) ?? settings.size.heads,
+      normEpsilon: normEpsilon ?? VisionTransformerConfiguration().normEpsilon)
+    form.normalization = try PictureNormalization(beside: weights.path)
+    return form
   }
 
   /// Shows the network smaller pictures where the configuration asks for it.

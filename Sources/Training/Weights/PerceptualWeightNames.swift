@@ -5,7 +5,7 @@ import Tensors
 struct PerceptualNaming: Sendable {
   /// A name that every file of this naming has, after any prefix.
   let anchor: String
-  /// From our names to theirs; none where they are the same.
+  /// From our names to theirs, where they differ.
   var rules: [NameRule] = []
   /// What layer normalisation adds to the variance.
   var normEpsilon: Float = 1e-6
@@ -22,10 +22,10 @@ struct PerceptualNaming: Sendable {
         PerceptualNaming(anchor: "layer1.0.conv1.weight"),
         PerceptualNaming(anchor: "embedder.embedder.convolution.weight", rules: huggingFaceResNet),
       ]
-    // BEiT's, which is timm's and MoCo v3's; Hugging Face's `ViTModel`.
+    // BEiT's, which is timm's but for layer scale, and MoCo v3's; Hugging Face's `ViTModel`.
     case .vit:
       [
-        PerceptualNaming(anchor: "patch_embed.proj.weight"),
+        PerceptualNaming(anchor: "patch_embed.proj.weight", rules: timmLayerScale),
         PerceptualNaming(
           anchor: "embeddings.patch_embeddings.projection.weight", rules: huggingFaceViT, normEpsilon: 1e-12),
       ]
@@ -53,6 +53,10 @@ struct PerceptualNaming: Sendable {
       + ["weight", "bias", "running_mean", "running_var"].map {
         NameRule("\(norm).\($0)", "\(theirs).normalization.\($0)")
       }
+  }
+
+  private static let timmLayerScale = [1, 2].map {
+    NameRule("blocks.*.gamma_\($0)", "blocks.*.ls\($0).gamma")
   }
 
   private static let huggingFaceViT: [NameRule] = {
@@ -100,7 +104,7 @@ extension WeightFile {
     throw failure ?? RunError("\(path): the network \(network.rawValue) has no weights")
   }
 
-  /// The same weights under our names; what no rule knows is left out.
+  /// The same weights under our names; what no rule knows keeps its own.
   ///
   /// - Throws: `RunError` where some parts of one of our tensors are missing, or do not fit together.
   func renamed(by rules: [NameRule]) throws -> WeightFile {
@@ -108,14 +112,17 @@ extension WeightFile {
     var parts: [String: [Int: String]] = [:]
     var counts: [String: Int] = [:]
     for stored in self.shapes.keys {
+      var isKnown = false
       for rule in rules {
         for (part, pattern) in rule.theirs.enumerated() {
           guard let pattern, let block = WeightLayout.block(of: stored, in: pattern) else { continue }
           let ours = WeightLayout.name(rule.ours, block: block)
           parts[ours, default: [:]][part] = stored
           counts[ours] = rule.theirs.count
+          isKnown = true
         }
       }
+      if !isKnown { (parts[stored], counts[stored]) = ([0: stored], 1) }
     }
     var sources: [String: [String]] = [:]
     var shapes: [String: [Int]] = [:]
@@ -130,8 +137,21 @@ extension WeightFile {
       sources[ours] = names
       shapes[ours] = names.count == 1 ? first : [first[0] * names.count] + first.dropFirst()
     }
-    return WeightFile(path: path, shapes: shapes) { name in
+    return WeightFile(path: path, shapes: shapes, prefix: prefix) { name in
       try (sources[name] ?? []).flatMap { try self.values(of: $0) }
     }
+  }
+
+  /// Throws where a transformer's blocks have weights that are not among `parameters`: it is another one then.
+  func requireBlocks(known parameters: [Parameter]) throws {
+    let known = Set(parameters.map(\.name))
+    let unread = shapes.keys.filter { name in
+      (name.hasPrefix("blocks.") || name.hasPrefix("encoder.layer."))
+        && !known.contains(name) && !WeightLayout.isBuffer(name)
+    }.sorted()
+    guard let first = unread.first else { return }
+    throw RunError(
+      "\(path): the blocks have \(unread.count) weights that this transformer does not, the first \(first) "
+        + "\(shapes[first] ?? []); is it another kind of network?")
   }
 }

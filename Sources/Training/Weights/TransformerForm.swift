@@ -11,15 +11,12 @@ public struct TransformerForm: Codable, Equatable, Sendable {
   public let heads: Int
   /// Added to the variance by layer normalisation.
   public let normEpsilon: Float
-  /// How pictures were shown in training, where the checkpoint says it.
-  var data: Data?
-
-  /// How pictures were shown.
-  struct Data: Codable, Equatable, Sendable {
-    let mean: [Double]
-    let standardDeviation: [Double]
-    let resize: Int?
-  }
+  /// What pictures were normalised by in training, where that is known.
+  var normalization: PictureNormalization?
+  /// Length that the shorter side of pictures was resized to for evaluation, where fine-tuning was told one.
+  var resize: Int?
+  /// The names of the classes that `head` tells apart, where the checkpoint has them.
+  var classNames: [String]?
 
   /// Without anything about pictures.
   init(shapes: [String: [Int]], heads: Int, normEpsilon: Float) {

@@ -81,7 +81,8 @@ public struct TransformerWeights {
       throw RunError("\(path) does not say how many attention heads its transformer has")
     }
     var form = TransformerForm(shapes: shapes, heads: heads, normEpsilon: settings.normEpsilon)
-    form.data = settings.data
+    (form.normalization, form.resize) = (settings.normalization, settings.resize)
+    form.classNames = header.classes
     return (file, form)
   }
 
@@ -114,7 +115,7 @@ public struct TransformerWeights {
   /// What a transformer's checkpoint says in its configuration, whatever was trained.
   static func settings(
     of header: CheckpointHeader, _ path: String
-  ) throws -> (heads: Int?, normEpsilon: Float, data: TransformerForm.Data?) {
+  ) throws -> (heads: Int?, normEpsilon: Float, normalization: PictureNormalization?, resize: Int?) {
     let source = try ConfigurationSource(yaml: header.configuration, name: path, overrides: [])
     func node(_ key: String) -> Node? { source.entries[key]?.node }
     func text(_ key: String) -> String? { node("model.\(key)")?.scalar?.string }
@@ -124,12 +125,13 @@ public struct TransformerWeights {
     }
     let heads = text("heads").flatMap { Int($0) } ?? text("size").flatMap { ViTSize(rawValue: $0)?.heads }
     let epsilon = text("norm_epsilon").flatMap { Float($0) }
-    var data: TransformerForm.Data?
+    var normalization: PictureNormalization?
     if let mean = numbers("data.mean"), let deviation = numbers("data.std") {
-      data = TransformerForm.Data(
-        mean: mean, standardDeviation: deviation,
-        resize: node("evaluation.resize")?.scalar.flatMap { Int($0.string) })
+      normalization = PictureNormalization(mean: mean, standardDeviation: deviation)
     }
-    return (heads, epsilon ?? VisionTransformerConfiguration().normEpsilon, data)
+    return (
+      heads, epsilon ?? VisionTransformerConfiguration().normEpsilon, normalization,
+      node("evaluation.resize")?.scalar.flatMap { Int($0.string) }
+    )
   }
 }

@@ -19,18 +19,21 @@ public enum WeightConversion {
     public var heads: Int?
     /// Added to the variance by layer normalisation, where the file does not tell.
     public var normEpsilon: Float?
+    /// What pictures are normalised by; nil: as what lies beside the file says.
+    public var normalization: PictureNormalization?
     /// Whether anything that does not match is an error.
     public var isStrict: Bool
 
     public init(
       source: String, layout: WeightLayout, output: String, heads: Int? = nil, normEpsilon: Float? = nil,
-      isStrict: Bool = false
+      normalization: PictureNormalization? = nil, isStrict: Bool = false
     ) {
       self.source = source
       self.layout = layout
       self.output = output
       self.heads = heads
       self.normEpsilon = normEpsilon
+      self.normalization = normalization
       self.isStrict = isStrict
     }
   }
@@ -45,6 +48,8 @@ public enum WeightConversion {
     public var unmatched: [String] = []
     /// Whether the output was written.
     public var isWritten = true
+    /// A file that was there and was kept, though it says something else than would have been written; and what.
+    public var kept: String?
   }
 
   // MARK: - Import
@@ -59,12 +64,13 @@ public enum WeightConversion {
     let width = shapes["patch_embed.proj.weight"]?.first ?? 0
     guard
       let heads = request.heads ?? TransformerWeights.attentionHeads(shapes) ?? configuration?.heads
-        ?? ViTSize.allCases.first(where: { $0.width == width })?.heads
+        ?? ViTSize.heads(width: width, prefix: foreign.prefix)
     else {
       throw RunError(
         "\(request.source) does not tell how many attention heads its transformer, \(width) wide, has; say it "
           + "with --heads")
     }
+    let normalization = try request.normalization ?? PictureNormalization(beside: request.source)
     let epsilon = request.normEpsilon ?? configuration?.normEpsilon ?? request.layout.normEpsilon
     let form = TransformerForm(shapes: shapes, heads: heads, normEpsilon: epsilon)
     let scope = ParameterScope(seed: 0)
@@ -93,11 +99,19 @@ public enum WeightConversion {
       return report
     }
     try foreign.weights.fill(scope.parameters)
-    let text = ResolvedConfiguration.yaml([
+    var settings: [(key: String, value: String)] = [
       ("weights.source", "\"\((request.source as NSString).lastPathComponent)\""),
       ("weights.layout", request.layout.rawValue), ("model.heads", "\(heads)"),
       ("model.norm_epsilon", "\(epsilon)"),
-    ])
+    ]
+    if let normalization {
+      settings += [
+        ("data.mean", "\(normalization.mean)"), ("data.std", "\(normalization.standardDeviation)"),
+      ]
+      report.summary +=
+        "; pictures normalised by \(normalization.mean) and \(normalization.standardDeviation)"
+    }
+    let text = ResolvedConfiguration.yaml(settings)
     let header = CheckpointHeader(
       kind: .imported, step: 0, epoch: 0, samplePosition: 0, updates: 0, seed: 0, configuration: text)
     try Checkpoint.write(header, parameters: scope.parameters, optimizer: nil, to: request.output)
@@ -108,6 +122,8 @@ public enum WeightConversion {
 
   /// Writes a checkpoint's weights into a safetensors file; for Hugging Face a `config.json` beside it, unless there
   /// is one.
+  ///
+  /// timm's models have a table of relative positions in each block: one that all blocks share is written for each.
   ///
   /// - Parameter averaged: Whether fine-tuning's moving averages are wanted in place of the weights themselves.
   public static func export(
@@ -132,6 +148,13 @@ public enum WeightConversion {
         continue
       }
       let values = try file.values(of: name)
+      if layout == .timm, name == WeightLayout.sharedTable {
+        for block in 0..<architecture.depth {
+          tensors.append(
+            (name: WeightLayout.name(WeightLayout.table, block: block), shape: shape, values: values))
+        }
+        continue
+      }
       let size = values.count / rule.theirs.count
       for (part, pattern) in rule.theirs.enumerated() {
         guard let pattern else {
@@ -152,7 +175,7 @@ public enum WeightConversion {
     // Transformers reads files of PyTorch's alone.
     try SafetensorsFile.write(tensors: tensors, metadata: ["format": "pt"], to: output)
     if layout == .huggingface {
-      try HuggingFaceConfiguration.write(beside: output, architecture, form)
+      report.kept = try HuggingFaceConfiguration.write(beside: output, architecture, form)
     }
     return report
   }
@@ -170,6 +193,8 @@ public enum WeightConversion {
 /// A safetensors file of others' naming, under our names.
 struct ForeignWeights {
   let weights: WeightFile
+  /// What the names of the transformer begin with in the file.
+  let prefix: String
   /// Names that no rule knows, or whose other parts are missing, each with its shape and the reason.
   let unmatched: [String]
 
@@ -218,6 +243,7 @@ struct ForeignWeights {
       shapes[ours] = count == 1 ? first : [first[0] * count] + first.dropFirst()
       sources[ours] = stored
     }
+    self.prefix = prefix
     self.unmatched = unmatched.sorted()
     weights = WeightFile(path: path, shapes: shapes) { name in
       try (sources[name] ?? []).flatMap { try file.readFloats($0) }

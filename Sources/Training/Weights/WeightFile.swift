@@ -6,12 +6,17 @@ public struct WeightFile {
   public let path: String
   /// Shapes by name; names begin where the network does.
   public let shapes: [String: [Int]]
+  /// What they begin with in the file and do not here.
+  let prefix: String
   private let read: (String) throws -> [Float]
 
   /// Weights whose values `read` fetches, of what `path` holds.
-  init(path: String, shapes: [String: [Int]], read: @escaping (String) throws -> [Float]) {
+  init(
+    path: String, shapes: [String: [Int]], prefix: String = "", read: @escaping (String) throws -> [Float]
+  ) {
     self.path = path
     self.shapes = shapes
+    self.prefix = prefix
     self.read = read
   }
 
@@ -46,6 +51,7 @@ public struct WeightFile {
         "\(path) has no '\(anchor)' among its \(stored.count) names (the first: "
           + stored.prefix(3).map { "'\($0.name)'" }.joined(separator: ", ") + "); is it another network's?")
     }
+    self.prefix = String(prefix)
     shapes = Dictionary(
       stored.filter { $0.name.hasPrefix(prefix) }.map { (String($0.name.dropFirst(prefix.count)), $0.shape) },
       uniquingKeysWith: { first, _ in first })

@@ -69,6 +69,10 @@ extension WeightLayout {
 
   // MARK: - The tables
 
+  /// Our names of the tables of relative positions: the one that all blocks share, and each block's own.
+  static let sharedTable = "rel_pos_bias.relative_position_bias_table"
+  static let table = "blocks.*.attn.relative_position_bias_table"
+
   /// What BEiT's published code and timm call as we do.
   private static let common: [NameRule] =
     ["cls_token", "pos_embed"].map { NameRule($0, $0) }
@@ -77,8 +81,7 @@ extension WeightLayout {
       "blocks.*.mlp.fc2", "norm", "fc_norm", "head",
     ].flatMap { NameRule.layer($0, $0) }
     + [
-      "rel_pos_bias.relative_position_bias_table", "blocks.*.attn.relative_position_bias_table",
-      "blocks.*.attn.qkv.weight", "blocks.*.attn.q_bias", "blocks.*.attn.v_bias",
+      sharedTable, table, "blocks.*.attn.qkv.weight", "blocks.*.attn.q_bias", "blocks.*.attn.v_bias",
     ].map { NameRule($0, $0) }
 
   /// The bias of the keys adds the same to all logits of a query, which the softmax takes away again: it may be left
@@ -105,12 +108,8 @@ extension WeightLayout {
     return [
       NameRule("cls_token", "embeddings.cls_token"), NameRule("mask_token", "embeddings.mask_token"),
       NameRule("pos_embed", "embeddings.position_embeddings"),
-      NameRule(
-        "rel_pos_bias.relative_position_bias_table",
-        "encoder.relative_position_bias.relative_position_bias_table"),
-      NameRule(
-        "blocks.*.attn.relative_position_bias_table",
-        "\(attention).relative_position_bias.relative_position_bias_table"),
+      NameRule(sharedTable, "encoder.relative_position_bias.relative_position_bias_table"),
+      NameRule(table, "\(attention).relative_position_bias.relative_position_bias_table"),
       NameRule(
         "blocks.*.attn.qkv.weight", "\(attention).query.weight", "\(attention).key.weight",
         "\(attention).value.weight"),

@@ -1,0 +1,55 @@
+import Foundation
+
+/// What the channels of pictures are normalised by, on a scale of 0 to 1.
+public struct PictureNormalization: Codable, Equatable, Sendable {
+  public var mean: [Double]
+  public var standardDeviation: [Double]
+
+  public init(mean: [Double], standardDeviation: [Double]) {
+    self.mean = mean
+    self.standardDeviation = standardDeviation
+  }
+
+  /// What lies beside published weights says it: Hugging Face's `preprocessor_config.json`, otherwise timm's
+  /// `config.json`; nil where neither does.
+  ///
+  /// - Throws: `RunError` where it is said in another form.
+  init?(beside path: String) throws {
+    let folder = (path as NSString).deletingLastPathComponent as NSString
+    func object(_ name: String) -> [String: Any] {
+      let data = FileManager.default.contents(atPath: folder.appendingPathComponent(name)) ?? Data()
+      return (try? JSONSerialization.jsonObject(with: data)) as? [String: Any] ?? [:]
+    }
+    let preprocessor = object("preprocessor_config.json")
+    // Pixels stay as they are.
+    if preprocessor["do_normalize"] as? Bool == false {
+      self.init(mean: [0, 0, 0], standardDeviation: [1, 1, 1])
+      return
+    }
+    let found: (file: String, mean: Any, deviation: Any?)
+    if let mean = preprocessor["image_mean"] {
+      found = ("preprocessor_config.json", mean, preprocessor["image_std"])
+    } else if let trained = object("config.json")["pretrained_cfg"] as? [String: Any],
+      let mean = trained["mean"]
+    {
+      found = ("config.json", mean, trained["std"])
+    } else {
+      return nil
+    }
+    guard let mean = Self.channels(found.mean), let deviation = Self.channels(found.deviation),
+      deviation.allSatisfy({ $0 > 0 })
+    else {
+      throw RunError(
+        "\(folder.appendingPathComponent(found.file)) does not give mean and deviation of pictures as three "
+          + "numbers each")
+    }
+    self.init(mean: mean, standardDeviation: deviation)
+  }
+
+  /// A number for each channel; one alone is for all.
+  private static func channels(_ value: Any?) -> [Double]? {
+    if let number = value as? NSNumber { return Array(repeating: number.doubleValue, count: 3) }
+    let numbers = (value as? [NSNumber])?.map(\.doubleValue)
+    return numbers?.count == 3 ? numbers : nil
+  }
+}

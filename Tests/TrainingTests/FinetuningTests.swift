@@ -1,0 +1,129 @@
+import Communication
+import Datasets
+import Foundation
+import Imaging
+import Models
+import Storage
+import Tensors
+import Testing
+import Training
+
+extension Computing {
+  /// What fine-tuning takes from the weights it starts from, and what its checkpoint tells.
+  @Suite struct FinetuningTests {
+    /// Pictures of two classes in a dataset.
+    private func dataset(_ folder: String, classes: [String]) throws -> String {
+      let name = classes.joined()
+      for (number, label) in classes.enumerated() {
+        let place = "\(folder)/\(name)/\(label)"
+        try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
+        for picture in 0..<4 {
+          let level = UInt8(60 * number + 20 * picture)
+          try Image(width: 32, height: 32, color: (level, 100, 200)).writePNG(to: "\(place)/\(picture).png")
+        }
+      }
+      _ = try DatasetPreparation(input: "\(folder)/\(name)", output: "\(folder)/\(name).h5").run()
+      return "\(folder)/\(name).h5"
+    }
+
+    /// An imported plain transformer, 12 wide with 3 heads, a dataset of the classes a and b, and a configuration.
+    private func prepare(_ folder: String) throws {
+      let source = try #require(WeightConversionTests.cases.first { $0.name == "timm_vit" })
+      _ = try WeightConversion.importWeights(
+        .init(
+          source: source.path, layout: .timm, output: folder + "/vit.h5", heads: 3,
+          normalization: PictureNormalization(mean: [0.5, 0.4, 0.3], standardDeviation: [0.5, 0.6, 0.7])))
+      let data = try dataset(folder, classes: ["a", "b"])
+      try """
+      data: {path: \(data), image_size: 32, workers: 1}
+      model: {weights: \(folder)/vit.h5}
+      augmentation: {mixup: 0, cutmix: 0, rand_augment: null, erasing: 0}
+      training: {steps: 2, global_batch_size: 4, micro_batch_size: 4}
+      """.write(toFile: folder + "/c.yaml", atomically: true, encoding: .utf8)
+    }
+
+    @discardableResult
+    private func run(
+      _ folder: String, _ name: String, _ settings: String..., resume: ResumeChoice = .auto
+    ) throws -> (configuration: FinetuneConfiguration, outcome: TrainingLoop.Outcome) {
+      let outcome = try Finetuning.run(
+        RunRequest(
+          configuration: folder + "/c.yaml", directory: "\(folder)/\(name)", resume: resume,
+          overrides: settings), communicator: Communicator())
+      return (try FinetuneConfiguration.load(file: "\(folder)/\(name)/config.yaml").configuration, outcome)
+    }
+
+    @Test func picturesAreNormalisedAsForTheWeightsUnlessTheConfigurationSaysIt() throws {
+      try withTemporaryFolder { folder in
+        try prepare(folder)
+        let data = try run(folder, "plain").configuration.shared.data
+        #expect(data.mean == [0.5, 0.4, 0.3] && data.standardDeviation == [0.5, 0.6, 0.7])
+        let other = try run(folder, "other", "data.mean=[0.1, 0.2, 0.3]").configuration.shared.data
+        #expect(other.mean == [0.1, 0.2, 0.3] && other.standardDeviation == [0.5, 0.6, 0.7])
+      }
+    }
+
+    @Test func whatTheWeightsSayOtherwiseIsRefused() throws {
+      try withTemporaryFolder { folder in
+        try prepare(folder)
+        for (setting, words) in [
+          ("model.mlp_ratio=3", "model.mlp_ratio is 3.0, but"),
+          ("model.norm_epsilon=1e-5", "model.norm_epsilon is"),
+          ("model.width=24", "model.width is 24"),
+        ] {
+          let error = #expect(throws: RunError.self) { try run(folder, "bad", setting) }
+          #expect("\(try #require(error))".contains(words))
+        }
+        try run(folder, "good", "model.mlp_ratio=2.01", "model.norm_epsilon=1e-6")
+      }
+    }
+
+    @Test func aRunThatGoesOnNeedsItsWeightsNoMore() throws {
+      try withTemporaryFolder { folder in
+        try prepare(folder)
+        try run(folder, "whole", "training.stop_after_step=1")
+        // What lies there now is a transformer of another form.
+        let other = try #require(WeightConversionTests.cases.first { $0.name == "huggingface_masked" })
+        _ = try WeightConversion.importWeights(
+          .init(source: other.path, layout: .huggingface, output: folder + "/vit.h5", heads: 3))
+        let (configuration, outcome) = try run(folder, "whole")
+        #expect(outcome.isComplete && configuration.model.explicitPositions == .absolute)
+        #expect(configuration.shared.data.mean == [0.5, 0.4, 0.3])
+        // Nor where the checkpoint is named.
+        try Data("nothing".utf8).write(to: URL(fileURLWithPath: folder + "/vit.h5"))
+        let named = try run(
+          folder, "third", "training.steps=3",
+          resume: .checkpoint(folder + "/whole/checkpoints/step-000000002.h5"))
+        #expect(named.outcome.step == 3)
+      }
+    }
+
+    @Test func anotherDatasetsClassesAreRefused() throws {
+      try withTemporaryFolder { folder in
+        try prepare(folder)
+        try run(folder, "run")
+        func evaluate(_ data: String) throws -> ClassificationScore {
+          try FeatureExtraction.evaluate(
+            checkpoint: folder + "/run", averaged: false, dataset: data, view: FeatureExtraction.View(),
+            communicator: Communicator())
+        }
+        #expect(try evaluate(folder + "/ab.h5").pictures == 8)
+        let other = try dataset(folder, classes: ["a", "c"])
+        let error = #expect(throws: RunError.self) { try evaluate(other) }
+        #expect("\(try #require(error))".contains("'c' stands where 'b' is expected"))
+
+        // A checkpoint from before names were kept.
+        let path = folder + "/run/checkpoints/step-000000002.h5"
+        var header = try Checkpoint.header(of: path)
+        #expect(header.classes == ["a", "b"])
+        header.classes = nil
+        let file = try WeightFile(opening: path, anchor: "patch_embed.proj.weight")
+        let scope = ParameterScope(seed: 0)
+        for (name, shape) in file.shapes { _ = scope.parameter(name, shape, .zeros) }
+        try file.fill(scope.parameters)
+        try Checkpoint.write(header, parameters: scope.parameters, optimizer: nil, to: path)
+        #expect(try evaluate(other).pictures == 8)
+      }
+    }
+  }
+}
