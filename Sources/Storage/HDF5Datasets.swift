@@ -20,6 +20,9 @@ extension HDF5File {
           path: path, object: name, problem: "\(values.count) values do not fill the shape \(shape)")
       }
       guard count > 0 else { return }
+      if checksum, !shape.isEmpty {
+        return try writeChunks(UnsafeRawBufferPointer(values), T.elementType, shape, dataset, name)
+      }
       let status = peco_h5_write(dataset, T.elementType.nativeType, 0, 0, values.baseAddress)
       try check(status, name, "write the dataset")
     }
@@ -216,19 +219,6 @@ extension HDF5File {
 
   static func makeSpace(_ shape: [Int]) -> hid_t {
     shape.isEmpty ? H5Screate(H5S_SCALAR) : H5Screate_simple(Int32(shape.count), shape.map(hsize_t.init), nil)
-  }
-
-  /// Chunks of at most about 1 MiB: whole trailing dimensions, an even cut of the first that does not fit.
-  static func chunk(for shape: [Int], elementSize: Int) -> [Int] {
-    var budget = max(1, (1 << 20) / elementSize)
-    var chunk = [Int](repeating: 1, count: shape.count)
-    for axis in shape.indices.reversed() {
-      let pieces = (shape[axis] + budget - 1) / budget
-      chunk[axis] = max(1, pieces <= 1 ? shape[axis] : (shape[axis] + pieces - 1) / pieces)
-      if pieces > 1 { break }
-      budget = max(1, budget / chunk[axis])
-    }
-    return chunk
   }
 
   func shape(of dataset: hid_t, _ name: String) throws -> [Int] {
