@@ -11,7 +11,7 @@ public struct StepBenchmarkOptions: Sendable {
   /// Pictures computed at a time, a divisor of the batch; gradients add up to the batch's. Nil: all at once.
   public var microBatch: Int?
   /// What backward computes again.
-  public var activationCheckpointing = ActivationCheckpointing.none
+  public var activationCheckpointing = ActivationCheckpointing.selective
   /// Steps before the clock starts.
   public var warmup = 1
   /// Steps that are timed.

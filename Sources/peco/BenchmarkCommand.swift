@@ -89,7 +89,7 @@ struct BenchmarkCommand: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "The step of masked image modelling.")
     @Option(help: "tiny, small, base, large or huge.") var size = ViTSize.base
     @Option(help: "What backward computes again: none or selective, attention's weights.")
-    var activationCheckpointing = ActivationCheckpointing.none
+    var activationCheckpointing = ActivationCheckpointing.selective
     @OptionGroup var steps: Steps
     @OptionGroup var common: Common
 

@@ -81,7 +81,7 @@ public struct TrainingConfiguration: Sendable, Equatable {
   /// into pieces of this size whose gradients are added up.
   public var microBatchSize = 16
   /// What backward computes again to save memory.
-  public var activationCheckpointing = ActivationCheckpointing.none
+  public var activationCheckpointing = ActivationCheckpointing.selective
   /// Leave after this step as if pre-empted, with a checkpoint written; nil runs to the end.
   public var stopAfterStep: Int?
   /// Threads a rank computes with; nil shares the machine's processors among the ranks on it.
