@@ -50,11 +50,16 @@ public struct TokenAssembly {
   /// - Parameter visible: The flat numbers of the visible patches, ascending; nil if all patches are.
   public func repetition(visible: [Int]?, samples: Int) -> RowRepetition? {
     guard positions == nil, let visible else { return nil }
+    return RowRepetition(sources(visible: visible, samples: samples))
+  }
+
+  /// The visible patch that each token shows: -1 for the class token, -2 for the mask token.
+  private func sources(visible: [Int], samples: Int) -> [Int] {
     let tokens = patches + 1
-    var kinds = [Int](repeating: -2, count: samples * tokens)
-    for sample in 0..<samples { kinds[sample * tokens] = -1 }
-    for (row, patch) in visible.enumerated() { kinds[patch / patches * tokens + 1 + patch % patches] = row }
-    return RowRepetition(kinds)
+    var sources = [Int](repeating: -2, count: samples * tokens)
+    for sample in 0..<samples { sources[sample * tokens] = -1 }
+    for (row, patch) in visible.enumerated() { sources[patch / patches * tokens + 1 + patch % patches] = row }
+    return sources
   }
 
   /// Assembles tokens [samples, patches + 1, width].
@@ -64,15 +69,10 @@ public struct TokenAssembly {
   ///   - visible: Their flat numbers, or nil if all patches are.
   public func callAsFunction(_ embedded: Tensor, visible: [Int]?, samples: Int) -> Tensor {
     let width = classToken.count
-    let (patches, tokens) = (patches, patches + 1)
+    let tokens = patches + 1
     precondition(visible == nil || maskToken != nil, "this model has no mask token")
     precondition(embedded.count == (visible?.count ?? samples * patches) * width)
-    // Row of `embedded` that each token shows: -1 for the class token, -2 for the mask token.
-    var source = [Int](repeating: -2, count: samples * tokens)
-    for sample in 0..<samples { source[sample * tokens] = -1 }
-    for (row, patch) in (visible ?? Array(0..<samples * patches)).enumerated() {
-      source[patch / patches * tokens + 1 + patch % patches] = row
-    }
+    let source = sources(visible: visible ?? Array(0..<samples * patches), samples: samples)
     let y = Tensor(uninitialized: [samples, tokens, width])
     ThreadPool.shared.forEachRange(of: samples * tokens, grain: rowGrain(width)) { range in
       for token in range {

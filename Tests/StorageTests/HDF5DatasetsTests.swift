@@ -46,6 +46,33 @@ import Testing
     }
   }
 
+  /// HDF5 computes the checksums again when it reads: ends within a word, within a row of vectors and beyond the rows
+  /// after which sums are folded, and bytes whose sums are multiples of 65535.
+  @Test func checksumsOfAnyLengthAreHDF5s() throws {
+    try withTemporaryFolder { folder in
+      let lengths = Array(1...130) + [19_199, 19_200, 19_201, 19_263, 38_465, 1_000_003]
+      func bytes(_ length: Int, _ kind: String) -> [UInt8] {
+        switch kind {
+        case "zeros": [UInt8](repeating: 0, count: length)
+        case "ones": [UInt8](repeating: 255, count: length)
+        default: (0..<length).map { UInt8(truncatingIfNeeded: ($0 &* 2_654_435_761) >> 13) }
+        }
+      }
+      let kinds = ["zeros", "ones", "mixed"]
+      try HDF5File.atomicallyWrite(to: folder + "/file.h5") { file in
+        for length in lengths {
+          for kind in kinds {
+            try file.write(bytes(length, kind), shape: [length], to: "\(kind)/\(length)", checksum: true)
+          }
+        }
+      }
+      let file = try HDF5File(opening: folder + "/file.h5")
+      for length in lengths {
+        for kind in kinds { #expect(try file.read("\(kind)/\(length)") == bytes(length, kind)) }
+      }
+    }
+  }
+
   @Test func slabsAreWrittenAndReadByRows() throws {
     try withTemporaryFolder { folder in
       let path = folder + "/file.h5"

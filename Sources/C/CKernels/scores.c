@@ -97,19 +97,15 @@ AVX512 static void scores(
   }
 }
 
-AVX512 static void turn_all(float *turned, const float *k, size_t k_stride, size_t keys, size_t channels) {
-  for (size_t key = 0; key < keys; key += wide)
-    turn(
-        (unaligned_vector(*)[2])(turned + key * channels), k + key * k_stride, k_stride, keys - key, channels);
-}
-
 size_t peco_turned_keys_size(size_t keys, size_t channels) {
   if (channels > most_channels || peco_vector_bits() < 512) return 0;
   return (keys + wide - 1) / wide * wide * channels;
 }
 
 void peco_turn_keys(float *turned, const float *k, size_t k_stride, size_t keys, size_t channels) {
-  turn_all(turned, k, k_stride, keys, channels);
+  for (size_t key = 0; key < keys; key += wide)
+    turn(
+        (unaligned_vector(*)[2])(turned + key * channels), k + key * k_stride, k_stride, keys - key, channels);
 }
 
 void peco_scores(

@@ -142,19 +142,6 @@ extension ConfigurationForm {
   let meansSomethingElse =
     ["true", "false", "yes", "no", "on", "off", "null", "y", "n"].contains(text.lowercased())
     || [".inf", ".nan"].contains(text.lowercased()) || Double(text) != nil
-  if isPlain && !meansSomethingElse { return text }
-  var result = "\""
-  for scalar in text.unicodeScalars {
-    switch scalar {
-    case "\"": result += "\\\""
-    case "\\": result += "\\\\"
-    case "\n": result += "\\n"
-    case "\t": result += "\\t"
-    default:
-      result +=
-        scalar.value < 0x20 || scalar.value == 0x7F
-        ? String(format: "\\x%02X", scalar.value) : String(Character(scalar))
-    }
-  }
-  return result + "\""
+  // A text in JSON is one in YAML.
+  return isPlain && !meansSomethingElse ? text : JSONObject.quoted(text)
 }

@@ -47,7 +47,8 @@ public struct JSONObject: Sendable {
     value.isFinite ? String(format: "%.9g", value) : "null"
   }
 
-  private static func quoted(_ text: String) -> String {
+  /// A text in double quotes.
+  static func quoted(_ text: String) -> String {
     var result = "\""
     for scalar in text.unicodeScalars {
       switch scalar {
@@ -55,7 +56,8 @@ public struct JSONObject: Sendable {
       case "\\": result += "\\\\"
       case "\n": result += "\\n"
       case "\t": result += "\\t"
-      case _ where scalar.value < 0x20: result += String(format: "\\u%04x", scalar.value)
+      case _ where scalar.value < 0x20 || scalar.value == 0x7F:
+        result += String(format: "\\u%04x", scalar.value)
       default: result.unicodeScalars.append(scalar)
       }
     }
