@@ -11,28 +11,27 @@ public protocol PerceptualNetwork {
 public enum FeatureComparison: String, Sendable, Codable, CaseIterable {
   /// The mean squared difference over all elements (Dong et al., 2111.12710, equation 3).
   case meanSquared = "mean_squared"
-  /// Each position's vector is divided by its length first, and squared differences are summed over channels, as
-  /// LPIPS does (Zhang et al., 1801.03924) with all channels of equal weight.
+  /// Each position's vector is divided by its length first, and squared differences are summed over channels; see
+  /// `UnitChannelNetwork`.
   case unitChannels = "unit_channels"
 }
 
-/// The perceptual loss, a scalar: how much the features of a reconstruction differ from those of its target, added
-/// up over the depths of `network`. Gradients flow to the reconstruction alone.
-public func perceptualLoss(
-  _ network: some PerceptualNetwork, _ reconstruction: Tensor, _ target: Tensor,
-  comparison: FeatureComparison = .meanSquared
-) -> Tensor {
+/// How much the features of a reconstruction differ from those of its target at each depth of `network`: the mean
+/// squared difference, a scalar each (Dong et al., 2111.12710, equation 3). Gradients flow to the reconstruction alone.
+public func perceptualDistances(
+  _ network: some PerceptualNetwork, _ reconstruction: Tensor, _ target: Tensor
+) -> [Tensor] {
   // The target goes first and off the tape, so that what it needs on the way is free again at once.
   let wanted = network.features(target.detached)
   let found = network.features(reconstruction)
-  return weightedSum(
-    zip(found, wanted).map { found, wanted in
-      switch comparison {
-      case .meanSquared: return (1, meanSquaredError(found, wanted))
-      case .unitChannels:
-        return (Float(found.shape.last ?? 1), meanSquaredError(unitChannels(found), unitChannels(wanted)))
-      }
-    })
+  return zip(found, wanted).map { meanSquaredError($0, $1) }
+}
+
+/// The perceptual loss, a scalar: the distances at all depths of `network`, added up.
+public func perceptualLoss(
+  _ network: some PerceptualNetwork, _ reconstruction: Tensor, _ target: Tensor
+) -> Tensor {
+  weightedSum(perceptualDistances(network, reconstruction, target).map { (1, $0) })
 }
 
 /// A network whose features are compared as LPIPS does (Zhang et al., 1801.03924, equation 1): each position's vector is

@@ -1,11 +1,13 @@
 import ArgumentParser
+import Foundation
 import Training
 
 /// `peco perceptual`: networks whose features tell how alike two pictures look.
 struct PerceptualCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "perceptual", abstract: "Trains a perceptual network from unlabelled pictures.",
-    subcommands: [Train.self])
+    commandName: "perceptual",
+    abstract: "Trains perceptual networks from unlabelled pictures, and asks them.",
+    subcommands: [Train.self, Distance.self])
 
   struct Train: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -19,6 +21,47 @@ struct PerceptualCommand: ParsableCommand {
 
     func run() throws {
       onAllRanks { try PerceptualTraining.run(options.request, communicator: $0).exitCode }
+    }
+  }
+
+  struct Distance: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract:
+        "Tells how unlike two pictures are to a perceptual network, in all and at each of its depths.",
+      discussion: """
+        The network is that of a tokenizer's configuration, its keys `perceptual.*`. LPIPS, for example:
+          peco perceptual distance first.png second.png --set perceptual.network=vgg16 \
+            perceptual.weights=vgg16.safetensors perceptual.comparison=unit_channels \
+            perceptual.channel_weights=lpips.safetensors data.image_size=64
+        Of each picture the square in the middle is shown, at data.image_size.
+        """)
+
+    @Argument(help: "A picture, JPEG or PNG.")
+    var first: String
+    @Argument(help: "Another.")
+    var second: String
+    @Option(help: ArgumentHelp("The recipe of a tokenizer (YAML).", valueName: "file"))
+    var config: String?
+    @Option(
+      name: .customLong("set"), parsing: .upToNextOption,
+      help: ArgumentHelp("Overrides keys of the configuration.", valueName: "key.path=value"))
+    var overrides: [String] = []
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func run() throws {
+      let distances = try PerceptualDistance.run(
+        configuration: config, overrides: overrides, first: first, second: second)
+      let sum = distances.reduce(0, +)
+      if json {
+        var object = JSONObject()
+        object.append("distance", sum)
+        object.append("depths", distances)
+        print(object.text)
+      } else {
+        let depths = distances.map { String(format: "%.6g", $0) }.joined(separator: ", ")
+        print(String(format: "%.6g", sum) + " (\(depths))")
+      }
     }
   }
 }

@@ -1,0 +1,66 @@
+import Imaging
+import Layers
+import Models
+import Tensors
+import TestSupport
+import Testing
+import Training
+
+@Suite struct PerceptualDistanceTests {
+  private let settings = [
+    "perceptual.network=vgg16", "perceptual.weights=random", "perceptual.taps=[1, 2]", "data.image_size=32",
+  ]
+
+  /// A picture with a gradient of colours, as PNG.
+  private func write(_ name: String, brightness: Int, in folder: String, width: Int = 32) throws -> String {
+    let pixels = (0..<32 * width * 3).map { UInt8(truncatingIfNeeded: $0 % 97 + brightness) }
+    try Image(width: width, height: 32, pixels: pixels).writePNG(to: folder + "/" + name)
+    return folder + "/" + name
+  }
+
+  private func distances(_ first: String, _ second: String, _ more: String...) throws -> [Double] {
+    try PerceptualDistance.run(
+      configuration: nil, overrides: settings + more, first: first, second: second)
+  }
+
+  @Test func distancesAreThoseOfTheNetwork() throws {
+    try withTemporaryFolder { folder in
+      let first = try write("a.png", brightness: 10, in: folder)
+      let second = try write("b.png", brightness: 90, in: folder)
+      #expect(try distances(first, first) == [0, 0])
+      // The random network is drawn by the configuration's seed.
+      let network = VGG16(taps: [.stage1, .stage2], in: ParameterScope(seed: 0, frozen: true))
+      func tensor(_ brightness: Int) -> Tensor {
+        Tensor((0..<32 * 32 * 3).map { Float($0 % 97 + brightness) / 127.5 - 1 }, shape: [1, 32, 32, 3])
+      }
+      let expected = perceptualDistances(network, tensor(10), tensor(90)).map { Double($0.item) }
+      let found = try distances(first, second, "seed=0")
+      #expect(found.count == 2)
+      for (found, expected) in zip(found, expected) { #expect(abs(found / expected - 1) < 1e-5) }
+    }
+  }
+
+  @Test func theSquareInTheMiddleIsShown() throws {
+    try withTemporaryFolder { folder in
+      let square = try write("a.png", brightness: 10, in: folder)
+      let wide = try write("b.png", brightness: 10, in: folder, width: 96)
+      let resized = try distances(square, wide, "data.image_size=16")
+      #expect(resized.count == 2 && resized.allSatisfy { $0.isFinite && $0 > 0 })
+    }
+  }
+
+  @Test func whatIsWrongIsSaid() throws {
+    try withTemporaryFolder { folder in
+      let picture = try write("a.png", brightness: 10, in: folder)
+      func problem(_ body: () throws -> [Double]) -> String {
+        do { return "no error: \(try body())" } catch { return "\(error)" }
+      }
+      #expect(problem { try distances(picture, folder + "/none.png") }.contains("none.png cannot be read"))
+      #expect(
+        problem {
+          try PerceptualDistance.run(configuration: nil, overrides: [], first: picture, second: picture)
+        }.contains("perceptual.network"))
+      #expect(problem { try distances(picture, picture, "perceptual.taps=[9]") }.contains("from 1 to 5"))
+    }
+  }
+}
