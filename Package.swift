@@ -57,7 +57,7 @@ let package = Package(
       ]),
 
     // Floor 6
-    .target(name: "Benchmarks", dependencies: ["Training"]),
+    .target(name: "Benchmarks", dependencies: ["Training", "CKernels"]),
 
     // Floor 7
     .executableTarget(

@@ -1,3 +1,4 @@
+import CKernels
 import Communication
 import Foundation
 import Layers
@@ -56,8 +57,54 @@ public enum KernelBenchmarks {
           "gflops_\(name)_\(form.replacingOccurrences(of: " ", with: "_"))", work / timings.median * 1e-9)
       }
     }
+    addAttentionScores(to: &report, repeats: repeats, peak: Processor.measuredPeak(threads: 1))
     report.add(operations: operations, inSeconds: seconds, peak: peak)
     return report
+  }
+
+  /// The products q kᵀ of the heads of one picture on one thread: by the kernel for them, keys being turned anew for each
+  /// head, and by a general product.
+  private static func addAttentionScores(to report: inout BenchmarkReport, repeats: Int, peak: Double) {
+    let (tokens, channels, heads) = (197, 64, 12)
+    let stride = 3 * heads * channels
+    let qkv = Tensor.normal([tokens, stride], time: 1)
+    let scores = Tensor([tokens, tokens])
+    let size = peco_turned_keys_size(tokens, channels)
+    let turned = Tensor([max(1, size)])
+    let rounds = 20
+    func queries(_ head: Int) -> UnsafeMutablePointer<Float> { qkv.pointer + head * channels }
+    func keys(_ head: Int) -> UnsafeMutablePointer<Float> { queries(heads + head) }
+    var forms: [(String, (Int) -> Void)] = [
+      (
+        "by a general product",
+        { head in
+          MatrixMultiply.serial(
+            tokens, tokens, channels, MatrixView(queries(head), stride: stride),
+            MatrixView(keys(head), stride: stride, transposed: true),
+            into: MatrixView(scores.pointer, stride: tokens))
+        }
+      )
+    ]
+    if size > 0 {
+      forms.append(
+        (
+          "by their kernel",
+          { head in
+            peco_turn_keys(turned.pointer, keys(head), stride, tokens, channels)
+            peco_scores(
+              scores.pointer, tokens, queries(head), stride, turned.pointer, 1, tokens, tokens, channels)
+          }
+        ))
+    }
+    let work = 2 * Double(rounds * heads * tokens * tokens * channels)
+    for (form, body) in forms {
+      let timings = Timings(warmup: 2, repeats: repeats) {
+        for _ in 0..<rounds { for head in 0..<heads { body(head) } }
+      }
+      report.line("attention scores \(form), one thread", rate(work, timings.median, peak))
+      report.note(
+        "gflops_scores_\(form.replacingOccurrences(of: " ", with: "_"))", work / timings.median * 1e-9)
+    }
   }
 
   /// The 3 × 3 convolutions of a tokenizer of base width 64, forward, and backward for input and weights.

@@ -97,12 +97,16 @@ struct TokenizerClassifyCommand: ParsableCommand {
           object.append("\(name)_loss", score.loss)
         }
         object.append("psnr", report.psnr)
+        object.append("codebook_perplexity", Double(report.usage.perplexity))
+        object.append("codebook_usage", Double(report.usage.usedShare))
         print(object.text)
       } else {
         for (name, score) in both {
           print("\(name)s: \(score.shares), loss \(fixed(score.loss, 4))")
         }
-        print("PSNR \(fixed(report.psnr, 2)) dB, over \(report.originals.pictures) pictures")
+        print(
+          "PSNR \(fixed(report.psnr, 2)) dB, \(percent(Double(report.usage.usedShare))) of the words used, perplexity "
+            + "\(fixed(Double(report.usage.perplexity), 1)), over \(report.originals.pictures) pictures")
       }
       return 0
     }

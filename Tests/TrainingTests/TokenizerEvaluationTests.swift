@@ -75,6 +75,7 @@ extension Computing {
           #expect(kept.reconstructions.top1 == kept.originals.top1)
           #expect(abs(kept.reconstructions.loss - kept.originals.loss) < 1e-4 * kept.originals.loss)
           #expect(kept.psnr > 100)
+          #expect(abs(kept.usage.perplexity - 50) < 1e-3 && kept.usage.usedShare == 50 / Float(1 << 20))
           let blank = try report(Memory(imageSize: size, isBlank: true))
           #expect(blank.originals == kept.originals)
           #expect(abs(blank.reconstructions.loss - kept.originals.loss) > 0.02)

@@ -139,6 +139,8 @@ public enum TokenizerEvaluation {
     public var reconstructions = ClassificationScore()
     /// Peak signal-to-noise ratio of the mean squared error over all pictures, in decibels.
     public var psnr = 0.0
+    /// How evenly the pictures use the words.
+    public var usage = CodebookUsage(counts: [])
   }
 
   /// Classifies pictures and their reconstructions by the same classifier, each once over all ranks. Collective.
@@ -173,6 +175,7 @@ public enum TokenizerEvaluation {
     let normalization = ChannelAffine.normalization(mean: view.mean, deviation: view.deviation)
 
     let dataset = try PictureDataset.open(request.dataset, on: communicator)
+    var uses = [Double](repeating: 0, count: tokenizer.vocabulary)
     let (own, squaredError) = try communicator.agree {
       try source.requireClasses(of: dataset)
       var (report, squaredError) = (ClassificationReport(), 0.0)
@@ -185,7 +188,9 @@ public enum TokenizerEvaluation {
         guard let pictures = batch.pictures, let originals = batch.tokenizerPictures else {
           throw RunError("the loader gives no pictures")
         }
-        let drawn = tokenizer.pictures(from: tokenizer.tokens(originals))
+        let tokens = tokenizer.tokens(originals)
+        for token in tokens { uses[Int(token)] += 1 }
+        let drawn = tokenizer.pictures(from: tokens)
         squaredError += Double(meanSquaredError(drawn, originals).item) * Double(batch.count)
         report.originals.add(model(pictures), labels: batch.labels)
         report.reconstructions.add(model(normalization(drawn)), labels: batch.labels)
@@ -197,6 +202,7 @@ public enum TokenizerEvaluation {
     report.reconstructions = try own.reconstructions.summed(over: communicator)
     let error = try communicator.allReduce(.sum, squaredError) / Double(max(report.originals.pictures, 1))
     report.psnr = 10 * log10(4 / max(error, 1e-12))
+    report.usage = CodebookUsage(counts: try communicator.allReduce(.sum, uses))
     return report
   }
 }
