@@ -152,6 +152,10 @@ import Testing
     let log = try String(
       contentsOfFile: workshop.path("out/logs/supervised.3.finetune.log"), encoding: .utf8)
     #expect(log.contains("nothing is left to do"), "\(log)")
+    let drawn = try run("figures", ["out", "drawn", "--seed", "3"], in: workshop)
+    #expect(drawn.exitCode == 0, "\(drawn)")
+    let figures = try FileManager.default.contentsOfDirectory(atPath: workshop.path("drawn"))
+    #expect(figures == ["attention-supervised.png"], "\(drawn)")
     let other = try run("cifar10", arguments + ["--steps", "3"], in: workshop)
     #expect(other.exitCode == 1 && other.errors.contains("other settings"), "\(other)")
   }
