@@ -23,7 +23,7 @@ for operator in ["nms", "qnms"]:
     operators.define(f"{operator}(Tensor x) -> Tensor")
 
 import timm  # noqa: E402
-from transformers import BeitConfig, BeitForImageClassification, BeitForMaskedImageModeling  # noqa: E402
+from transformers import AutoImageProcessor, BeitConfig, BeitForImageClassification, BeitForMaskedImageModeling  # noqa: E402
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--peco", default=".build/release/peco")
@@ -107,6 +107,12 @@ with tempfile.TemporaryDirectory() as folder:
         if layout == "huggingface":
             again, report = type(model).from_pretrained(output.parent, output_loading_info=True)
             assert not any(report.values()), report
+            # The middle of a picture of this size is its middle at the shorter side's 256 pixels.
+            processor = AutoImageProcessor.from_pretrained(output.parent, backend="pil")
+            large = Image.fromarray(arrays[0]).resize((256, 256))
+            middle = (np.asarray(large)[16:240, 16:240] / 255 - mean) / deviation
+            shown = processor(large, return_tensors="np")["pixel_values"][0].transpose(1, 2, 0)
+            assert np.abs(shown - middle).max() < 1e-5
         else:
             again = timm.create_model(architecture, checkpoint_path=str(output))
         difference = ((tokens(again.eval(), pictures) - found).abs().max() / found.abs().max()).item()

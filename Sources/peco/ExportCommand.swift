@@ -8,8 +8,8 @@ struct ExportCommand: ParsableCommand {
     commandName: "export",
     abstract: "Writes a checkpoint's vision transformer into a safetensors file under the names of others.",
     discussion: """
-      For huggingface, a config.json is written beside the file unless there is one; with --output DIR/model.safetensors
-      the folder can be given to from_pretrained.
+      For huggingface, config.json and preprocessor_config.json are written beside the file unless they are there; with
+      --output DIR/model.safetensors the folder can be given to from_pretrained.
       """)
 
   @Option(help: ArgumentHelp("A checkpoint, or a run's directory.", valueName: "checkpoint"))
@@ -25,7 +25,7 @@ struct ExportCommand: ParsableCommand {
     let report = try WeightConversion.export(
       checkpoint: checkpoint, layout: layout, output: output, averaged: ema)
     for line in report.unmatched { FileHandle.standardError.write(Data("left out: \(line)\n".utf8)) }
-    if let kept = report.kept { FileHandle.standardError.write(Data("kept: \(kept)\n".utf8)) }
+    for kept in report.kept { FileHandle.standardError.write(Data("kept: \(kept)\n".utf8)) }
     print("\(output): \(report.tensors) tensors, \(report.summary)")
   }
 }

@@ -144,9 +144,44 @@ extension Computing {
       }
     }
 
+    @Test func howPicturesAreShownTravels() throws {
+      let normalization = PictureNormalization(mean: [0.4, 0.5, 0.6], standardDeviation: [0.3, 0.2, 0.25])
+      try withTemporaryFolder { folder in
+        let (first, middle) = (folder + "/first.h5", folder + "/model.safetensors")
+        let source = folder + "/source/model.safetensors"
+        try FileManager.default.copyItem(
+          atPath: (Case(name: "huggingface_mean", layout: .huggingface).path as NSString)
+            .deletingLastPathComponent, toPath: folder + "/source")
+        try #"{"do_resize": true, "do_center_crop": true, "size": {"shortest_edge": 19}}"#.write(
+          toFile: folder + "/source/preprocessor_config.json", atomically: true, encoding: .utf8)
+        var request = WeightConversion.ImportRequest(
+          source: source, layout: .huggingface, output: first, normalization: normalization)
+        _ = try WeightConversion.importWeights(request)
+        let report = try WeightConversion.export(
+          checkpoint: first, layout: .huggingface, output: middle, averaged: false)
+        #expect(report.kept == [])
+        (request.source, request.output) = (middle, folder + "/second.h5")
+        request.normalization = nil
+        _ = try WeightConversion.importWeights(request)
+        let third = folder + "/third/model.safetensors"
+        try FileManager.default.createDirectory(
+          atPath: folder + "/third", withIntermediateDirectories: false)
+        _ = try WeightConversion.export(
+          checkpoint: request.output, layout: .huggingface, output: third, averaged: false)
+        let files = try [folder, folder + "/third"].map {
+          try String(contentsOfFile: $0 + "/preprocessor_config.json", encoding: .utf8)
+        }
+        #expect(files[0] == files[1])
+        let lines = files[1].split(separator: "\n").map { $0.drop { $0 == " " } }
+        for part in ["0.4,", "0.25", "\"shortest_edge\" : 19", "\"do_normalize\" : true,"] {
+          #expect(lines.contains { $0 == part }, "\(part) in \(files[1])")
+        }
+      }
+    }
+
     @Test func aConfigurationThatIsThereIsKeptAndToldOf() throws {
       try withTemporaryFolder { folder in
-        func export(_ name: String) throws -> String? {
+        func export(_ name: String) throws -> [String] {
           _ = try WeightConversion.importWeights(
             .init(
               source: Case(name: name, layout: .huggingface).path, layout: .huggingface,
@@ -156,9 +191,9 @@ extension Computing {
             averaged: false
           ).kept
         }
-        #expect(try export("huggingface_mean") == nil)
-        #expect(try export("huggingface_mean") == nil)
-        let kept = try #require(try export("huggingface_class_token"))
+        #expect(try export("huggingface_mean") == [])
+        #expect(try export("huggingface_mean") == [])
+        let kept = try #require(try export("huggingface_class_token").first)
         #expect(kept.contains("/config.json") && kept.contains("use_absolute_position_embeddings"))
         #expect(!kept.contains("hidden_size") && !kept.contains("id2label"))
       }

@@ -205,7 +205,9 @@ public struct FinetuneConfiguration: RunConfiguration {
 extension Augmentation {
   /// The middle of the picture after its shorter side was resized, by default to 256/224 of the view's side.
   static func evaluation(shortSide: Int?, size: Int) -> Augmentation {
-    .evaluation(
-      resizeShortSide: shortSide ?? Int((Double(size) * 256 / 224).rounded()), size: size)
+    .evaluation(resizeShortSide: shortSide ?? evaluationShortSide(size: size), size: size)
   }
+
+  /// 256/224 of the view's side.
+  static func evaluationShortSide(size: Int) -> Int { Int((Double(size) * 256 / 224).rounded()) }
 }

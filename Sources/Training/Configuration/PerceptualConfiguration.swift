@@ -66,8 +66,8 @@ public struct PerceptualConfiguration: RunConfiguration {
   public static var sharedDefaults: SharedConfiguration {
     var defaults = SharedConfiguration()
     defaults.data.colorJitter = 0.4
-    defaults.data.mean = [0.485, 0.456, 0.406]
-    defaults.data.standardDeviation = [0.229, 0.224, 0.225]
+    defaults.data.mean = PictureNormalization.imageNet.mean
+    defaults.data.standardDeviation = PictureNormalization.imageNet.standardDeviation
     defaults.training.globalBatchSize = 4096
     defaults.training.microBatchSize = 4096
     defaults.optimizer.learningRate = 1.5e-4

@@ -5,6 +5,10 @@ public struct PictureNormalization: Codable, Equatable, Sendable {
   public var mean: [Double]
   public var standardDeviation: [Double]
 
+  /// ImageNet's, for what says nothing else.
+  public static let imageNet = PictureNormalization(
+    mean: [0.485, 0.456, 0.406], standardDeviation: [0.229, 0.224, 0.225])
+
   public init(mean: [Double], standardDeviation: [Double]) {
     self.mean = mean
     self.standardDeviation = standardDeviation

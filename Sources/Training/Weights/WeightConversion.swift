@@ -48,8 +48,8 @@ public enum WeightConversion {
     public var unmatched: [String] = []
     /// Whether the output was written.
     public var isWritten = true
-    /// A file that was there and was kept, though it says something else than would have been written; and what.
-    public var kept: String?
+    /// Files that were there and were kept, though they say something else than would have been written; and what.
+    public var kept: [String] = []
   }
 
   // MARK: - Import
@@ -111,6 +111,7 @@ public enum WeightConversion {
       report.summary +=
         "; pictures normalised by \(normalization.mean) and \(normalization.standardDeviation)"
     }
+    if let resize = configuration?.resize { settings.append(("evaluation.resize", "\(resize)")) }
     let text = ResolvedConfiguration.yaml(settings)
     let header = CheckpointHeader(
       kind: .imported, step: 0, epoch: 0, samplePosition: 0, updates: 0, seed: 0, configuration: text)
@@ -120,8 +121,8 @@ public enum WeightConversion {
 
   // MARK: - Export
 
-  /// Writes a checkpoint's weights into a safetensors file; for Hugging Face a `config.json` beside it, unless there
-  /// is one.
+  /// Writes a checkpoint's weights into a safetensors file; for Hugging Face `config.json` and
+  /// `preprocessor_config.json` beside it, unless they are there.
   ///
   /// timm's models have a table of relative positions in each block: one that all blocks share is written for each.
   ///
