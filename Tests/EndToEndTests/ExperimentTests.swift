@@ -20,8 +20,8 @@ import Testing
     let all = try run("cifar10", ["pictures", "out", "--list"], in: workshop)
     #expect(all.exitCode == 0, "\(all)")
     let lines = all.output.split(separator: "\n")
-    // Pictures and perceptual network; by seed 2 supervised, 4 of pixels, 7 of each tokenizer; 5 masks and 2 longer ones of 4.
-    #expect(lines.count == 2 + 2 * (2 + 4 + 3 * 7) + 7 * 4, "\(all)")
+    // Pictures and perceptual network; by seed 2 supervised, 4 of pixels, 7 of each tokenizer; 5 masks and 2 longer ones of 4, 2 coarse ones of 7.
+    #expect(lines.count == 2 + 2 * (2 + 4 + 3 * 7) + 7 * 4 + 2 * 7, "\(all)")
     #expect(lines.allSatisfy { $0.hasSuffix("to do") })
     for words in ["beit seed 1 reconstructions", "masking-random-60 seed 0 finetune-10"] {
       #expect(lines.contains { $0.split(separator: " ").joined(separator: " ").hasPrefix(words + " ") })
