@@ -54,7 +54,10 @@ import Testing
       // One rank a NUMA domain, all of its cores; hyperthreads do not count.
       (Machine.large, "", "-np 4 --oversubscribe --map-by ppr:1:numa:PE=8 --bind-to core", 8),
       (.large, "--ranks-per-node 8", "-np 8 --oversubscribe --map-by ppr:2:numa:PE=4 --bind-to core", 4),
-      (.large, "--threads 4", "-np 4 --oversubscribe --map-by ppr:1:numa:PE=4 --bind-to core", 4),
+      (.large, "--threads 6", "-np 4 --oversubscribe --map-by ppr:1:numa:PE=6 --bind-to core", 6),
+      // Another job of the same size would be bound to the same cores.
+      (.large, "--threads 4", "-np 4 --oversubscribe --map-by ppr:1:numa --bind-to numa", 4),
+      (.large, "-n 1 --threads 8", "-np 1 --oversubscribe --map-by ppr:1:node --bind-to none", 8),
       // Numbers that do not fit the domains are bound all the same, without sharing cores.
       (.large, "-n 3", "-np 3 --oversubscribe --map-by ppr:3:node:PE=10 --bind-to core", 10),
       (.large, "--ranks-per-node 2", "-np 2 --oversubscribe --map-by ppr:2:node:PE=16 --bind-to core", 16),
