@@ -102,7 +102,6 @@ private struct AttentionShape {
   private var scale: Float { 1 / Float(headWidth).squareRoot() }
   private var outputStride: Int { heads * headWidth }
   private var queryCount: Int { queries.last?.upperBound ?? 0 }
-  private var mostQueries: Int { queries.map(\.count).max() ?? 0 }
 
   func check(_ bias: Tensor?) {
     if let bias { precondition(bias.shape == [heads, tokens, tokens], "bias of shape \(bias.shape)") }
@@ -159,6 +158,7 @@ private struct AttentionShape {
     // thread of a rank some work, whatever the number of threads, so that the sums are the same on any.
     let groups = max(1, min(samples, (48 + heads - 1) / heads))
     let pairs = tokens * tokens
+    let mostQueries = queries.reduce(0) { max($0, $1.count) }
     let biasGradient = bias.flatMap { $0.needsGradient ? Tensor([groups, heads, tokens, tokens]) : nil }
     withPositions { positions in
       pool.forEach(heads * groups) { task in
