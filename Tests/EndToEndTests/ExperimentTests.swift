@@ -37,6 +37,7 @@ import Testing
   @Test(arguments: [
     (["pictures", "out", "--only", "peko"], "--only"), (["pictures", "out", "--minutes", "0"], "--minutes"),
     (["pictures", "out", "--seeds", "a"], "--seeds"), (["nothing", "out"], "no pictures at nothing"),
+    (["pictures", "out", "--from", "nowhere"], "cannot read nowhere"),
     (["pictures", "out", "--set", "x"], "KEY=VALUE"), (["pictures"], "Usage"),
     (["pictures", "out", "--fast"], "unknown option"),
   ])
@@ -96,6 +97,46 @@ import Testing
         """,
       ], hearsSignals: true)
     #expect(run.exitCode == 75 && run.output == "over\n", "\(run)")
+  }
+
+  @Test func `results of elsewhere are taken, and what is needed of their runs is made again`() throws {
+    let workshop = try Workshop()
+    try workshop.write(
+      """
+      {"row": "peco", "seed": 0, "step": "tokenizer", "minutes": 1.00, "version": "theirs", "result": {}}
+      {"row": "peco", "seed": 0, "step": "words", "minutes": 2.00, "version": "theirs", "result": {}}\n
+      """, to: "theirs.jsonl")
+    try workshop.write("", to: "pictures/none")
+    let list = try run(
+      "cifar10", ["pictures", "out", "--list", "--only", "peco", "--from", "theirs.jsonl"], in: workshop)
+    #expect(list.output.split(separator: "\n").filter { $0.contains("done, ") }.count == 2, "\(list)")
+
+    try workshop.write(
+      """
+      source "\(Self.folder)/../lib/setup.sh"
+      source "\(Self.folder)/../lib/steps.sh"
+      cd "$OLDPWD"
+      needs() { [[ $3 != words && $3 != pretrain ]] || echo "$1 $2 tokenizer"; }
+      output_of() { echo "runs/$1/$2/$3"; }
+      step_tokenizer() { mkdir -p runs/peco/0/tokenizer && echo '{}' >"$answer"; }
+      step_words() { echo '{}' >"$answer"; }
+      step_pretrain() { ls -d runs/peco/0/tokenizer >&2 && echo '{}' >"$answer"; }
+      begin_experiment
+      take_results "$1"
+      ensure peco 0 words && ensure peco 0 pretrain && ensure peco 0 pretrain
+      take_results "$1"
+      cat results/*
+      """, to: "ours.sh")
+    let ours = try workshop.run(["bash", "ours.sh", "theirs.jsonl"])
+    #expect(ours.exitCode == 0, "\(ours)")
+    // The words were told; the tokenizer was made for pretraining, and is not taken from theirs once it has begun here.
+    let did = ours.errors.split(separator: "\n").compactMap { $0.split(separator: " ").dropFirst(5).first }
+    #expect(did == ["tokenizer", "pretrain"], "\(ours)")
+    #expect(ours.output.components(separatedBy: "theirs").count == 2, "\(ours)")
+
+    try workshop.write("{}\n", to: "other.jsonl")
+    let other = try run("cifar10", ["pictures", "out", "--list", "--from", "other.jsonl"], in: workshop)
+    #expect(other.exitCode == 1 && other.errors.contains("other.jsonl:1"), "\(other)")
   }
 
   @Test func `the tables have means and deviations over seeds`() throws {

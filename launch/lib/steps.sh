@@ -3,8 +3,8 @@
 # experiment's folder.
 #
 # A step has a row of the experiment's table, a seed and a name. The function step_NAME does it, told row and seed; what it
-# needs are the lines of `needs ROW SEED NAME`. It is done when its result is there, results/ROW.SEED.NAME.json, one line
-# made of the last line of the file $answer. What it says is in logs/.
+# needs are the lines of `needs ROW SEED NAME`, and what those find of it is `output_of ROW SEED NAME`. It is done when its
+# result is there, results/ROW.SEED.NAME.json, one line made of the last line of the file $answer. What it says is in logs/.
 
 stopping='' interrupted='' job='' timer='' answer='' version='' placement=()
 
@@ -91,6 +91,20 @@ attend() {
 # on_ranks ARGUMENT...: peco under mpirun.
 on_ranks() { attend "$project/launch/mpirun" ${placement[@]+"${placement[@]}"} -- peco "$@" >"$answer"; }
 
+# take_results FILE: has steps done of which FILE has the results, lines of JSON, unless they have begun here.
+take_results() {
+  local line row seed step number=0
+  mkdir -p results
+  while IFS= read -r line; do
+    number=$((number + 1))
+    read -r row seed step < <(
+      sed -En 's/^\{"row": "([a-z0-9-]+)", "seed": ([0-9]+), "step": "([a-z0-9-]+)".*\}$/\1 \2 \3/p' <<<"$line"
+    ) || die "$1:$number is not the result of a step"
+    [[ -e results/$row.$seed.$step.json || -e $(output_of "$row" "$seed" "$step") ]] ||
+      printf '%s\n' "$line" >"results/$row.$seed.$step.json"
+  done <"$1"
+}
+
 is_done() { [[ -s results/$1.$2.$3.json ]]; }
 minutes_of() { sed -n 's/.*"minutes": \([0-9.]*\),.*/\1/p' "results/$1.$2.$3.json"; }
 
@@ -100,7 +114,10 @@ ensure() {
   local need needs=()
   mapfile -t needs < <(needs "$@")
   for need in ${needs[@]+"${needs[@]}"}; do
+    # What was done elsewhere, or has been removed since, is done again.
     # shellcheck disable=SC2086  # three words
+    [[ -e $(output_of $need) ]] || rm -f "results/${need// /.}.json"
+    # shellcheck disable=SC2086
     ensure $need
   done
   leave_if_stopping
