@@ -33,17 +33,20 @@ let package = Package(
     .target(name: "CPNG", path: "Sources/C/CPNG", linkerSettings: [.linkedLibrary("png16")]),
     .target(name: "CKernels", path: "Sources/C/CKernels", cSettings: optimized),
 
+    // Floor 0 as well, for it knows nothing of anything
+    .target(name: "Threads"),
+
     // Floor 1
-    .target(name: "Communication", dependencies: ["CMPI"]),
-    .target(name: "Storage", dependencies: ["CHDF5", "CFileIO"]),
+    .target(name: "Communication", dependencies: ["CMPI", "Threads"]),
+    .target(name: "Storage", dependencies: ["CHDF5", "CFileIO", "Threads"]),
     .target(name: "Imaging", dependencies: ["CJPEG", "CPNG", "CKernels"]),
 
     // Floor 2
-    .target(name: "Tensors", dependencies: ["COpenBLAS", "COneDNN", "CKernels"]),
+    .target(name: "Tensors", dependencies: ["COpenBLAS", "COneDNN", "CKernels", "Threads"]),
 
     // Floor 3
     .target(name: "Layers", dependencies: ["Tensors", "CKernels", "COneDNN"]),
-    .target(name: "Datasets", dependencies: ["Tensors", "Storage", "Imaging", "CFileIO"]),
+    .target(name: "Datasets", dependencies: ["Tensors", "Storage", "Imaging", "CFileIO", "Threads"]),
 
     // Floor 4
     .target(name: "Models", dependencies: ["Layers", "Storage", "CKernels"]),
@@ -70,6 +73,7 @@ let package = Package(
     .executableTarget(
       name: "communication-probe", dependencies: ["Communication"], path: "Tests/Support/CommunicationProbe"),
     .testTarget(name: "CommunicationTests", dependencies: ["Communication", "communication-probe"]),
+    .testTarget(name: "ThreadsTests", dependencies: ["Threads"]),
     .testTarget(name: "StorageTests", dependencies: ["Storage"], exclude: ["Fixtures"]),
     .testTarget(name: "ImagingTests", dependencies: ["Imaging"], exclude: ["Fixtures"]),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"]),

@@ -8,10 +8,10 @@ import Tensors
 public enum KernelBenchmarks {
   /// The products of a ViT-B block over the tokens of `batch` pictures, forward (NT), for the input's gradient (NN)
   /// and for the weight's (TN).
-  public static func gemm(batch: Int, repeats: Int) -> BenchmarkReport {
+  public static func gemm(batch: Int, repeats: Int) throws -> BenchmarkReport {
     var report = BenchmarkReport("gemm", "matrix products of ViT-B over \(batch) pictures of 197 tokens")
     report.note("threads", ThreadPool.shared.threadCount)
-    let peak = Processor.measuredPeak(threads: ThreadPool.shared.threadCount)
+    let peak = try Processor.measuredPeak(threads: ThreadPool.shared.threadCount)
     let rows = batch * 197
     var (operations, seconds) = (0.0, 0.0)
     for (name, inputs, outputs) in [
@@ -57,7 +57,7 @@ public enum KernelBenchmarks {
           "gflops_\(name)_\(form.replacingOccurrences(of: " ", with: "_"))", work / timings.median * 1e-9)
       }
     }
-    addAttentionScores(to: &report, repeats: repeats, peak: Processor.measuredPeak(threads: 1))
+    try addAttentionScores(to: &report, repeats: repeats, peak: Processor.measuredPeak(threads: 1))
     report.add(operations: operations, inSeconds: seconds, peak: peak)
     return report
   }
@@ -108,10 +108,10 @@ public enum KernelBenchmarks {
   }
 
   /// The 3 × 3 convolutions of a tokenizer of base width 64, forward, and backward for input and weights.
-  public static func convolution(batch: Int, repeats: Int) -> BenchmarkReport {
+  public static func convolution(batch: Int, repeats: Int) throws -> BenchmarkReport {
     var report = BenchmarkReport("convolution", "3×3 convolutions over \(batch) pictures, channels last")
     report.note("threads", ThreadPool.shared.threadCount)
-    let peak = Processor.measuredPeak(threads: ThreadPool.shared.threadCount)
+    let peak = try Processor.measuredPeak(threads: ThreadPool.shared.threadCount)
     var (operations, seconds) = (0.0, 0.0)
     for (channels, side) in [(64, 224), (64, 112), (128, 56), (128, 28), (256, 14)] {
       let scope = ParameterScope(seed: 0)

@@ -1,5 +1,6 @@
 import CMPI
 import Foundation
+import Threads
 
 extension Communicator {
   // MARK: Ending the job
@@ -22,7 +23,7 @@ extension Communicator {
     let code = exitCode == 0 ? 1 : exitCode
     guard size > 1 else { exit(code) }
     // Should MPI itself be stuck, leave without it: a launcher ends a job whose rank went away unannounced.
-    Thread.detachNewThread {
+    try? WorkerThread.start("abort") {
       sleep(10)
       _exit(code)
     }

@@ -53,7 +53,8 @@ public final class GradientReducer {
     thread =
       communicator.size == 1
       ? nil
-      : ReductionThread(communicator: try communicator.duplicate(), base: gradients, buckets: buckets.ranges)
+      : try ReductionThread(
+        communicator: try communicator.duplicate(), base: gradients, buckets: buckets.ranges)
   }
 
   deinit { close() }

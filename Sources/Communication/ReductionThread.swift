@@ -1,4 +1,5 @@
 import Foundation
+import Threads
 
 /// The thread that sums buckets in order as they are released; asleep while there is nothing to sum.
 final class ReductionThread: @unchecked Sendable {
@@ -15,18 +16,17 @@ final class ReductionThread: @unchecked Sendable {
   private var isStopping = false
   private var isRunning = true
 
-  /// Starts the thread, which sums slices of `base` over the ranks of a communicator that is its alone.
+  /// Starts the thread, which sums slices of `base` over the ranks of a communicator that is its alone. Throws where the
+  /// system gives none.
   init<Scalar: ReducibleScalar>(
     communicator: Communicator, base: UnsafeMutablePointer<Scalar>, buckets: [Range<Int>]
-  ) {
+  ) throws {
     self.communicator = communicator
     self.buckets = buckets
     reduce = { range in
       try communicator.allReduce(.sum, base + range.lowerBound, count: range.count)
     }
-    let thread = Thread { self.run() }
-    thread.name = "gradient reduction"
-    thread.start()
+    try WorkerThread.start("gradient reduction") { self.run() }
   }
 
   func begin() {

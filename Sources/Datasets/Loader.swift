@@ -1,4 +1,5 @@
 import Foundation
+import Threads
 
 /// Reads, decodes, augments and masks pictures ahead of time on threads of its own, and hands out micro-batches
 /// strictly in order.
@@ -15,7 +16,7 @@ public final class Loader: BatchSource {
     /// Whether every picture read is compared with its checksum.
     public var verifiesChecksums: Bool
 
-    public init(workers: Int = 2, prefetch: Int = 3, verifiesChecksums: Bool = false) {
+    public init(workers: Int = 2, prefetch: Int = 3, verifiesChecksums: Bool = true) {
       self.workers = workers
       self.prefetch = prefetch
       self.verifiesChecksums = verifiesChecksums
@@ -112,12 +113,15 @@ private final class LoaderCore: @unchecked Sendable {
     self.options = options
     // Small batches: enough of them that every thread has a sample to make while one is handed out.
     depth = max(options.prefetch, (options.workers + plan.batchSize - 1) / plan.batchSize + 1)
-    running = options.workers
     for index in 0..<options.workers {
-      let thread = Thread { self.work() }
-      thread.name = "peco-loader-\(index)"
-      thread.stackSize = 8 << 20
-      thread.start()
+      condition.withLock { running += 1 }
+      do {
+        try WorkerThread.start("peco-loader-\(index)") { self.work() }
+      } catch {
+        condition.withLock { running -= 1 }
+        stop()
+        throw error
+      }
     }
   }
 

@@ -1,5 +1,6 @@
 import Foundation
 import Synchronization
+import Threads
 
 /// Threads that do one job together: when one fails, all are told to end, and the first error is passed on.
 final class WorkerGroup: @unchecked Sendable {
@@ -18,21 +19,25 @@ final class WorkerGroup: @unchecked Sendable {
     return failure != nil
   }
 
-  /// Starts a thread.
+  /// Starts a thread; where the system gives none, the job has failed.
   func start(_ name: String, _ body: @escaping () throws -> Void) {
-    condition.lock()
-    running += 1
-    condition.unlock()
-    let thread = Thread { [self] in
-      do { try body() } catch { fail(error) }
-      condition.lock()
+    condition.withLock { running += 1 }
+    do {
+      try WorkerThread.start(name) { [self] in
+        do { try body() } catch { fail(error) }
+        end()
+      }
+    } catch {
+      fail(error)
+      end()
+    }
+  }
+
+  private func end() {
+    condition.withLock {
       running -= 1
       condition.broadcast()
-      condition.unlock()
     }
-    thread.name = name
-    thread.stackSize = 8 << 20
-    thread.start()
   }
 
   /// Waits until all threads have ended; throws the first error.

@@ -1,5 +1,6 @@
 import CFileIO
 import Foundation
+import Threads
 
 /// Has the disk take up what is written to a file while more is computed and written: left to itself the kernel hoards it,
 /// and the flush at the end finds an idle disk and a gigabyte to move.
@@ -12,10 +13,8 @@ final class Writeback: @unchecked Sendable {
   /// Begins to watch a file, which need not be there yet.
   init(of path: String) {
     self.path = path
-    isRunning = true
-    let thread = Thread { self.run() }
-    thread.name = "writeback"
-    thread.start()
+    // Where there is no thread for it, the flush does all the work.
+    isRunning = (try? WorkerThread.start("writeback") { self.run() }) != nil
   }
 
   /// Ends the watch. Says nothing of what is on the disk: that takes a flush.

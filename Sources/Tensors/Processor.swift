@@ -16,8 +16,8 @@ public enum Processor {
 
   /// The multiply-adds that `threads` threads do in a second on the widest vectors, in floating-point
   /// operations a second. Takes a quarter of a second.
-  public static func measuredPeak(threads: Int) -> Double {
-    let pool = ThreadPool(threads: threads)
+  public static func measuredPeak(threads: Int) throws -> Double {
+    let pool = try ThreadPool(threads: threads)
     var best = 0.0
     let operations = UnsafeMutableBufferPointer<Double>.allocate(capacity: threads)
     defer { operations.deallocate() }

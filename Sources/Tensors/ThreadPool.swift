@@ -1,6 +1,7 @@
 import CKernels
 import Foundation
 import Synchronization
+import Threads
 
 /// The threads that share the work of one operation.
 ///
@@ -9,13 +10,15 @@ import Synchronization
 /// inside a task, or while another thread has the pool, runs its ranges one after another.
 public final class ThreadPool: @unchecked Sendable {
   /// The pool that all operations use; one thread until `configure` is called.
-  public private(set) nonisolated(unsafe) static var shared = ThreadPool(threads: 1)
+  public private(set) nonisolated(unsafe) static var shared = ThreadPool()
 
-  /// Sets how many threads operations use. Call once at the start, before any other thread computes.
-  public static func configure(threads: Int) {
+  /// Sets how many threads operations use. Call once at the start, before any other thread computes. Throws where the
+  /// system does not give so many.
+  public static func configure(threads: Int) throws {
     guard threads != shared.threadCount else { return }
+    let pool = try ThreadPool(threads: max(1, threads))
     shared.stop()
-    shared = ThreadPool(threads: max(1, threads))
+    shared = pool
   }
 
   /// The processors this process may run on.
@@ -37,13 +40,18 @@ public final class ThreadPool: @unchecked Sendable {
   private let stopped = Atomic<Bool>(false)
   private let sleepers = NSCondition()
 
-  init(threads: Int) {
+  /// The calling thread alone.
+  private init() { threadCount = 1 }
+
+  init(threads: Int) throws {
     threadCount = threads
     for index in 1..<max(threads, 1) {
-      let thread = Thread { [self] in work() }
-      thread.name = "peco-compute-\(index)"
-      thread.stackSize = 8 << 20
-      thread.start()
+      do {
+        try WorkerThread.start("peco-compute-\(index)") { [self] in work() }
+      } catch {
+        stop()
+        throw error
+      }
     }
   }
 

@@ -35,7 +35,7 @@ struct BenchmarkCommand: ParsableCommand {
     /// Runs a benchmark on all ranks; the first prints the report.
     func run(_ body: @escaping (Communicator) throws -> BenchmarkReport?) {
       onAllRanks { communicator in
-        ComputeThreads.configure(requested: threads, communicator: communicator)
+        try ComputeThreads.configure(requested: threads, communicator: communicator)
         let report = try body(communicator)
         if communicator.isRoot, let report { print(json ? report.json.text : report.text) }
         return 0
@@ -155,7 +155,9 @@ struct BenchmarkCommand: ParsableCommand {
     @Option(help: "Repeats of each.") var repeats = 9
     @OptionGroup var common: Common
 
-    func run() { common.runAlone { KernelBenchmarks.gemm(batch: max(1, batch), repeats: max(1, repeats)) } }
+    func run() {
+      common.runAlone { try KernelBenchmarks.gemm(batch: max(1, batch), repeats: max(1, repeats)) }
+    }
   }
 
   struct Convolution: ParsableCommand {
@@ -165,7 +167,7 @@ struct BenchmarkCommand: ParsableCommand {
     @OptionGroup var common: Common
 
     func run() {
-      common.runAlone { KernelBenchmarks.convolution(batch: max(1, batch), repeats: max(1, repeats)) }
+      common.runAlone { try KernelBenchmarks.convolution(batch: max(1, batch), repeats: max(1, repeats)) }
     }
   }
 

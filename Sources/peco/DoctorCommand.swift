@@ -12,10 +12,10 @@ struct DoctorCommand: ParsableCommand {
 
   func run() throws {
     onAllRanks { communicator in
-      ComputeThreads.configure(requested: nil, communicator: communicator)
+      try ComputeThreads.configure(requested: nil, communicator: communicator)
       var isSound = true
       if communicator.isRoot {
-        Diagnosis.run(directory: directory, communicator: communicator) { finding in
+        try Diagnosis.run(directory: directory, communicator: communicator) { finding in
           let subject = finding.subject.padding(toLength: 38, withPad: " ", startingAt: 0)
           print(
             "\(finding.verdict.rawValue.padding(toLength: 6, withPad: " ", startingAt: 0)) \(subject) \(finding.value)"

@@ -90,7 +90,7 @@ struct TokenizerCommand: ParsableCommand {
 
     func run() throws {
       onAllRanks { communicator in
-        ComputeThreads.configure(requested: nil, communicator: communicator)
+        try ComputeThreads.configure(requested: nil, communicator: communicator)
         guard communicator.isRoot else { return 0 }
         let report = try Reconstruction.run(
           tokenizer: tokenizer, dataset: data, output: output, count: count, measure: measure)

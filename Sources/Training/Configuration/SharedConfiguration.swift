@@ -103,7 +103,8 @@ public struct TrainingConfiguration: Sendable, Equatable {
       "training.activation_checkpointing", .choice(), default: defaults.activationCheckpointing)
     stopAfterStep = reader.optional(
       "training.stop_after_step", .int(.atLeast(1)), default: defaults.stopAfterStep)
-    threads = reader.optional("training.threads", .int(.between(1, 1024)), default: defaults.threads)
+    threads = reader.optional(
+      "training.threads", .int(.between(1, ComputeThreads.most)), default: defaults.threads)
   }
 }
 

@@ -46,7 +46,7 @@ public enum TokenizerEvaluation {
   public static func probe(
     _ request: ProbeRequest, communicator: Communicator
   ) throws -> (score: ClassificationScore, penalty: Double) {
-    ComputeThreads.configure(requested: nil, communicator: communicator)
+    try ComputeThreads.configure(requested: nil, communicator: communicator)
     let logger = ConsoleLog.logger(rank: communicator.rank)
     let tokenizer = try TrainedTokenizer(path: request.tokenizer, communicator: communicator) {
       logger.warning("\($0)")

@@ -8,24 +8,31 @@ public enum ComputeThreads {
   ///
   /// The number is, in this order: what the configuration asks for, `PECO_THREADS`, `OMP_NUM_THREADS`, or the
   /// processors this process may run on, shared among the ranks of the node if they are not bound apart.
-  public static func configure(requested: Int?, communicator: Communicator) {
-    ThreadPool.configure(
-      threads: number(
+  /// Throws where `PECO_THREADS` is no number of threads, and where the system does not give so many.
+  public static func configure(requested: Int?, communicator: Communicator) throws {
+    try ThreadPool.configure(
+      threads: try number(
         requested: requested, environment: ProcessInfo.processInfo.environment,
         available: ThreadPool.availableProcessors, online: ProcessInfo.processInfo.processorCount,
         ranksOnNode: communicator.localSize))
   }
 
-  /// The rule, as a function of all it depends on.
+  /// The most threads a rank may have.
+  static let most = 1024
+
+  /// The rule, as a function of all it depends on. Of `OMP_NUM_THREADS`, which others read too, what is no number of
+  /// threads is passed over.
   public static func number(
     requested: Int?, environment: [String: String], available: Int, online: Int, ranksOnNode: Int
-  ) -> Int {
-    for wish in [
-      requested, environment["PECO_THREADS"].flatMap(Int.init),
-      environment["OMP_NUM_THREADS"].flatMap(Int.init),
-    ] {
-      if let wish, wish > 0 { return wish }
+  ) throws -> Int {
+    if let requested { return requested }
+    if let text = environment["PECO_THREADS"] {
+      guard let wish = Int(text), (1...most).contains(wish) else {
+        throw RunError("PECO_THREADS is '\(text)'; it must be a number of threads from 1 to \(most)")
+      }
+      return wish
     }
+    if let wish = environment["OMP_NUM_THREADS"].flatMap(Int.init), (1...most).contains(wish) { return wish }
     let isBound = available < online
     return max(1, isBound ? available : available / ranksOnNode)
   }

@@ -32,12 +32,12 @@ public enum Diagnosis {
   /// Runs every check, calling `report` as each is done.
   ///
   /// - Parameter directory: Where runs are to be written.
-  public static func run(directory: String, communicator: Communicator, report: (Finding) -> Void) {
+  public static func run(directory: String, communicator: Communicator, report: (Finding) -> Void) throws {
     let threads = ThreadPool.shared.threadCount
     report(
       Finding(
         "processor", "\(Processor.modelName), \(Processor.vectorBits)-bit vectors, \(threads) threads used"))
-    let peak = Processor.measuredPeak(threads: threads)
+    let peak = try Processor.measuredPeak(threads: threads)
     report(Finding("peak, fused multiply-add", rate(peak)))
     report(kernels())
     report(matrixMultiply(peak: peak))

@@ -2,7 +2,7 @@ import Tensors
 
 private let configured: Void = {
   MatrixMultiply.useSingleThreadedKernels()
-  ThreadPool.configure(threads: 3)
+  do { try ThreadPool.configure(threads: 3) } catch { fatalError("\(error)") }
 }()
 
 /// Lets operations use several threads from now on, so that tests cover how work is cut. May be called by every

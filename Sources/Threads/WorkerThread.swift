@@ -1,0 +1,67 @@
+import Foundation
+
+/// Threads of this program's own, for work that something else waits for.
+///
+/// Foundation's `Thread` says nothing where the system has no more threads to give, and whoever waits for its work waits
+/// forever.
+public enum WorkerThread {
+  /// Starts a thread that ends when `body` returns. Throws where the system gives none.
+  ///
+  /// - Parameters:
+  ///   - name: What it is for, to be told in the error.
+  ///   - stackSize: In bytes.
+  public static func start(
+    _ name: String, stackSize: Int = 8 << 20, _ body: @escaping @Sendable () -> Void
+  ) throws {
+    var attributes = pthread_attr_t()
+    pthread_attr_init(&attributes)
+    defer { pthread_attr_destroy(&attributes) }
+    pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+    pthread_attr_setstacksize(&attributes, stackSize)
+
+    let job = Unmanaged.passRetained(Job(body))
+    #if canImport(Darwin)
+      var thread: pthread_t?
+    #else
+      var thread = pthread_t()
+    #endif
+    let code = pthread_create(&thread, &attributes, run, job.toOpaque())
+    guard code == 0 else {
+      job.release()
+      throw WorkerThreadError(name: name, reason: String(cString: strerror(code)))
+    }
+  }
+
+  private final class Job {
+    let body: @Sendable () -> Void
+
+    init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+  }
+
+  #if canImport(Darwin)
+    private static let run: @convention(c) (UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? = { job in
+      begin(job)
+      return nil
+    }
+  #else
+    private static let run: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { job in
+      if let job { begin(job) }
+      return nil
+    }
+  #endif
+
+  private static func begin(_ opaque: UnsafeMutableRawPointer) {
+    Unmanaged<Job>.fromOpaque(opaque).takeRetainedValue().body()
+  }
+}
+
+/// The system gave no thread.
+public struct WorkerThreadError: Error, CustomStringConvertible {
+  let name: String
+  let reason: String
+
+  public var description: String {
+    "the system gives no thread for \(name): \(reason); ask for fewer threads or workers, or raise the limit "
+      + "(ulimit -u, or the job's limit of processes)"
+  }
+}
