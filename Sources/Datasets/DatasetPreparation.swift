@@ -99,7 +99,7 @@ public struct DatasetPreparation: Sendable {
     guard workers > 0 else { throw DatasetError("--workers", "is \(workers), must be at least 1") }
     let source = try PictureSource(path: input)
     let started = Date()
-    let job = PreparationJob(self, source, try DatasetWriter(path: output), cancellation)
+    let job = PreparationJob(self, source, try DatasetWriter(path: output, madeFrom: [input]), cancellation)
     var progress = try job.gather { progress in
       var progress = progress
       progress.seconds = Date().timeIntervalSince(started)

@@ -26,20 +26,12 @@ final class DatasetWriter: @unchecked Sendable {
   private var end: UInt64 = 0
 
   /// Creates the payload file beside `path`.
-  init(path: String) throws {
-    let folder = (path as NSString).deletingLastPathComponent
-    var isFolder: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: folder.isEmpty ? "." : folder, isDirectory: &isFolder),
-      isFolder.boolValue
-    else {
-      throw DatasetError(path, "the folder \(folder) does not exist", advice: "make it first")
-    }
-    if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {
-      throw DatasetError(path, "is a folder", advice: "give the name of the .h5 file to write")
-    }
+  ///
+  /// - Parameter inputs: What the pictures come from.
+  init(path: String, madeFrom inputs: [String] = []) throws {
+    try FileSystem.requireOutput(path, madeFrom: inputs)
     self.path = path
-    let name = ".\((path as NSString).lastPathComponent).payload-\(getpid())"
-    let staging = (folder as NSString).appendingPathComponent(name)
+    let staging = "\(FileSystem.folder(of: path))/.\(FileSystem.name(of: path)).payload-\(getpid())"
     descriptor = open(staging, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw Self.failure(path, "write beside it") }
     unlink(staging)

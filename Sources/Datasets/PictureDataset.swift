@@ -44,7 +44,8 @@ public final class PictureDataset: @unchecked Sendable {
     self.path = path
     let file = try HDF5File(opening: path)
     defer { try? file.close() }
-    guard try file.attribute("format", as: String.self) == DatasetFormat.name else {
+    // Others' files have attributes of other types under this name.
+    guard (try? file.attribute("format", as: String.self)) == DatasetFormat.name else {
       throw DatasetError(
         path, "is an HDF5 file but no picture dataset", advice: "make one with `peco dataset prepare`")
     }
@@ -78,11 +79,15 @@ public final class PictureDataset: @unchecked Sendable {
       throw DatasetError(path, "is damaged: a label is no class", advice: "prepare the dataset anew")
     }
     guard let end = offsets.last, zip(offsets, offsets.dropFirst()).allSatisfy({ $0 < $1 }),
-      let payload = try file.contiguousOffset(of: DatasetFormat.bytes),
       try file.shape(of: DatasetFormat.bytes) == [Int(clamping: end)]
     else {
       throw DatasetError(
         path, "is damaged: the offsets do not fit the pictures' bytes", advice: "prepare the dataset anew")
+    }
+    guard let payload = try file.contiguousOffset(of: DatasetFormat.bytes) else {
+      throw DatasetError(
+        path, "\(DatasetFormat.bytes) does not lie in one piece, as it must to be read by many threads",
+        advice: "prepare the dataset anew, or copy the file as it is rather than repacked in chunks")
     }
     self.payload = payload
     fingerprint = Self.fingerprint(checksums: checksums, labels: labels)

@@ -1,4 +1,5 @@
 import Foundation
+import Storage
 
 /// Where pictures come from: a folder, or an archive read as a stream.
 enum PictureSource {
@@ -43,7 +44,7 @@ enum PictureSource {
           start, "cannot list the folder: \(String(cString: strerror(errno)))",
           advice: subset.isEmpty ? "check --input" : "check --subset")
       }
-      _ = try Self.walk(start, entries, prefix: "", depth: 0, body)
+      _ = try Self.walk(start, entries, prefix: "", within: [FileIdentity(of: start)], body)
     case .archive(let path):
       let reader = TarReader(try FileByteStream(path: path), path: path)
       _ = try Self.walk(reader, path, folders: [], subset, body)
@@ -67,19 +68,21 @@ enum PictureSource {
   }
 
   private static func walk(
-    _ folder: String, _ entries: [DirectoryEntry], prefix: String, depth: Int, _ body: (Found) throws -> Bool
+    _ folder: String, _ entries: [DirectoryEntry], prefix: String, within folders: [FileIdentity?],
+    _ body: (Found) throws -> Bool
   ) throws -> Bool {
     for entry in entries {
       let path = folder + "/" + entry.name
       if entry.isFolder {
-        // Deeper than any tree of pictures: a link that leads back up.
-        guard depth < 32 else { continue }
+        // A link may lead back up.
+        let identity = FileIdentity(of: path)
+        guard !folders.contains(identity) else { continue }
         guard let inner = list(path) else {
           let reason = String(cString: strerror(errno))
           throw DatasetError(path, "cannot list the folder: \(reason)", advice: "check its permissions")
         }
         let prefix = prefix + entry.name + "/"
-        guard try walk(path, inner, prefix: prefix, depth: depth + 1, body) else { return false }
+        guard try walk(path, inner, prefix: prefix, within: folders + [identity], body) else { return false }
       } else if isPicture(entry.name) {
         guard try body(Found(path: prefix + entry.name, content: .file(path))) else { return false }
       }

@@ -68,7 +68,7 @@ public final class TokenFile: @unchecked Sendable {
     self.path = path
     let file = try HDF5File(opening: path)
     defer { try? file.close() }
-    guard try file.attribute("format", as: String.self) == TokenFormat.name else {
+    guard (try? file.attribute("format", as: String.self)) == TokenFormat.name else {
       throw DatasetError(
         path, "is an HDF5 file but no token file", advice: "make one with `peco tokenizer encode`")
     }
@@ -90,8 +90,11 @@ public final class TokenFile: @unchecked Sendable {
       gridWidth: try required("grid_width"), codebookSize: try required("codebook_size"),
       datasetFingerprint: try required("dataset_fingerprint"),
       tokenizerChecksum: try required("tokenizer_checksum"), seed: try required("seed"))
-    let shape = [header.count, header.views, header.tokensPerView]
-    guard shape.allSatisfy({ $0 > 0 }), try file.shape(of: TokenFormat.tokens) == shape,
+    // The sides are looked at before they are multiplied.
+    guard
+      [header.gridHeight, header.gridWidth, header.codebookSize].allSatisfy({ (1..<1 << 31).contains($0) }),
+      case let shape = [header.count, header.views, header.tokensPerView], shape.allSatisfy({ $0 > 0 }),
+      try file.shape(of: TokenFormat.tokens) == shape,
       try file.shape(of: TokenFormat.crops) == [header.count, header.views, 4],
       try file.shape(of: TokenFormat.flips) == [header.count, header.views],
       let payload = try file.contiguousOffset(of: TokenFormat.tokens)

@@ -123,6 +123,10 @@ public struct VisionTransformerConfiguration: Sendable, Equatable {
     try require(
       imageSize > 0 && imageSize % patchSize == 0, "imageSize", imageSize,
       "a positive multiple of the patch size, \(patchSize)")
+    // A bias for each pair of patches is an array of their number squared.
+    try require(
+      imageSize / patchSize <= 128, "imageSize", imageSize,
+      "at most 128 patches of \(patchSize) pixels a side, \(128 * patchSize)")
     try require(width > 0, "width", width, "a positive number")
     try require(depth > 0, "depth", depth, "at least one block")
     try require(

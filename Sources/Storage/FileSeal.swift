@@ -34,7 +34,9 @@ public enum FileSeal {
     defer { close(descriptor) }
     var information = stat()
     guard fstat(descriptor, &information) == 0, Int(information.st_size) > size else {
-      throw StorageError(path: path, problem: "is cut off: it holds \(information.st_size) bytes")
+      throw StorageError(
+        path: path,
+        problem: "is no checkpoint of peco, or cut off: it holds \(information.st_size) bytes")
     }
     var block = [UInt8](repeating: 0, count: mark.count + 16)
     try block.withUnsafeMutableBytes { try FileSystem.read(descriptor, path, $0, at: 0) }
@@ -48,9 +50,12 @@ public enum FileSeal {
         UInt64(littleEndian: $0.loadUnaligned(fromByteOffset: mark.count + offset, as: UInt64.self))
       }
     }
-    guard numbers[0] == UInt64(information.st_size) else {
+    let found = UInt64(information.st_size)
+    guard numbers[0] == found else {
       throw StorageError(
-        path: path, problem: "is cut off: it holds \(information.st_size) of \(numbers[0]) bytes")
+        path: path,
+        problem: (found < numbers[0] ? "is cut off" : "has grown since it was written")
+          + ": it holds \(found) bytes, and should hold \(numbers[0])")
     }
     guard try measure(descriptor, path).hash == numbers[1] else {
       throw StorageError(path: path, problem: "is damaged: its contents do not match its seal")

@@ -28,9 +28,9 @@ public enum FileSystem {
   public static func atomicallyReplace<Result>(
     _ path: String, _ body: (_ partial: String) throws -> Result
   ) throws -> Result {
+    try requireOutput(path)
     let folder = self.folder(of: path)
-    let name = (path as NSString).lastPathComponent
-    let partial = (folder as NSString).appendingPathComponent(".\(name).partial-\(getpid())")
+    let partial = "\(folder)/.\(name(of: path)).partial-\(getpid())"
     do {
       let writeback = Writeback(of: partial)
       defer { writeback.stop() }
@@ -95,6 +95,42 @@ public enum FileSystem {
     }
   }
 
+  /// Makes a folder and those above it that are missing.
+  public static func makeFolder(_ path: String) throws {
+    var made = path.hasPrefix("/") ? "" : "."
+    for part in path.split(separator: "/") {
+      made += "/" + part
+      guard mkdir(made, 0o777) != 0, errno != EEXIST else { continue }
+      throw failure(path, "make the folder")
+    }
+    var found = stat()
+    guard stat(path, &found) == 0, found.st_mode & S_IFMT == S_IFDIR else {
+      throw StorageError(path: path, problem: "cannot be a folder: a file is in the way")
+    }
+  }
+
+  /// Makes a file of a text, or overwrites one.
+  public static func write(_ text: String, to path: String) throws {
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+    guard descriptor >= 0 else { throw failure(path, "write") }
+    defer { close(descriptor) }
+    try Array(text.utf8).withUnsafeBytes { try write(descriptor, path, $0) }
+  }
+
+  /// The text in a file, UTF-8.
+  public static func readText(_ path: String) throws -> String {
+    var found = stat()
+    guard stat(path, &found) == 0 else { throw failure(path, "read") }
+    guard found.st_mode & S_IFMT != S_IFDIR else {
+      throw StorageError(path: path, problem: "is a folder, where a file is expected")
+    }
+    guard let bytes = FileManager.default.contents(atPath: path) else { throw failure(path, "read") }
+    guard let text = String(data: bytes, encoding: .utf8) else {
+      throw StorageError(path: path, problem: "is no text in UTF-8")
+    }
+    return text
+  }
+
   /// Writes all of some memory at an open file's position.
   static func write(_ descriptor: Int32, _ path: String, _ memory: UnsafeRawBufferPointer) throws {
     var done = 0
@@ -112,9 +148,47 @@ public enum FileSystem {
     }
   }
 
-  static func folder(of path: String) -> String {
-    let folder = (path as NSString).deletingLastPathComponent
-    return folder.isEmpty ? "." : folder
+  /// Throws unless a file may be written at `path`: in a folder that is there, in the place of a regular file or of
+  /// nothing, and not of what it is made from. Worth asking before the work begins.
+  ///
+  /// - Parameter inputs: Files that are read, and runs whose checkpoints are.
+  public static func requireOutput(_ path: String, madeFrom inputs: [String] = []) throws {
+    guard !name(of: path).isEmpty else {
+      throw StorageError(path: path.isEmpty ? "''" : path, problem: "names no file to write")
+    }
+    var found = stat()
+    let folder = folder(of: path)
+    guard stat(folder, &found) == 0, found.st_mode & S_IFMT == S_IFDIR else {
+      throw StorageError(path: path, problem: "there is no folder \(folder)", advice: "make it first")
+    }
+    let home = FileIdentity(found)
+    guard stat(path, &found) == 0 else { return }
+    switch found.st_mode & S_IFMT {
+    case S_IFREG: break
+    case S_IFDIR:
+      throw StorageError(path: path, problem: "is a folder", advice: "give the name of the file to write")
+    default:
+      throw StorageError(
+        path: path, problem: "is no regular file, and would be replaced by one", advice: "give another name")
+    }
+    for input in inputs
+    where FileIdentity(of: input) == FileIdentity(found)
+      || FileIdentity(of: input + "/checkpoints") == home
+    {
+      throw StorageError(
+        path: path, problem: "would replace what is read, \(input)", advice: "give another name")
+    }
+  }
+
+  /// The folder a path lies in. (Foundation's `deletingLastPathComponent` traps on names of one letter.)
+  public static func folder(of path: String) -> String {
+    guard let slash = path.lastIndex(of: "/") else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
+  }
+
+  /// What a path is called in its folder; nothing where it ends in a slash.
+  public static func name(of path: String) -> String {
+    path.lastIndex(of: "/").map { String(path[path.index(after: $0)...]) } ?? path
   }
 
   /// An error from `errno`, as it stands right after the call that failed.
@@ -122,5 +196,22 @@ public enum FileSystem {
     let reason = String(cString: strerror(errno))
     return StorageError(
       path: path, problem: "cannot \(action): \(reason)", advice: HDF5File.advice(for: reason))
+  }
+}
+
+/// Which file or folder a path leads to, whatever it is called.
+public struct FileIdentity: Hashable {
+  private let device: UInt64
+  private let inode: UInt64
+
+  init(_ information: stat) {
+    (device, inode) = (UInt64(truncatingIfNeeded: information.st_dev), UInt64(information.st_ino))
+  }
+
+  /// Nil where nothing is there.
+  public init?(of path: String) {
+    var information = stat()
+    guard stat(path, &information) == 0 else { return nil }
+    self.init(information)
   }
 }

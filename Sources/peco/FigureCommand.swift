@@ -21,7 +21,7 @@ struct FigureCommand: ParsableCommand {
     @OptionGroup var pictures: PictureOptions
 
     func run() throws {
-      try pictures.write {
+      pictures.write(madeFrom: tokenizer) {
         try ReconstructionFigure.draw(
           .init(tokenizers: tokenizer, labels: label, dataset: pictures.data, pictures: pictures.choice))
       }
@@ -70,7 +70,7 @@ struct FigureCommand: ParsableCommand {
       request.words = word.isEmpty ? .frequent(words) : .listed(word)
       (request.patches, request.context) = (patches, context)
       (request.pictures, request.seed) = (pictures, seed)
-      try writeFigure(to: output) { try CodewordFigure.draw(request).table }
+      writeFigure(to: output, madeFrom: [data, tokenizer]) { try CodewordFigure.draw(request).table }
     }
   }
 
@@ -107,7 +107,7 @@ struct FigureCommand: ParsableCommand {
       var request = MaskedFigure.Request(models: model, dataset: pictures.data, pictures: pictures.choice)
       (request.tokenizers, request.labels) = (tokenizer, label)
       (request.maskRatio, request.seed) = (maskRatio, pictures.seed)
-      try pictures.write {
+      pictures.write(madeFrom: model + tokenizer) {
         let figure = try MaskedFigure.draw(request)
         for score in figure.scores {
           print(
@@ -154,7 +154,7 @@ struct FigureCommand: ParsableCommand {
       request.references = patch.isEmpty ? .drawn(references) : .listed(patch)
       (request.averaged, request.block, request.head) = (ema, block, head)
       (request.view, request.seed) = (view.settings, pictures.seed)
-      try pictures.write { try AttentionFigure.draw(request).table }
+      pictures.write(madeFrom: [checkpoint]) { try AttentionFigure.draw(request).table }
     }
   }
 }
@@ -193,14 +193,17 @@ struct PictureOptions: ParsableArguments {
   var choice: PictureChoice { index.isEmpty ? .drawn(count: count, seed: seed) : .listed(index) }
 
   /// Draws and writes.
-  func write(_ draw: () throws -> PictureTable) throws { try writeFigure(to: output, draw) }
+  func write(madeFrom inputs: [String], _ draw: () throws -> PictureTable) {
+    writeFigure(to: output, madeFrom: [data] + inputs, draw)
+  }
 }
 
 /// Draws a figure and writes it, on the first rank.
-private func writeFigure(to path: String, _ draw: () throws -> PictureTable) throws {
+private func writeFigure(to path: String, madeFrom inputs: [String], _ draw: () throws -> PictureTable) {
   onAllRanks { communicator in
-    ComputeThreads.configure(requested: nil, communicator: communicator)
+    try ComputeThreads.configure(requested: nil, communicator: communicator)
     guard communicator.isRoot else { return 0 }
+    try PictureTable.requireOutput(path, madeFrom: inputs)
     let image = try draw().image()
     try image.writePNG(to: path)
     print("\(path): \(image.width) × \(image.height)")

@@ -15,13 +15,19 @@ struct RunOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Where to go on from: auto (the newest checkpoint in the run's directory that verifies, or the beginning), "
-        + "never, or a checkpoint file.", valueName: "auto|never|checkpoint"))
+        + "never, or a checkpoint file or another run.", valueName: "auto|never|checkpoint"))
   var resume = "auto"
 
   @Option(
     name: .customLong("set"), parsing: .upToNextOption,
     help: ArgumentHelp("Overrides keys of the configuration.", valueName: "key.path=value"))
   var overrides: [String] = []
+
+  func validate() throws {
+    for (option, value) in [("--config", config), ("--run", run), ("--resume", resume)] where value.isEmpty {
+      throw ValidationError("\(option) is empty; is a variable unset?")
+    }
+  }
 
   /// The same, as `Training` takes it.
   var request: RunRequest {

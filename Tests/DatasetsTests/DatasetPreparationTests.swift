@@ -140,7 +140,7 @@ import Testing
       #expect(error { _ in }.contains(".jpeg, .jpg, .png"))
       #expect(error { $0.input = "\(folder)/nowhere" }.contains("nowhere"))
       #expect(error { $0.subset = "train" }.contains("--subset"))
-      #expect(error { $0.output = "\(folder)/no/such/out.h5" }.contains("does not exist"))
+      #expect(error { $0.output = "\(folder)/no/such/out.h5" }.contains("there is no folder"))
       #expect(error { $0.output = folder }.contains("is a folder"))
       #expect(error { $0.shortSide = 0 }.contains("--short-side"))
       #expect(error { $0.quality = 101 }.contains("--quality"))

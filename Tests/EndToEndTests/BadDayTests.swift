@@ -130,6 +130,118 @@ import Testing
     expectError(run, "step-000000001.h5", "encoder.conv_in.weight")
   }
 
+  @Test func `a start that fails leaves the run as it was`() throws {
+    let workshop = try Workshop()
+    try workshop.prepare()
+    try workshop.train(.tokenizer, set: ["training.steps=2"])
+    let configuration = try String(contentsOfFile: workshop.path("tokenizer/config.yaml"), encoding: .utf8)
+    for (arguments, word) in [
+      (["pretrain", "--config", "pretrain.yaml"], "kind 'tokenizer'"),
+      (["tokenizer", "train", "--config", "tokenizer.yaml", "--set", "codebook.size=32"], "step-000000002"),
+      (["tokenizer", "train", "--config", "tokenizer.yaml", "--set", "training.epochs=0.001"], "no step"),
+    ] {
+      let epochs = arguments.last?.hasPrefix("training.epochs") == true ? ["training.steps=null"] : []
+      expectError(try workshop.peco(arguments + epochs + ["--run", "tokenizer"]), word)
+    }
+    // Nor does one that has nothing to do.
+    try workshop.train(.tokenizer, set: ["training.steps=1"])
+    #expect(
+      try String(contentsOfFile: workshop.path("tokenizer/config.yaml"), encoding: .utf8) == configuration)
+    let empty = try workshop.peco(["pretrain", "--config", "pretrain.yaml", "--run", ""])
+    #expect(empty.exitCode == 64 && empty.errors.contains("--run is empty"), "\(empty)")
+  }
+
+  @Test func `a run's directory is one process's`() throws {
+    let workshop = try Workshop()
+    try workshop.prepare()
+    let train = "\"\(try Workshop.pecoPath())\" tokenizer train --config tokenizer.yaml --run run"
+    try workshop.write(
+      """
+      \(train) --set training.steps=100000 &
+      until [[ -s run/metrics.jsonl ]]; do sleep 0.1; done
+      \(train) --set seed=4 training.steps=2
+      echo "second: $?"
+      kill -USR1 $!; wait $!
+      echo "first: $?"
+      \(train) --set training.steps=100000 training.stop_after_step=1 && echo free
+      """, to: "job.sh")
+    let run = try workshop.run(["bash", "job.sh"])
+    #expect(run.output.hasSuffix("second: 1\nfirst: 75\nfree\n"), "\(run)")
+    #expect(run.errors.contains("another peco trains in run (process "), "\(run)")
+    #expect(run.errorLines.count == 1, "\(run)")
+  }
+
+  @Test func `a tokenizer that is another when pretraining goes on`() throws {
+    let workshop = try Workshop()
+    try workshop.prepare()
+    try workshop.train(.tokenizer, set: ["training.steps=2"])
+    try workshop.train(.pretrain, set: ["training.stop_after_step=2"])
+    try workshop.train(.tokenizer, set: ["training.steps=3"])
+    let arguments = ["pretrain", "--config", "pretrain.yaml", "--run", "pretrain"]
+    expectError(try workshop.peco(arguments, ranks: 2), "words of another tokenizer", "step-000000002.h5")
+    try workshop.train(.pretrain, set: ["tokens.tokenizer=tokenizer/checkpoints/step-000000002.h5"])
+    #expect(try workshop.metric("step", of: "pretrain").count == 8)
+  }
+
+  @Test func `a picture that was damaged since`() throws {
+    let workshop = try Workshop()
+    try workshop.prepare()
+    let url = URL(filePath: workshop.path("pictures.h5"))
+    var bytes = try Data(contentsOf: url)
+    // Within a picture's data, which decodes all the same.
+    let mark = try #require(bytes.range(of: Data([0xFF, 0xDA])))
+    for i in 0..<20 { bytes[mark.upperBound + 100 + i] = 0x55 }
+    try bytes.write(to: url)
+    let run = try workshop.peco(
+      ["tokenizer", "train", "--config", "tokenizer.yaml", "--run", "run"], ranks: 2)
+    expectError(run, "picture 0", "does not match its checksum")
+  }
+
+  @Test func `an output that would replace what is read, or no file`() throws {
+    let workshop = try Workshop()
+    try workshop.prepare()
+    try workshop.train(.tokenizer, set: ["training.steps=1"])
+    try workshop.train(.pretrain, set: ["training.steps=1"])
+    let checkpoint = "pretrain/checkpoints/step-000000001.h5"
+    let (words, features) = (
+      ["tokenizer", "encode", "--tokenizer", "tokenizer", "--data", "pictures.h5", "--output"],
+      ["features", "--checkpoint", "pretrain", "--data", "pictures.h5", "--output"]
+    )
+    let export = ["export", "--checkpoint", checkpoint, "--layout", "beit", "--output"]
+    let attention = ["figure", "attention", "--checkpoint", "pretrain", "--data", "pictures.h5", "--output"]
+    let before = try ["pictures.h5", checkpoint].map {
+      try Data(contentsOf: URL(filePath: workshop.path($0)))
+    }
+    for (arguments, word) in [
+      (words + ["./pictures.h5"], "would replace what is read"),
+      (features + ["pictures.h5"], "would replace what is read"),
+      (features + [checkpoint], "would replace what is read"),
+      (export + [checkpoint], "would replace what is read"), (export + ["tokenizer"], "is a folder"),
+      (export + ["/dev/null"], "is no regular file"), (features + ["none/features.h5"], "no folder none"),
+      (words + [""], "names no file"), (attention + ["map.jpg"], "ends in .png"),
+      (attention + ["none/map.png"], "no folder none"),
+    ] {
+      let run = try workshop.peco(arguments)
+      #expect(run.exitCode != 0 && run.errors.contains(word), "\(arguments): \(run)")
+    }
+    #expect(
+      try ["pictures.h5", checkpoint].map { try Data(contentsOf: URL(filePath: workshop.path($0))) } == before
+    )
+    // Names of one letter are names.
+    let short = try workshop.peco(export + ["x"])
+    #expect(short.exitCode == 0 && FileManager.default.fileExists(atPath: workshop.path("x")), "\(short)")
+  }
+
+  @Test func `more patches than there can be pairs of`() throws {
+    let workshop = try Workshop()
+    try workshop.prepare()
+    let run = try workshop.peco([
+      "pretrain", "--config", "pretrain.yaml", "--run", "run", "--set", "data.image_size=4096",
+      "model.patch_size=4", "target.kind=pixels", "tokens.tokenizer=null",
+    ])
+    expectError(run, "128 patches")
+  }
+
   @Test func `a damaged checkpoint is passed over for the one before`() throws {
     let workshop = try Workshop()
     try workshop.prepare()

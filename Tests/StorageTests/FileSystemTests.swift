@@ -38,6 +38,70 @@ import Testing
     }
   }
 
+  @Test func outputsAreWhereFilesCanBe() throws {
+    try withTemporaryFolder { folder in
+      let run = folder + "/run"
+      try FileSystem.makeFolder(run + "/checkpoints")
+      for name in ["/data.h5", "/run/checkpoints/step-000000001.h5"] {
+        try FileSystem.write("bytes", to: folder + name)
+      }
+      try FileManager.default.createSymbolicLink(
+        atPath: folder + "/link.h5", withDestinationPath: folder + "/data.h5")
+      try FileSystem.requireOutput(folder + "/new.h5", madeFrom: [folder + "/data.h5", run])
+      try FileSystem.requireOutput(folder + "/data.h5", madeFrom: [run])
+      try FileSystem.requireOutput("x", madeFrom: [run])
+      for (output, inputs, word) in [
+        ("/data.h5", ["/data.h5"], "would replace"), ("/data.h5", ["/none", "/link.h5"], "would replace"),
+        ("/link.h5", ["/data.h5"], "would replace"),
+        ("/run/checkpoints/step-000000001.h5", ["/run"], "would"),
+        ("/run", [], "is a folder"), ("/none/x", [], "no folder"), ("/data.h5/x", [], "no folder"),
+        ("/", [], "names no file"),
+      ] {
+        let error = storageError {
+          try FileSystem.requireOutput(folder + output, madeFrom: inputs.map { folder + $0 })
+        }
+        #expect(error?.description.contains(word) == true, "\(output): \(error?.description ?? "no error")")
+      }
+      #expect(storageError { try FileSystem.requireOutput("/dev/null") }?.problem.contains("regular") == true)
+      #expect(storageError { try FileSystem.atomicallyReplace("/dev/null") { _ in } } != nil)
+    }
+  }
+
+  @Test(arguments: [
+    ("x", ".", "x"), ("a/b", "a", "b"), ("/x", "/", "x"), ("a/", "a", ""), ("/a/b.h5", "/a", "b.h5"),
+  ])
+  func aPathHasAFolderAndAName(path: String, folder: String, name: String) {
+    #expect(FileSystem.folder(of: path) == folder)
+    #expect(FileSystem.name(of: path) == name)
+  }
+
+  @Test func aLockIsOnesUntilItGoes() throws {
+    try withTemporaryFolder { folder in
+      let path = folder + "/.lock"
+      var first = try FileLock(path)
+      #expect(first != nil)
+      #expect(try FileLock(path) == nil)
+      #expect(FileLock.holder(of: path).contains("process \(getpid()) on "))
+      first = nil
+      #expect(try FileLock(path) != nil)
+      #expect(storageError { try FileLock(folder + "/none/.lock") } != nil)
+    }
+  }
+
+  @Test func whatIsNoTextOrFolderIsSaid() throws {
+    try withTemporaryFolder { folder in
+      try Data([0x61, 0xFF]).write(to: URL(fileURLWithPath: folder + "/latin"))
+      #expect(storageError { try FileSystem.readText(folder + "/latin") }?.problem.contains("UTF-8") == true)
+      #expect(storageError { try FileSystem.readText(folder) }?.problem.contains("is a folder") == true)
+      #expect(
+        storageError { try FileSystem.makeFolder(folder + "/latin/x") }?.description.contains("latin") == true
+      )
+      try FileSystem.makeFolder(folder + "/a/b/c")
+      try FileSystem.makeFolder(folder + "/a/b/c")
+      #expect(storageError { try FileSystem.makeFolder(folder + "/latin") }?.problem.contains("way") == true)
+    }
+  }
+
   @Test func readingPastTheEndIsAnError() throws {
     try withTemporaryFolder { folder in
       let path = folder + "/bytes"

@@ -24,10 +24,12 @@ public struct CheckpointHeader: Sendable, Equatable {
   /// The names of the classes that a classifier tells apart, in the order of its logits; nil for other models, and
   /// where they are not known.
   public var classes: [String]?
+  /// A checksum over the tokenizer whose words are predicted; nil where none are, and where it is not known.
+  public var tokenizerChecksum: UInt64?
 
   public init(
     kind: RunKind, step: Int, epoch: Int, samplePosition: Int, updates: Int, seed: UInt64,
-    configuration: String, classes: [String]? = nil
+    configuration: String, classes: [String]? = nil, tokenizerChecksum: UInt64? = nil
   ) {
     self.kind = kind
     self.step = step
@@ -37,6 +39,7 @@ public struct CheckpointHeader: Sendable, Equatable {
     self.seed = seed
     self.configuration = configuration
     self.classes = classes
+    self.tokenizerChecksum = tokenizerChecksum
   }
 
   /// Where the names of the classes lie; there may be more of them than an attribute holds.
@@ -51,6 +54,7 @@ public struct CheckpointHeader: Sendable, Equatable {
     try file.setAttribute("updates", updates)
     try file.setAttribute("seed", seed)
     try file.setAttribute("configuration", configuration)
+    if let tokenizerChecksum { try file.setAttribute("tokenizer_checksum", tokenizerChecksum) }
     if let classes { try file.write(strings: classes, to: Self.classesName) }
   }
 
@@ -80,6 +84,7 @@ public struct CheckpointHeader: Sendable, Equatable {
     updates = try required("updates")
     seed = try required("seed")
     configuration = try required("configuration")
+    tokenizerChecksum = try file.attribute("tokenizer_checksum", as: UInt64.self)
     if try file.exists(Self.classesName) { classes = try file.readStrings(Self.classesName) }
   }
 }

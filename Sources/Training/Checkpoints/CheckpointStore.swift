@@ -40,15 +40,14 @@ public struct CheckpointStore: Sendable {
   /// - Returns: The names of the files removed.
   @discardableResult
   public func prepare() throws -> [String] {
-    do {
-      try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-    } catch {
-      throw CheckpointError(
-        path: directory, problem: "cannot make the folder: \(error.localizedDescription)",
-        advice: "check its parent's permissions")
-    }
-    return try FileSystem.removePartialFiles(in: directory)
+    try makeFolder()
+    return try removePartialFiles()
   }
+
+  func makeFolder() throws { try FileSystem.makeFolder(directory) }
+
+  @discardableResult
+  func removePartialFiles() throws -> [String] { try FileSystem.removePartialFiles(in: directory) }
 
   /// The path of a step's checkpoint.
   public func path(step: Int) -> String {

@@ -83,6 +83,10 @@ public enum FeatureExtraction {
   /// Writes the features of every picture of a dataset; every rank computes a part of them, rank 0 writes. Collective.
   public static func run(_ request: Request, communicator: Communicator) throws {
     let logger = ConsoleLog.logger(rank: communicator.rank)
+    try communicator.agree {
+      guard communicator.isRoot else { return }
+      try FileSystem.requireOutput(request.output, madeFrom: [request.dataset, request.checkpoint])
+    }
     let source = try FrozenTransformer(
       request.checkpoint, averaged: request.averaged, view: request.view, communicator: communicator)
     let dataset = try PictureDataset.open(request.dataset, on: communicator)
@@ -152,7 +156,7 @@ struct FrozenTransformer {
   init(
     _ path: String, averaged: Bool, view: FeatureExtraction.View, communicator: Communicator
   ) throws {
-    ComputeThreads.configure(requested: nil, communicator: communicator)
+    try ComputeThreads.configure(requested: nil, communicator: communicator)
     let logger = ConsoleLog.logger(rank: communicator.rank)
     let weights = try TransformerWeights(opening: path, averaged: averaged, communicator: communicator) {
       logger.warning("\($0)")

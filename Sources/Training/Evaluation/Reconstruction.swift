@@ -23,6 +23,7 @@ public enum Reconstruction {
   public static func run(
     tokenizer path: String, dataset datasetPath: String, output: String, count: Int, measure: Int
   ) throws -> Report {
+    try PictureTable.requireOutput(output, madeFrom: [path, datasetPath])
     let alone = Communicator()
     let dataset = try PictureDataset(opening: datasetPath)
     let tokenizer = try TrainedTokenizer(path: path, communicator: alone)

@@ -2,6 +2,7 @@ import Communication
 import Datasets
 import Foundation
 import Imaging
+import Storage
 import Tensors
 
 /// `peco tokenizer encode`: the words of every picture of a dataset, computed once.
@@ -46,8 +47,12 @@ public enum TokenEncoding {
 
   /// Encodes, every rank its part of each stretch of pictures; rank 0 writes. Collective.
   public static func run(_ request: Request, communicator: Communicator) throws {
-    ComputeThreads.configure(requested: nil, communicator: communicator)
+    try ComputeThreads.configure(requested: nil, communicator: communicator)
     let logger = ConsoleLog.logger(rank: communicator.rank)
+    try communicator.agree {
+      guard communicator.isRoot else { return }
+      try FileSystem.requireOutput(request.output, madeFrom: [request.dataset, request.tokenizer])
+    }
     let dataset = try PictureDataset.open(request.dataset, on: communicator)
     let tokenizer = try TrainedTokenizer(
       path: request.tokenizer, size: request.imageSize.map(TrainedTokenizer.Size.pixels) ?? .trained,

@@ -1,4 +1,5 @@
 import Imaging
+import Storage
 
 /// Pictures in rows and columns, headings above and captions to the left: what the figures of papers are.
 public struct PictureTable: Sendable {
@@ -24,6 +25,14 @@ public struct PictureTable: Sendable {
   private static let margin = 6
   /// Pixels from one line of text to the next.
   private static let lineHeight = 18
+
+  /// Throws unless a figure may be written at `path`: as PNG, and not over what it is drawn from.
+  public static func requireOutput(_ path: String, madeFrom inputs: [String]) throws {
+    guard path.lowercased().hasSuffix(".png") else {
+      throw RunError("\(path): figures are PNG; give a name that ends in .png")
+    }
+    try FileSystem.requireOutput(path, madeFrom: inputs)
+  }
 
   public init(headings: [String] = [], rows: [Row]) {
     self.headings = headings

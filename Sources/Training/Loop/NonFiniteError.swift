@@ -1,5 +1,9 @@
 import Tensors
 
+/// Another rank's loss is not finite, and this one's has no backward without it: the step is over here, and that rank says
+/// what happened.
+struct NonFiniteElsewhere: Error {}
+
 /// A loss or a gradient that is infinite or not a number. The run ends; the last checkpoint stays as it is.
 public struct NonFiniteError: Error, CustomStringConvertible {
   public let description: String
@@ -23,6 +27,6 @@ public struct NonFiniteError: Error, CustomStringConvertible {
   }
 
   private static let advice =
-    "the last checkpoint is kept; go on from it with a lower optimizer.learning_rate, a longer warm-up or a "
+    "a checkpoint from before, if there is one, is kept; go on from it with a lower optimizer.learning_rate, a longer warm-up or a "
     + "lower optimizer.clip_gradient_norm, or look at the pictures named"
 }

@@ -59,15 +59,24 @@ public struct RunDirectory {
     checkpoints = CheckpointStore(directory: path + "/checkpoints", keep: keep)
   }
 
-  /// Makes the directory and writes the configuration.
+  /// Makes the directory, and takes it for this process alone until the lock goes. Throws where another has it.
+  func takePossession() throws -> FileLock? {
+    try checkpoints.makeFolder()
+    guard let lock = try FileLock(path + "/.lock") else {
+      throw RunError(
+        "another peco trains in \(path)\(FileLock.holder(of: path + "/.lock")); wait for it, end it, or choose "
+          + "another --run")
+    }
+    try checkpoints.removePartialFiles()
+    return lock
+  }
+
+  /// Writes the configuration.
   ///
   /// - Returns: The keys that differ from an earlier start of the same run, as "key: old → new".
-  func prepare(configuration: String) throws -> [String] {
-    try checkpoints.prepare()
+  func write(configuration: String) throws -> [String] {
     let earlier = try? String(contentsOfFile: configurationPath, encoding: .utf8)
-    try FileSystem.atomicallyReplace(configurationPath) { partial in
-      try Data(configuration.utf8).write(to: URL(fileURLWithPath: partial))
-    }
+    try FileSystem.atomicallyReplace(configurationPath) { try FileSystem.write(configuration, to: $0) }
     return earlier.map { Self.differences(from: $0, to: configuration) } ?? []
   }
 
@@ -93,15 +102,33 @@ public struct RunDirectory {
             + "choose another --run, or remove them")
       }
       return nil
-    case .checkpoint(let file):
+    case .checkpoint(let path):
+      let file = try Self.checkpointFile(path, report: report)
       let step = try Checkpoint.header(of: file).step
       if let later = present.last(where: { $0.step > step }) {
         throw RunError(
-          "\(file) is of step \(step), but \(path) holds checkpoints up to step \(later.step); "
+          "\(file) is of step \(step), but \(self.path) holds checkpoints up to step \(later.step); "
             + "choose another --run, or remove the later ones")
       }
       return file
     }
+  }
+
+  /// The file that a path means: itself, or the newest checkpoint of a run's directory that verifies.
+  ///
+  /// - Parameter report: Told of every newer checkpoint that was passed over, and why.
+  static func checkpointFile(_ path: String, report: (String) -> Void) throws -> String {
+    var isDirectory: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), isDirectory.boolValue
+    else {
+      return path
+    }
+    let (newest, passedOver) = try CheckpointStore(directory: path + "/checkpoints").newestVerified()
+    for damaged in passedOver { report("passing over \(damaged)") }
+    guard let newest else {
+      throw RunError("\(path) holds no checkpoint that can be read; give a run's directory, or a checkpoint")
+    }
+    return newest.path
   }
 
   /// Draws the metrics into `curves.png`. A picture is not worth a run: failing is only logged.

@@ -2,6 +2,7 @@ import Communication
 import Datasets
 import Foundation
 import Logging
+import Storage
 import Tensors
 
 /// What every training command does before its recipe comes in: reads the configuration, sets the threads up,
@@ -18,6 +19,8 @@ struct RunSetup<Configuration: RunConfiguration> {
   let logger: Logger
   /// On rank 0, the checkpoint to go on from.
   let checkpoint: String?
+  /// On rank 0, what keeps others out of the run's directory.
+  private let lock: FileLock?
 
   /// Collective. Rank 0 reads the configuration for all.
   init(_ request: RunRequest, communicator: Communicator) throws {
@@ -34,7 +37,7 @@ struct RunSetup<Configuration: RunConfiguration> {
     self.configuration = configuration
     self.resolved = resolved
     let shared = configuration.shared
-    ComputeThreads.configure(requested: shared.training.threads, communicator: communicator)
+    try ComputeThreads.configure(requested: shared.training.threads, communicator: communicator)
 
     let dataset = try PictureDataset.open(shared.data.path, on: communicator)
     self.dataset = dataset
@@ -50,18 +53,20 @@ struct RunSetup<Configuration: RunConfiguration> {
       )
     }
     plan = RunPlan(shared, sampler: sampler, share: share)
+    guard plan.steps > 0 else {
+      throw RunError(
+        "training.epochs is so small that there is no step to make: a pass over the \(sampler.count) pictures has "
+          + "\(plan.stepsPerEpoch) of \(shared.training.globalBatchSize) pictures")
+    }
 
     let run = RunDirectory(request.directory, keep: shared.checkpoint.keep)
     self.run = run
-    checkpoint = try communicator.agree {
-      guard communicator.isRoot else { return nil }
+    (lock, checkpoint) = try communicator.agree {
+      guard communicator.isRoot else { return (nil, nil) }
+      let lock = try run.takePossession()
       let checkpoint = try run.checkpoint(request.resume) { logger.warning("\($0)") }
-      let changes = try run.prepare(configuration: resolved)
-      if let checkpoint {
-        logger.notice("going on from \(checkpoint)")
-        for change in changes { logger.warning("configuration changed since the last start: \(change)") }
-      }
-      return checkpoint
+      if let checkpoint { logger.notice("going on from \(checkpoint)") }
+      return (lock, checkpoint)
     }
     logger.notice(
       """
@@ -82,9 +87,9 @@ struct RunSetup<Configuration: RunConfiguration> {
 
   private static func read(_ path: String) throws -> String {
     do {
-      return try String(contentsOfFile: path, encoding: .utf8)
+      return try FileSystem.readText(path)
     } catch {
-      throw RunError("cannot read the configuration \(path): \(error.localizedDescription)")
+      throw RunError("the configuration \(error)")
     }
   }
 }
@@ -96,8 +101,16 @@ extension RunSetup {
   ) throws -> TrainingLoop.Outcome {
     let loop = try TrainingLoop(
       recipe, plan: plan, configuration: resolved, run: run, communicator: communicator, logger: logger)
+    defer { withExtendedLifetime(lock) {} }
     let outcome = try loop.train(from: checkpoint) { firstStep in
-      try Loader(
+      // Only now is it known that the configuration and the checkpoint fit together.
+      if communicator.isRoot {
+        let changes = try run.write(configuration: resolved)
+        for change in checkpoint == nil ? [] : changes {
+          logger.warning("configuration changed since the last start: \(change)")
+        }
+      }
+      return try Loader(
         dataset, samples, sampler: sampler, share: share, firstStep: firstStep, tokens: tokens,
         options: configuration.shared.data.loaderOptions)
     }

@@ -103,6 +103,12 @@ public final class TrainingLoop {
       let header = try Checkpoint.load(
         checkpoint, into: recipe.parameters, optimizer: optimizer, kind: recipe.kind,
         opponent: step.opponent?.optimizer)
+      if let earlier = header.tokenizerChecksum, let present = recipe.tokenizerChecksum, earlier != present {
+        throw RunError(
+          "\(checkpoint) was trained on the words of another tokenizer than the present one: its targets would change; "
+            + "give the tokenizer it began with (by its checkpoint, if its run went on since), or choose another --run"
+        )
+      }
       return header.step
     }
     let done = Int(try communicator.allReduce(.max, Int64(loaded)))
@@ -132,7 +138,7 @@ public final class TrainingLoop {
         kind: recipe.kind, step: done, epoch: done / plan.stepsPerEpoch,
         samplePosition: done % plan.stepsPerEpoch * plan.shared.training.globalBatchSize,
         updates: step.optimizer.updates, seed: plan.shared.seed, configuration: configuration,
-        classes: recipe.classes)
+        classes: recipe.classes, tokenizerChecksum: recipe.tokenizerChecksum)
       try run.checkpoints.save(
         header, parameters: recipe.parameters, optimizer: step.optimizer, opponent: step.opponent?.optimizer)
     }

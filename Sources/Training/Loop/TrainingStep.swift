@@ -111,7 +111,12 @@ public final class TrainingStep {
       let start = ContinuousClock.now
       let share = Float(batch.samples.count) / globalBatchSize
       let tape = Tape(activationCheckpointing: plan.shared.training.activationCheckpointing)
-      let mean = try recipe.loss(of: batch, on: tape)
+      let mean: Tensor
+      do {
+        mean = try recipe.loss(of: batch, on: tape)
+      } catch is NonFiniteElsewhere {
+        return result
+      }
       result.loss += Double(mean.item) * Double(share)
       let middle = ContinuousClock.now
       result.forwardSeconds += start.duration(to: middle) / .seconds(1)

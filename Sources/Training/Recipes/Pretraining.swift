@@ -18,12 +18,14 @@ public enum Pretraining {
     }
     let words: WordSource
     let vocabulary: Int
+    let checksum: UInt64
     var tokens: TokenFile?
     switch configuration.tokens.source {
     case .file(let path):
       let file = try communicator.agree { try TokenFile(opening: path) }
       words = .file
       vocabulary = file.header.codebookSize
+      checksum = file.header.tokenizerChecksum
       tokens = file
     case .tokenizer(let path):
       let tokenizer = try TrainedTokenizer(
@@ -38,10 +40,12 @@ public enum Pretraining {
       samples.tokenizerPicture = .tokenizer(size: side)
       words = .tokenizer(tokenizer.model)
       vocabulary = tokenizer.model.vocabulary
+      checksum = tokenizer.checksum
       setup.logger.notice("words from \(tokenizer.path), shown pictures of \(side)²")
     }
     let recipe = try communicator.agree {
-      try PretrainRecipe(configuration, words: words, vocabulary: vocabulary)
+      try PretrainRecipe(
+        configuration, words: words, vocabulary: vocabulary, tokenizerChecksum: checksum)
     }
     return try setup.train(recipe, samples: samples, tokens: tokens, communicator: communicator)
   }

@@ -1,4 +1,5 @@
 import Foundation
+import Storage
 
 /// What the channels of pictures are normalised by, on a scale of 0 to 1.
 public struct PictureNormalization: Codable, Equatable, Sendable {
@@ -19,9 +20,8 @@ public struct PictureNormalization: Codable, Equatable, Sendable {
   ///
   /// - Throws: `RunError` where it is said in another form.
   init?(beside path: String) throws {
-    let folder = (path as NSString).deletingLastPathComponent as NSString
     func object(_ name: String) -> [String: Any] {
-      let data = FileManager.default.contents(atPath: folder.appendingPathComponent(name)) ?? Data()
+      let data = FileManager.default.contents(atPath: "\(FileSystem.folder(of: path))/\(name)") ?? Data()
       return (try? JSONSerialization.jsonObject(with: data)) as? [String: Any] ?? [:]
     }
     let preprocessor = object("preprocessor_config.json")
@@ -44,7 +44,7 @@ public struct PictureNormalization: Codable, Equatable, Sendable {
       deviation.allSatisfy({ $0 > 0 })
     else {
       throw RunError(
-        "\(folder.appendingPathComponent(found.file)) does not give mean and deviation of pictures as three "
+        "\(FileSystem.folder(of: path))/\(found.file) does not give mean and deviation of pictures as three "
           + "numbers each")
     }
     self.init(mean: mean, standardDeviation: deviation)

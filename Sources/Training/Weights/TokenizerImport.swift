@@ -1,4 +1,5 @@
 import Models
+import Storage
 import Tensors
 
 /// `peco tokenizer import`: makes a checkpoint of the published weights of DALL-E's discrete VAE, the tokenizer of BEiT.
@@ -17,6 +18,7 @@ public enum TokenizerImport {
   ///
   /// - Parameter imageSize: Height and width of the pictures that `peco tokenizer encode` shows it.
   public static func run(encoder: String, decoder: String, output: String, imageSize: Int) throws -> Report {
+    try FileSystem.requireOutput(output, madeFrom: [encoder, decoder])
     let anchor = "blocks.input.w"
     let files = (
       encoder: try WeightFile(opening: encoder, anchor: anchor),

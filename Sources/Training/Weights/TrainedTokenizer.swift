@@ -61,18 +61,10 @@ public struct TrainedTokenizer {
   }
 
   private static func checkpointFile(_ path: String, report: (String) -> Void) throws -> String {
-    var isDirectory: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
+    guard FileManager.default.fileExists(atPath: path) else {
       throw RunError("there is no tokenizer at \(path); train one with `peco tokenizer train`")
     }
-    guard isDirectory.boolValue else { return path }
-    let (newest, passedOver) = try CheckpointStore(directory: path + "/checkpoints").newestVerified()
-    for damaged in passedOver { report("passing over \(damaged)") }
-    guard let newest else {
-      throw RunError(
-        "\(path) holds no checkpoint that can be read; give a tokenizer's run or a checkpoint file")
-    }
-    return newest.path
+    return try RunDirectory.checkpointFile(path, report: report)
   }
 
   private static func configurationText(_ file: String) throws -> String {
