@@ -6,32 +6,19 @@ Weights are random but for nothing left at zero; pictures are noise of 224 x 224
 checked (`--check`), every export is loaded strictly. Needs timm and h5py beside what requirements.txt names.
 """
 
-import argparse
-import subprocess
 import tempfile
 from pathlib import Path
 
 import h5py
 import numpy as np
 import torch
+from parity import peco, taps, write
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file
 
-# torchvision, which timm imports, registers operators of its compiled part; that part need not be there.
-operators = torch.library.Library("torchvision", "DEF")
-for operator in ["nms", "qnms"]:
-    operators.define(f"{operator}(Tensor x) -> Tensor")
-
-import timm  # noqa: E402
-from transformers import AutoImageProcessor, BeitConfig, BeitForImageClassification, BeitForMaskedImageModeling  # noqa: E402
-
-parser = argparse.ArgumentParser()
-parser.add_argument("--peco", default=".build/release/peco")
-peco = str(Path(parser.parse_args().peco).resolve())
-
-
-def run(*arguments):
-    subprocess.run([peco, *map(str, arguments)], check=True, capture_output=True)
+import timm
+from transformers import (
+    AutoImageProcessor, BeitConfig, BeitForImageClassification, BeitForMaskedImageModeling, BeitModel)
 
 
 def randomize(model):
@@ -47,29 +34,28 @@ def tokens(model, pictures):
     """After the last block, before its norm."""
     with torch.no_grad():
         if hasattr(model, "blocks"):
-            states = []
-            hook = model.blocks[-1].register_forward_hook(lambda module, inputs, output: states.append(output))
-            model(pictures)
-            hook.remove()
-            return states[0]
-        return model.beit(pictures, output_hidden_states=True).hidden_states[-1]
+            return taps(model.blocks[-1:], model, pictures)[0]
+        return getattr(model, "beit", model)(pictures, output_hidden_states=True).hidden_states[-1]
 
 
 def hugging_face(kind, **settings):
     return kind(BeitConfig(layer_norm_eps=1e-6, layer_scale_init_value=0.1, **settings))
 
 
-# By what timm calls the model, where it is timm's.
+shared_table = dict(use_rel_pos_bias=False, use_shared_rel_pos_bias=True)
+# The layout, what timm calls the model where it is timm's or BEiT's own, whose classes are the same, and the model.
 cases = {
-    "transformers, masked-image head": (None, lambda: hugging_face(
+    "transformers, masked-image head": ("huggingface", None, lambda: hugging_face(
         BeitForMaskedImageModeling, use_mask_token=True, use_shared_relative_position_bias=True)),
-    "transformers, classifier": (None, lambda: hugging_face(
+    "transformers, classifier": ("huggingface", None, lambda: hugging_face(
         BeitForImageClassification, use_relative_position_bias=True, num_labels=1000)),
-    "timm, beit_base_patch16_224": ("beit_base_patch16_224", lambda: timm.create_model("beit_base_patch16_224")),
+    "transformers, no head": ("huggingface", None, lambda: hugging_face(BeitModel, use_relative_position_bias=True)),
+    "timm, beit_base_patch16_224": ("timm", "beit_base_patch16_224", {}),
     # Comes back with a table in each block.
-    "timm, beit_base_patch16_224 with a shared table": ("beit_base_patch16_224", lambda: timm.create_model(
-        "beit_base_patch16_224", use_rel_pos_bias=False, use_shared_rel_pos_bias=True)),
-    "timm, vit_base_patch16_224": ("vit_base_patch16_224", lambda: timm.create_model("vit_base_patch16_224")),
+    "timm, beit_base_patch16_224 with a shared table": ("timm", "beit_base_patch16_224", shared_table),
+    "BEiT's own": ("beit", "beit_base_patch16_224", shared_table),
+    "timm, vit_base_patch16_224": ("timm", "vit_base_patch16_224", {}),
+    "timm, vit_base_patch16_224 without head": ("timm", "vit_base_patch16_224", dict(num_classes=0)),
 }
 with tempfile.TemporaryDirectory() as folder:
     folder = Path(folder)
@@ -78,21 +64,23 @@ with tempfile.TemporaryDirectory() as folder:
     arrays = [rng.integers(0, 256, (224, 224, 3), dtype=np.uint8) for _ in range(4)]
     for number, array in enumerate(arrays):
         Image.fromarray(array).save(folder / "pictures" / f"{number}.png")
-    run("dataset", "prepare", "--input", folder / "pictures", "--output", folder / "pictures.h5")
+    peco("dataset", "prepare", "--input", folder / "pictures", "--output", folder / "pictures.h5")
     mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     pictures = torch.from_numpy((np.stack(arrays) / 255 - mean) / deviation).permute(0, 3, 1, 2).float()
 
-    for name, (architecture, make) in cases.items():
-        layout = "timm" if architecture else "huggingface"
-        model = randomize(make())
+    for name, (layout, architecture, make) in cases.items():
+        model = randomize(timm.create_model(architecture, **make) if architecture else make())
         source, checkpoint = folder / "source" / "model.safetensors", folder / "imported.h5"
         source.parent.mkdir(exist_ok=True)
         if layout == "huggingface":
             model.save_pretrained(source.parent)
         else:
-            save_file({key: value.contiguous() for key, value in model.state_dict().items()}, source)
-        run("import", "--from", source, "--layout", layout, "--output", checkpoint, "--check")
-        run("features", "--checkpoint", checkpoint, "--data", folder / "pictures.h5", "--resize", 224, "--pool", "none",
+            state = model.state_dict()
+            if layout == "beit":  # its files have the buffer as well
+                state["rel_pos_bias.relative_position_index"] = model.rel_pos_bias.relative_position_index
+            write(state, source)
+        peco("import", "--from", source, "--layout", layout, "--output", checkpoint, "--check")
+        peco("features", "--checkpoint", checkpoint, "--data", folder / "pictures.h5", "--resize", 224, "--pool", "none",
             "--block", 12, "--output", folder / "features.h5")
         with h5py.File(folder / "features.h5") as file:
             found = torch.from_numpy(file["features"][:])
@@ -103,7 +91,7 @@ with tempfile.TemporaryDirectory() as folder:
         output.parent.mkdir(exist_ok=True)
         for old in output.parent.iterdir():
             old.unlink()
-        run("export", "--checkpoint", checkpoint, "--layout", layout, "--output", output)
+        peco("export", "--checkpoint", checkpoint, "--layout", layout, "--output", output)
         if layout == "huggingface":
             again, report = type(model).from_pretrained(output.parent, output_loading_info=True)
             assert not any(report.values()), report
@@ -113,7 +101,11 @@ with tempfile.TemporaryDirectory() as folder:
             middle = (np.asarray(large)[16:240, 16:240] / 255 - mean) / deviation
             shown = processor(large, return_tensors="np")["pixel_values"][0].transpose(1, 2, 0)
             assert np.abs(shown - middle).max() < 1e-5
+        elif layout == "beit":
+            again = timm.create_model(architecture, **make)
+            again.load_state_dict(load_file(output))
         else:
-            again = timm.create_model(architecture, checkpoint_path=str(output))
+            settings = {} if make is shared_table else make
+            again = timm.create_model(architecture, checkpoint_path=str(output), **settings)
         difference = ((tokens(again.eval(), pictures) - found).abs().max() / found.abs().max()).item()
         print(f"{name}: imported {imported:.1e}, exported {difference:.1e} (greatest difference / greatest value)")

@@ -7,9 +7,7 @@ are smooth noise of the networks' size, so that nothing is resized. Needs timm, 
 names.
 """
 
-import argparse
 import json
-import subprocess
 import tempfile
 import warnings
 from pathlib import Path
@@ -17,49 +15,24 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from parity import peco, taps, write
 from PIL import Image
-from safetensors.torch import save_file
 
-# torchvision registers operators of its compiled part; that part need not be there.
-operators = torch.library.Library("torchvision", "DEF")
-for operator in ["nms", "qnms"]:
-    operators.define(f"{operator}(Tensor x) -> Tensor")
+import dall_e
+import h5py
+import lpips
+import timm
+import torchvision
+from transformers import ResNetConfig, ResNetModel, ViTConfig, ViTModel
 
-import dall_e  # noqa: E402
-import h5py  # noqa: E402
-import lpips  # noqa: E402
-import timm  # noqa: E402
-import torchvision  # noqa: E402
-
-parser = argparse.ArgumentParser()
-parser.add_argument("--peco", default=".build/release/peco")
-peco = str(Path(parser.parse_args().peco).resolve())
 torch.manual_seed(0)
 warnings.filterwarnings("ignore", module="torchvision")
-
-
-def run(*arguments):
-    return subprocess.run([peco, *map(str, arguments)], check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def smooth_noise(side):
     noise = torch.rand(1, 3, side // 8, side // 8)
     picture = F.interpolate(noise, size=side, mode="bicubic").clamp(0, 1)[0].permute(1, 2, 0)
     return (255 * picture).round().byte().numpy()
-
-
-def write_weights(model, path):
-    save_file({name: value.contiguous().clone() for name, value in model.state_dict().items()}, path)
-
-
-def taps(modules, pictures, run_model):
-    """What some modules of a model put out."""
-    states = []
-    hooks = [module.register_forward_hook(lambda module, inputs, output: states.append(output)) for module in modules]
-    run_model(pictures)
-    for hook in hooks:
-        hook.remove()
-    return states
 
 
 def livelier(model):
@@ -70,22 +43,45 @@ def livelier(model):
     return model.eval()
 
 
+# Each: the weights under the names of its files, its features, and what peco is told of it.
+
+
 def vgg16():
     # Rectified in place, outputs of convolutions are what they become.
     model = livelier(torchvision.models.vgg16())
     ends = [model.features[i] for i in [3, 8, 15, 22, 29]]
-    return model, lambda x: taps(ends, x, model.features), ["perceptual.network=vgg16"]
+    return model.state_dict(), lambda x: taps(ends, model.features, x), "vgg16"
 
 
 def resnet50():
     model = livelier(torchvision.models.resnet50())
-    return model, lambda x: taps([model.layer1, model.layer2, model.layer3, model.layer4], x, model), [
-        "perceptual.network=resnet50"]
+    ends = [model.layer1, model.layer2, model.layer3, model.layer4]
+    return model.state_dict(), lambda x: taps(ends, model, x), "resnet50"
+
+
+def hugging_face_resnet50():
+    model = livelier(ResNetModel(ResNetConfig()))
+    return model.state_dict(), lambda x: taps(model.encoder.stages, model, x), "resnet50"
 
 
 def vit():
     model = livelier(timm.create_model("vit_base_patch16_224"))
-    return model, lambda x: taps([model.blocks[i] for i in [2, 5, 8, 11]], x, model), ["perceptual.network=vit"]
+    return model.state_dict(), lambda x: taps([model.blocks[i] for i in [2, 5, 8, 11]], model, x), "vit"
+
+
+def moco_v3():
+    # As its checkpoints have it: the encoder beside its momentum's, both of timm's names below a prefix.
+    weights, features, network = vit()
+    state = {f"module.base_encoder.{name}": value for name, value in weights.items()}
+    state |= {f"module.momentum_encoder.{name}": value + 1 for name, value in weights.items()}
+    return state, features, network
+
+
+def hugging_face_vit():
+    model = livelier(ViTModel(ViTConfig(), add_pooling_layer=False))
+    numbers = [3, 6, 9, 12]
+    return model.state_dict(), lambda x: [
+        model(x, output_hidden_states=True).hidden_states[number] for number in numbers], "vit"
 
 
 def relative(found, expected):
@@ -102,27 +98,27 @@ def check_networks(folder):
     pictures = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2) / 255
 
     def distance(*settings):
-        return json.loads(run("perceptual", "distance", *files, "--json", "--set", *settings))
+        return json.loads(peco("perceptual", "distance", *files, "--json", "--set", *settings))
 
     weights = folder / "weights.safetensors"
     for name, make in {"torchvision, vgg16": vgg16, "torchvision, resnet50": resnet50,
-                       "timm, vit_base_patch16_224": vit}.items():
-        model, features, settings = make()
-        write_weights(model, weights)
+                       "transformers, ResNet-50": hugging_face_resnet50, "timm, vit_base_patch16_224": vit,
+                       "the same as in MoCo v3's checkpoints": moco_v3, "transformers, ViT-B": hugging_face_vit}.items():
+        state, features, network = make()
+        write(state, weights)
         expected = [F.mse_loss(f[:1], f[1:]).item() for f in features((pictures - mean) / deviation)]
-        found = distance(f"perceptual.weights={weights}", *settings)["depths"]
+        found = distance(f"perceptual.weights={weights}", f"perceptual.network={network}")["depths"]
         assert len(found) == len(expected)
         print(f"{name}: distances at {len(found)} depths within {max(map(relative, found, expected)):.1e}")
 
     metric = lpips.LPIPS(net="vgg", pnet_rand=True, verbose=False).eval()
     trunk = torchvision.models.vgg16()
-    write_weights(trunk, weights)
+    write(trunk.state_dict(), weights)
     slices = [layer for part in metric.net.children() if isinstance(part, torch.nn.Sequential) for layer in part]
     for ours, theirs in zip(trunk.features, slices):
         theirs.load_state_dict(ours.state_dict())
     channels = folder / "channels.safetensors"
-    save_file({f"lin{i}.model.1.weight": layer.model[1].weight.contiguous() for i, layer in enumerate(metric.lins)},
-              channels)
+    write({f"lin{i}.model.1.weight": layer.model[1].weight for i, layer in enumerate(metric.lins)}, channels)
     expected = metric(pictures[:1] * 2 - 1, pictures[1:] * 2 - 1).item()
     found = distance(f"perceptual.weights={weights}", "perceptual.network=vgg16", "perceptual.comparison=unit_channels",
                      f"perceptual.channel_weights={channels}")["distance"]
@@ -133,22 +129,22 @@ def check_networks(folder):
 def check_discrete_vae(folder):
     model = torch.nn.ModuleDict({"encoder": dall_e.Encoder(), "decoder": dall_e.Decoder()})
     for part, network in model.items():
-        write_weights(network, folder / f"{part}.safetensors")
+        write(network.state_dict(), folder / f"{part}.safetensors")
     checkpoint, dataset, words = (folder / name for name in ["dalle.h5", "pictures.h5", "words.h5"])
-    run("tokenizer", "import", "--encoder", folder / "encoder.safetensors", "--decoder", folder / "decoder.safetensors",
+    peco("tokenizer", "import", "--encoder", folder / "encoder.safetensors", "--decoder", folder / "decoder.safetensors",
         "--output", checkpoint)
     source = folder / "pictures" / "class"
     source.mkdir(parents=True)
     arrays = [smooth_noise(112) for _ in range(4)]
     for number, array in enumerate(arrays):
         Image.fromarray(array).save(source / f"{number}.png")
-    run("dataset", "prepare", "--input", source.parent, "--output", dataset)
-    run("tokenizer", "encode", "--tokenizer", checkpoint, "--data", dataset, "--output", words, "--views", 0)
+    peco("dataset", "prepare", "--input", source.parent, "--output", dataset)
+    peco("tokenizer", "encode", "--tokenizer", checkpoint, "--data", dataset, "--output", words, "--views", 0)
     pictures = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2) / 255
     expected = model["encoder"](dall_e.map_pixels(pictures)).argmax(1).flatten(1)
     with h5py.File(words) as file:
         found = torch.from_numpy(file["tokens"][:, 0].astype(np.int64))
-    told = run("tokenizer", "reconstruct", "--tokenizer", checkpoint, "--data", dataset, "--output", folder / "grid.png",
+    told = peco("tokenizer", "reconstruct", "--tokenizer", checkpoint, "--data", dataset, "--output", folder / "grid.png",
                "--count", len(arrays), "--measure", len(arrays))
     one_hot = F.one_hot(found, 8192).permute(0, 2, 1).reshape(len(arrays), 8192, 14, 14).float()
     drawn = dall_e.unmap_pixels(model["decoder"](one_hot)[:, :3].sigmoid())

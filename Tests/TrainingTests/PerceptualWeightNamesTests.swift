@@ -23,9 +23,24 @@ extension Computing {
       let scope = ParameterScope(seed: 1, frozen: true)
       let network = try PerceptualViT(VisionTransformer(form, in: scope), blocks: [1, 2, 3])
       try weights.fill(scope.parameters)
-      for (index, found) in network.features(try fixture.tensor("pictures")).enumerated() {
+      try compare(network, with: fixture)
+    }
+
+    /// Features, and the perceptual loss between the two pictures and the same in the other order, with its gradient.
+    private func compare(_ network: some PerceptualNetwork, with fixture: FixtureFile) throws {
+      let pictures = try fixture.tensor("pictures")
+      for (index, found) in network.features(pictures).enumerated() {
         #expect(relativeError(found, try fixture["features"].tensor("\(index + 1)")) < 1e-5)
       }
+      let elements = pictures.elements
+      let half = elements.count / 2
+      let flipped = Tensor(Array(elements[half...] + elements[..<half]), shape: pictures.shape)
+      let tape = Tape()
+      let leaf = tape.leaf(pictures)
+      let loss = perceptualLoss(network, leaf, flipped)
+      #expect(relativeError([loss.item], try fixture.tensor("loss").elements) < 1e-5)
+      tape.backward(from: loss)
+      #expect(relativeError(leaf.gradient, try fixture.tensor("gradient")) < 3e-5)
     }
 
     /// timm calls layer scale otherwise than BEiT.
@@ -48,9 +63,7 @@ extension Computing {
       let scope = ParameterScope(seed: 1, frozen: true)
       let parameters = ResNet50Weights(widthDivisor: 32, in: scope)
       try weights.fill(scope.parameters)
-      for (index, found) in ResNet50(parameters).features(try fixture.tensor("pictures")).enumerated() {
-        #expect(relativeError(found, try fixture["features"].tensor("\(index + 1)")) < 1e-5)
-      }
+      try compare(ResNet50(parameters), with: fixture)
     }
 
     @Test func torchvisionsNamesBelowAPrefixAreFound() throws {

@@ -65,7 +65,8 @@ struct HuggingFaceConfiguration {
     if let classes = form.classes {
       let names = (0..<classes).map { ("\($0)", form.classNames?[$0] ?? "LABEL_\($0)") }
       object["id2label"] = Dictionary(uniqueKeysWithValues: names)
-      object["label2id"] = Dictionary(uniqueKeysWithValues: names.map { ($1, Int($0) ?? 0) })
+      object["label2id"] = Dictionary(
+        names.map { ($1, Int($0) ?? 0) }, uniquingKeysWith: { first, _ in first })
     }
     object["architectures"] = [
       form.classes != nil
@@ -74,14 +75,15 @@ struct HuggingFaceConfiguration {
     return object
   }
 
-  /// What makes its pictures: the middle, as `peco evaluate` shows it.
+  /// What makes its pictures: the middle, as `peco evaluate` shows it. Of the processors with a shorter side and a middle it
+  /// is the one that every version of transformers has; BEiT's own wanted both sides before version 5.
   private static func preprocessor(
     _ architecture: VisionTransformerConfiguration, _ form: TransformerForm
   ) -> [String: Any] {
     let size = architecture.imageSize
     let normalization = form.normalization ?? .imageNet
     return [
-      "image_processor_type": "BeitImageProcessor", "do_resize": true,
+      "image_processor_type": "CLIPImageProcessor", "do_resize": true,
       "size": ["shortest_edge": form.resize ?? Augmentation.evaluationShortSide(size: size)],
       "resample": 3,  // bicubic
       "do_center_crop": true, "crop_size": ["height": size, "width": size], "do_rescale": true,
@@ -112,6 +114,6 @@ struct HuggingFaceConfiguration {
   private static func decimal(_ value: Float) -> Double { Double("\(value)") ?? Double(value) }
 
   private static func path(beside file: String, _ name: String) -> String {
-    ((file as NSString).deletingLastPathComponent as NSString).appendingPathComponent(name)
+    "\(FileSystem.folder(of: file))/\(name)"
   }
 }

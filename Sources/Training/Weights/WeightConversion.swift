@@ -58,6 +58,7 @@ public enum WeightConversion {
   ///
   /// - Throws: `RunError` where something that the transformer needs is missing or has another shape.
   public static func importWeights(_ request: ImportRequest) throws -> Report {
+    try FileSystem.requireOutput(request.output, madeFrom: [request.source])
     let foreign = try ForeignWeights(opening: request.source, layout: request.layout)
     let shapes = foreign.weights.shapes
     let configuration = HuggingFaceConfiguration(beside: request.source, layout: request.layout)
@@ -100,7 +101,7 @@ public enum WeightConversion {
     }
     try foreign.weights.fill(scope.parameters)
     var settings: [(key: String, value: String)] = [
-      ("weights.source", "\"\((request.source as NSString).lastPathComponent)\""),
+      ("weights.source", JSONObject.quoted((request.source as NSString).lastPathComponent)),
       ("weights.layout", request.layout.rawValue), ("model.heads", "\(heads)"),
       ("model.norm_epsilon", "\(epsilon)"),
     ]
@@ -130,6 +131,7 @@ public enum WeightConversion {
   public static func export(
     checkpoint: String, layout: WeightLayout, output: String, averaged: Bool
   ) throws -> Report {
+    try FileSystem.requireOutput(output, madeFrom: [checkpoint])
     let (file, form) = try TransformerWeights.open(checkpoint, averaged: averaged)
     guard let architecture = form.architecture else {
       throw RunError("\(file.path) holds no vision transformer")
@@ -163,7 +165,7 @@ public enum WeightConversion {
             "\(name), the keys' part: \(layout.rawValue) has no place for it, and it changes no result")
           continue
         }
-        let prefix = layout.exportPrefix(of: name, isMasked: form.vocabulary != nil)
+        let prefix = layout.exportPrefix(of: name, form)
         tensors.append(
           (
             prefix + WeightLayout.name(pattern, block: block),
@@ -267,11 +269,13 @@ extension WeightLayout {
 
   /// What a name of theirs begins with in a file we write.
   ///
-  /// - Parameter isMasked: Whether the model predicts masked patches; Hugging Face's has the last norm outside.
-  fileprivate func exportPrefix(of ours: String, isMasked: Bool) -> String {
-    guard self == .huggingface else { return "" }
+  /// Hugging Face's models with a head have their transformer inside, but for the last norm of the one that predicts masked
+  /// patches.
+  fileprivate func exportPrefix(of ours: String, _ form: TransformerForm) -> String {
+    guard form.vocabulary != nil || form.classes != nil else { return "" }
     let isOutside =
-      ours.hasPrefix("lm_head.") || ours.hasPrefix("head.") || (ours.hasPrefix("norm.") && isMasked)
+      ours.hasPrefix("lm_head.") || ours.hasPrefix("head.")
+      || (ours.hasPrefix("norm.") && form.vocabulary != nil)
     return isOutside ? "" : prefix
   }
 }

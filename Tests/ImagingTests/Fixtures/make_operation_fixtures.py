@@ -10,10 +10,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-# torchvision, which timm imports, registers operators of its compiled part; that part need not be there.
-operators = torch.library.Library("torchvision", "DEF")
-for name in ["nms", "qnms"]:
-    operators.define(f"{name}(Tensor x) -> Tensor")
+# torchvision wants operators of its compiled part, which need not be there.
+try:
+    import torchvision  # noqa: F401
+except RuntimeError:
+    operators = torch.library.Library("torchvision", "DEF")
+    for name in ["nms", "qnms"]:
+        operators.define(f"{name}(Tensor x) -> Tensor")
 
 from timm.data import auto_augment as timm  # noqa: E402
 

@@ -13,10 +13,13 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-# timm imports torchvision, whose compiled operations are not needed here.
-library = torch.library.Library("torchvision", "DEF")
-library.define("nms(Tensor x) -> Tensor")
-library.define("qnms(Tensor x) -> Tensor")
+# torchvision wants operators of its compiled part, which need not be there.
+try:
+    import torchvision  # noqa: F401
+except RuntimeError:
+    library = torch.library.Library("torchvision", "DEF")
+    library.define("nms(Tensor x) -> Tensor")
+    library.define("qnms(Tensor x) -> Tensor")
 from timm.models.vision_transformer import VisionTransformer  # noqa: E402
 
 torch.manual_seed(20210405)

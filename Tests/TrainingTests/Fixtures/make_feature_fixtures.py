@@ -11,14 +11,17 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-# torchvision, which timm imports, registers operators of its compiled part; that part need not be there.
-operators = torch.library.Library("torchvision", "DEF")
-for name in ["nms", "qnms"]:
-    operators.define(f"{name}(Tensor x) -> Tensor")
+# torchvision wants operators of its compiled part, which need not be there.
+try:
+    import torchvision  # noqa: F401
+except RuntimeError:
+    operators = torch.library.Library("torchvision", "DEF")
+    for name in ["nms", "qnms"]:
+        operators.define(f"{name}(Tensor x) -> Tensor")
 
 from timm.models.beit import Beit  # noqa: E402
 from timm.models.vision_transformer import VisionTransformer  # noqa: E402
-from transformers import BeitForImageClassification, BeitForMaskedImageModeling  # noqa: E402
+from transformers import BeitForImageClassification, BeitForMaskedImageModeling, BeitModel  # noqa: E402
 
 here = Path(__file__).parent
 folder = here / "transfer"
@@ -43,12 +46,16 @@ beit = timm(Beit(**small, init_values=0.1, use_abs_pos_emb=False, use_rel_pos_bi
 vit = timm(VisionTransformer(**small, init_values=0.1), "timm_vit")
 masked = BeitForMaskedImageModeling.from_pretrained(folder / "huggingface_masked")
 mean = BeitForImageClassification.from_pretrained(folder / "huggingface_mean")
+backbone = BeitModel.from_pretrained(folder / "huggingface_backbone")
+headless = timm(VisionTransformer(**(small | dict(num_classes=0))), "timm_backbone")
 class_token = BeitForImageClassification.from_pretrained(folder / "huggingface_class_token")
 models = {
     "timm_beit": (beit, lambda x: beit.forward_head(beit.forward_features(x), pre_logits=True)),
     "timm_vit": (vit, lambda x: patches(vit.forward_features(x))),
     "huggingface_masked": (masked, lambda x: patches(masked.layernorm(masked.beit(x).last_hidden_state))),
     "huggingface_mean": (mean, lambda x: mean.beit(x).pooler_output),
+    "huggingface_backbone": (backbone, lambda x: backbone(x).pooler_output),
+    "timm_backbone": (headless, lambda x: patches(headless.forward_features(x))),
     "huggingface_class_token": (class_token, lambda x: patches(class_token.beit(x).last_hidden_state)),
 }
 with h5py.File(here / "features.h5", "w") as file, torch.no_grad():

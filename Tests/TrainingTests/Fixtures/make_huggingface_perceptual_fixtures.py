@@ -1,5 +1,6 @@
 """Writes huggingface_vit.safetensors and huggingface_resnet.safetensors, small networks of Hugging Face transformers with
-random weights under the names of its files, and huggingface_perceptual.h5: their features for pictures in [-1, 1].
+random weights under the names of its files, and huggingface_perceptual.h5: their features for pictures in [-1, 1], and the
+perceptual loss between these pictures and the same in another order, with its gradient.
 
     python make_huggingface_perceptual_fixtures.py
 """
@@ -11,10 +12,13 @@ import h5py
 import numpy as np
 import torch
 
-# torchvision, which transformers imports, registers operators of its compiled part; that part need not be there.
-operators = torch.library.Library("torchvision", "DEF")
-for name in ["nms", "qnms"]:
-    operators.define(f"{name}(Tensor x) -> Tensor")
+# torchvision wants operators of its compiled part, which need not be there.
+try:
+    import torchvision  # noqa: F401
+except RuntimeError:
+    operators = torch.library.Library("torchvision", "DEF")
+    for name in ["nms", "qnms"]:
+        operators.define(f"{name}(Tensor x) -> Tensor")
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 from transformers import ResNetConfig, ResNetModel, ViTConfig, ViTForImageClassification  # noqa: E402
@@ -48,12 +52,20 @@ with h5py.File(here / "huggingface_perceptual.h5", "w") as file:
     def write(name, model, side, first, channels_last):
         save(model, f"huggingface_{name}")
         pictures = (torch.rand(2, 3, side, side) * 2 - 1).float().double()
-        with torch.no_grad():
-            states = model.double()(((pictures + 1) / 2 - mean) / deviation, output_hidden_states=True).hidden_states
-        file[f"{name}/pictures"] = pictures.permute(0, 2, 3, 1).numpy().astype(np.float32)
-        for number, state in enumerate(states[first:], 1):
-            state = state.permute(0, 2, 3, 1) if channels_last else state
-            file[f"{name}/features/{number}"] = state.numpy().astype(np.float32)
+        pictures.requires_grad_(True)
+        states = model.double()(((pictures + 1) / 2 - mean) / deviation, output_hidden_states=True).hidden_states[first:]
+        loss = sum(((state - state.detach().flip(0)) ** 2).mean() for state in states)
+        loss.backward()
+
+        def put(key, value, channels_last):
+            value = value.detach().permute(0, 2, 3, 1) if channels_last else value.detach()
+            file[f"{name}/{key}"] = value.numpy().astype(np.float32)
+
+        put("pictures", pictures, True)
+        for number, state in enumerate(states, 1):
+            put(f"features/{number}", state, channels_last)
+        put("loss", loss[None], False)
+        put("gradient", pictures.grad, True)
 
     vit = ViTForImageClassification(ViTConfig(
         hidden_size=24, num_hidden_layers=3, num_attention_heads=3, intermediate_size=48, image_size=16, patch_size=4,

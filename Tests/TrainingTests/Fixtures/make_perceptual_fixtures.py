@@ -11,10 +11,13 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-# torchvision, which timm imports, registers operators of its compiled part; that part need not be there.
-operators = torch.library.Library("torchvision", "DEF")
-for name in ["nms", "qnms"]:
-    operators.define(f"{name}(Tensor x) -> Tensor")
+# torchvision wants operators of its compiled part, which need not be there.
+try:
+    import torchvision  # noqa: F401
+except RuntimeError:
+    operators = torch.library.Library("torchvision", "DEF")
+    for name in ["nms", "qnms"]:
+        operators.define(f"{name}(Tensor x) -> Tensor")
 
 from timm.models.vision_transformer import VisionTransformer  # noqa: E402
 

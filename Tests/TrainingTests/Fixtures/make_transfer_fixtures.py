@@ -12,14 +12,18 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-# torchvision, which timm imports, registers operators of its compiled part; that part need not be there.
-operators = torch.library.Library("torchvision", "DEF")
-for name in ["nms", "qnms"]:
-    operators.define(f"{name}(Tensor x) -> Tensor")
+# torchvision wants operators of its compiled part, which need not be there.
+try:
+    import torchvision  # noqa: F401
+except RuntimeError:
+    operators = torch.library.Library("torchvision", "DEF")
+    for name in ["nms", "qnms"]:
+        operators.define(f"{name}(Tensor x) -> Tensor")
 
 from timm.models.beit import Beit  # noqa: E402
 from timm.models.vision_transformer import VisionTransformer  # noqa: E402
-from transformers import BeitConfig, BeitForImageClassification, BeitForMaskedImageModeling  # noqa: E402
+from transformers import (  # noqa: E402
+    BeitConfig, BeitForImageClassification, BeitForMaskedImageModeling, BeitModel)
 
 here = Path(__file__).parent
 folder = here / "transfer"
@@ -76,6 +80,8 @@ with h5py.File(here / "transfer.h5", "w") as file, torch.no_grad():
         # The published code's names are timm's; its files have the buffer as well.
         "beit": Beit(**small, init_values=0.1, use_abs_pos_emb=False, use_shared_rel_pos_bias=True),
     }
+    with torch.random.fork_rng():
+        models["timm_backbone"] = VisionTransformer(**(small | dict(num_classes=0)))
     for name, model in models.items():
         randomize(model)
         state = {key: value.contiguous() for key, value in model.state_dict().items()}
@@ -84,5 +90,13 @@ with h5py.File(here / "transfer.h5", "w") as file, torch.no_grad():
         save_file(state, folder / f"{name}.safetensors")
         states = []
         hooks = [block.register_forward_hook(lambda m, i, output: states.append(output)) for block in model.blocks]
-        file[f"{name}/logits"] = model(pictures).numpy()
+        if "backbone" not in name:
+            file[f"{name}/logits"] = model(pictures).numpy()
+        else:
+            model(pictures)
         file[f"{name}/features"] = torch.stack(states).numpy()
+
+    model = hugging_face(BeitModel, use_relative_position_bias=True)
+    model.save_pretrained(folder / "huggingface_backbone")
+    out = model(pictures, output_hidden_states=True)
+    file["huggingface_backbone/features"] = torch.stack(out.hidden_states[1:]).numpy()
