@@ -131,16 +131,20 @@ public struct Mixup: Sendable, Equatable {
 extension RandomStream {
   /// Beta distributed with both parameters `alpha`.
   mutating func beta(_ alpha: Double) -> Double {
-    let (x, y) = (gamma(alpha), gamma(alpha))
-    return x + y > 0 ? x / (x + y) : 0.5
+    let (x, y) = (logGamma(alpha), logGamma(alpha))
+    return 1 / (1 + exp(y - x))
   }
 
-  /// Gamma distributed with shape `alpha` and scale 1 (Marsaglia and Tsang, 2000).
-  mutating func gamma(_ alpha: Double) -> Double {
-    if alpha < 1 {
-      let u = Double(nextWord() >> 8) * 0x1p-24 + 0x1p-25
-      return gamma(alpha + 1) * pow(u, 1 / alpha)
-    }
+  /// The logarithm of a draw from the gamma distribution of shape `alpha` and scale 1, which itself is too small a number
+  /// where `alpha` is.
+  private mutating func logGamma(_ alpha: Double) -> Double {
+    guard alpha < 1 else { return log(gamma(alpha)) }
+    let u = Double(nextWord() >> 8) * 0x1p-24 + 0x1p-25
+    return log(gamma(alpha + 1)) + log(u) / alpha
+  }
+
+  /// Gamma distributed with shape `alpha`, at least 1, and scale 1 (Marsaglia and Tsang, 2000).
+  private mutating func gamma(_ alpha: Double) -> Double {
     let d = alpha - 1.0 / 3
     let c = 1 / (9 * d).squareRoot()
     while true {

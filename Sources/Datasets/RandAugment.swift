@@ -10,7 +10,7 @@ import Tensors
 public struct RandAugment: Sendable, Equatable {
   /// How strong, from 0 to 10.
   public var magnitude = 9.0
-  /// Deviation of the magnitude from operation to operation.
+  /// Deviation of the magnitude from operation to operation; infinite where it is anything from 0 to `magnitude`.
   public var deviation = 0.5
   /// Operations a picture.
   public var layers = 2
@@ -31,7 +31,7 @@ public struct RandAugment: Sendable, Equatable {
       guard let value = Double(part.dropFirst(key.count)), value.isFinite, value >= 0 else { return nil }
       switch key {
       case "m" where value <= 10: magnitude = value
-      case "mstd": deviation = value
+      case "mstd": deviation = value > 100 ? .infinity : value
       case "n" where value >= 1 && value <= 20 && value == value.rounded(): layers = Int(value)
       case "inc": isIncreasing = value != 0
       default: return nil
@@ -47,12 +47,14 @@ public struct RandAugment: Sendable, Equatable {
   }
 
   /// The operations of one view.
-  func draw(_ stream: RandomStream) -> [PictureOperation] {
+  public func draw(_ stream: RandomStream) -> [PictureOperation] {
     var stream = stream
     return (0..<layers).compactMap { _ in
       let kind = Kind.allCases[stream.integer(below: Kind.allCases.count)]
       let isApplied = stream.uniform() < 0.5
-      let strength = magnitude + deviation * Double(stream.normal())
+      let strength =
+        deviation.isFinite
+        ? magnitude + deviation * Double(stream.normal()) : magnitude * Double(stream.uniform())
       let isNegative = stream.uniform() < 0.5
       guard isApplied else { return nil }
       return operation(kind, level: min(max(strength, 0), 10) / 10, isNegative: isNegative)

@@ -1,4 +1,5 @@
 import Datasets
+import Imaging
 import Tensors
 import Testing
 
@@ -57,5 +58,18 @@ import Testing
       #expect((3...20).contains(untouched))
       #expect(try pictures(dataset, workers: 3) { $0.randAugment = policy } == changed)
     }
+  }
+
+  /// As timm reads it: any strength up to the magnitude.
+  @Test func anInfiniteDeviationDrawsStrengthsUniformly() throws {
+    let policy = try #require(RandAugment("rand-m5-mstd101-inc1-n20"))
+    let strengths = (0..<400).flatMap { index in
+      policy.draw(RandomStream(seed: 1, purpose: .randAugment, index: index)).compactMap { operation in
+        if case .brightness(let factor) = operation { abs(Double(factor) - 1) / 0.9 } else { nil as Double? }
+      }
+    }
+    let mean = strengths.reduce(0, +) / Double(strengths.count)
+    #expect(strengths.count > 200 && strengths.allSatisfy { $0 >= 0 && $0 < 0.5 + 1e-6 })
+    #expect(abs(mean - 0.25) < 0.03)
   }
 }

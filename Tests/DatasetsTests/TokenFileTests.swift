@@ -90,6 +90,20 @@ import Testing
     }
   }
 
+  @Test func aGridOfNegativeSidesIsDamage() throws {
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/tokens.h5"
+      let header = TokenFileDescription(
+        count: 1, views: 1, gridHeight: -2, gridWidth: -2, codebookSize: 8, datasetFingerprint: 0,
+        tokenizerChecksum: 0, seed: 0)
+      try TokenFileWriter.write(to: path, header) { writer in
+        try writer.append(
+          tokens: [1, 2, 3, 4], crops: [Region(x: 0, y: 0, width: 8, height: 8)], flips: [false])
+      }
+      #expect(message { _ = try TokenFile(opening: path) }.contains("is damaged"))
+    }
+  }
+
   @Test func unfinishedOrImpossibleFilesDoNotAppear() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/tokens.h5"

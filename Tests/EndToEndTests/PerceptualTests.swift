@@ -26,6 +26,12 @@ import Testing
       }
       #expect(run.neighbors == runs[0].neighbors)
     }
+    // MoCo v3: 1 - (1 - 0.99) (1 + cos(π step / steps)) / 2.
+    let momenta = try workshop.metric("momentum", of: "1").compactMap(Double.init)
+    #expect(momenta.count == 4)
+    for (step, momentum) in momenta.enumerated() {
+      #expect(abs(momentum - (1 - 0.005 * (1 + cos(Double.pi * Double(step) / 4)))) < 1e-8)
+    }
     // One measurement, after the last step.
     #expect(runs[0].neighbors.count == 1)
   }

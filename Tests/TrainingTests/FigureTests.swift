@@ -377,6 +377,8 @@ extension Computing {
         }
         #expect(failure { $0.references = .drawn(17) }.contains("4 × 4"))
         #expect(failure { $0.references = .listed([.init(row: 4, column: 0)]) }.contains("4,0"))
+        let twice = [(0, 1), (2, 3), (0, 1)].map { AttentionFigure.Place(row: $0.0, column: $0.1) }
+        #expect(failure { $0.references = .listed(twice) }.contains("patch 0,1 is asked for twice"))
         #expect(failure { $0.block = 3 }.contains("--block"))
         #expect(failure { $0.block = 0 }.contains("--block"))
         #expect(failure { $0.head = 3 }.contains("--head"))

@@ -5,6 +5,7 @@ import Imaging
 import Models
 import Storage
 import Tensors
+import TestSupport
 import Testing
 import Training
 
@@ -95,6 +96,47 @@ extension Computing {
           folder, "third", "training.steps=3",
           resume: .checkpoint(folder + "/whole/checkpoints/step-000000002.h5"))
         #expect(named.outcome.step == 3)
+      }
+    }
+
+    @Test func averagesFollowTheWeightsAndLeaveThemAlone() throws {
+      try withTemporaryFolder { folder in
+        try prepare(folder)
+        let often = ["checkpoint.every_steps=1", "checkpoint.keep=3", "ema.decay=0.75"]
+        try run(folder, "plain", often[0], often[1], often[2])
+        try run(
+          folder, "evaluated", often[0], often[1], often[2], "evaluation.path=\(folder)/ab.h5",
+          "evaluation.every_epochs=0.5")
+        func checkpoint(_ run: String, _ step: Int) -> String {
+          "\(folder)/\(run)/checkpoints/step-00000000\(step).h5"
+        }
+        func values(_ run: String, step: Int) throws -> [String: [Float]] {
+          let file = try WeightFile(opening: checkpoint(run, step), anchor: "patch_embed.proj.weight")
+          return try Dictionary(
+            uniqueKeysWithValues: file.shapes.keys.map { ($0, try file.values(of: $0)) })
+        }
+        let (first, second) = (try values("plain", step: 1), try values("plain", step: 2))
+        let names = second.keys.filter { second["ema." + $0] != nil }
+        #expect(names.count == second.count / 2 && names.contains("blocks.1.mlp.fc1.weight"))
+        for name in names {
+          let (earlier, new, found) = (first["ema." + name], second[name], second["ema." + name])
+          let expected = zip(try #require(earlier), try #require(new)).map { 0.75 * $0 + 0.25 * $1 }
+          #expect(relativeError(try #require(found), expected) < 1e-6, "\(name)")
+        }
+        #expect(first["ema.head.weight"] != first["head.weight"])
+        // What an evaluation puts in the weights' place is taken away again.
+        #expect(try values("evaluated", step: 2) == second)
+
+        let lines = try String(contentsOfFile: folder + "/evaluated/metrics.jsonl", encoding: .utf8)
+        let last = try #require(lines.split(separator: "\n").last)
+        let metrics = try #require(JSONSerialization.jsonObject(with: Data(last.utf8)) as? [String: Any])
+        for (key, averaged) in [("evaluation_loss", false), ("ema_evaluation_loss", true)] {
+          let score = try FeatureExtraction.evaluate(
+            checkpoint: checkpoint("evaluated", 2), averaged: averaged, dataset: folder + "/ab.h5",
+            view: FeatureExtraction.View(), communicator: Communicator())
+          #expect(abs(score.loss - (try #require(metrics[key] as? Double))) < 1e-6, "\(key)")
+        }
+        #expect(metrics["evaluation_loss"] as? Double != metrics["ema_evaluation_loss"] as? Double)
       }
     }
 

@@ -53,6 +53,17 @@ extension Computing {
       #expect(abs(mean - 0.5) < 0.02 && abs(variance - 1 / 10.4) < 0.005)
     }
 
+    /// The smaller alpha is, the nearer are shares to 0 and 1.
+    @Test func smallAlphasMixNothing() {
+      let mixup = Mixup(mixupAlpha: 1e-3, cutmixAlpha: 0, probability: 1, seed: 3)
+      let shares = (0..<1000).map { index -> Float in
+        guard case .blend(let share) = mixup.draw(step: 0, sample: index, size: 32) else { return 1 }
+        return share
+      }
+      #expect(shares.filter { $0 > 0.01 && $0 < 0.99 }.count < 30)
+      #expect((400...600).contains(shares.filter { $0 < 0.5 }.count))
+    }
+
     @Test func onlyWhatIsAskedForIsDrawn() {
       let never = Mixup(probability: 0, seed: 1)
       let mixup = Mixup(cutmixAlpha: 0, seed: 1)
@@ -88,6 +99,8 @@ extension Computing {
         #expect(RandAugment(text) == nil, "\(text)")
       }
       #expect(RandAugment("rand-m7-n3")?.layers == 3)
+      #expect(RandAugment("rand-m7-mstd100")?.deviation == 100)
+      #expect(RandAugment("rand-m7-mstd101")?.deviation == .infinity)
     }
 
     @Test func ratesFallTowardsThePictures() {

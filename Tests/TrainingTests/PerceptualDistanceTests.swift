@@ -61,6 +61,12 @@ import Training
           try PerceptualDistance.run(configuration: nil, overrides: [], first: picture, second: picture)
         }.contains("perceptual.network"))
       #expect(problem { try distances(picture, picture, "perceptual.taps=[9]") }.contains("from 1 to 5"))
+      // Of 8 pixels the fifth stage would have none left.
+      let small = ["data.image_size=8", "model.channel_multipliers=[1, 1]"]
+      #expect(
+        problem { try distances(picture, picture, small[0], small[1], "perceptual.taps=[1, 5]") }
+          .contains("data.image_size: found 8, expected at least 16"))
+      #expect(try distances(picture, picture, small[0], small[1], "perceptual.taps=[1, 4]") == [0, 0])
     }
   }
 }

@@ -269,6 +269,15 @@ public struct TokenizerConfiguration: RunConfiguration {
         shared.data.imageSize % side == 0, "perceptual.image_size",
         "found \(side), expected a divisor of data.image_size, which is \(shared.data.imageSize)")
     }
+    if perceptual.network == .vgg16 {
+      let deepest = perceptual.taps?.last ?? 5
+      let side = perceptual.imageSize ?? shared.data.imageSize
+      let least = 1 << (min(deepest, 5) - 1)
+      reader.require(
+        side >= least, perceptual.imageSize == nil ? "data.image_size" : "perceptual.image_size",
+        "found \(side), expected at least \(least): vgg16 halves pictures before each stage but the first, and stage "
+          + "\(deepest) is asked for")
+    }
     // A file tells its patches itself.
     if perceptual.network == .vit, perceptual.weights == "random" {
       let side = perceptual.imageSize ?? shared.data.imageSize

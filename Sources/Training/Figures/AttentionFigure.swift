@@ -133,6 +133,9 @@ public enum AttentionFigure {
       var stream = RandomStream(seed: seed, purpose: .figure, time: 2, index: picture)
       return Array(stream.permutation(grid * grid).prefix(count))
     case .listed(let places):
+      for (number, place) in places.enumerated() where places[..<number].contains(place) {
+        throw RunError("patch \(place.row),\(place.column) is asked for twice")
+      }
       return try places.map { place in
         guard (0..<grid).contains(place.row), (0..<grid).contains(place.column) else {
           throw RunError(

@@ -64,7 +64,8 @@ public final class MomentumContrastRecipe: Recipe {
     var strays = loss.item.isFinite ? 0.0 : 1.0
     exchange.sum(&strays, count: 1)
     try exchange.check()
-    return strays > 0 ? Tensor(Float.nan) : loss
+    guard strays == 0 || !loss.item.isFinite else { throw NonFiniteElsewhere() }
+    return loss
   }
 
   /// The momentum of a step, counted from 0: along a cosine from the first value to the last (section 4.1).
