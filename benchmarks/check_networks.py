@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from parity import peco, taps, write
 from PIL import Image
+from safetensors.torch import load_file
 
 import dall_e
 import h5py
@@ -59,9 +60,16 @@ def resnet50():
     return model.state_dict(), lambda x: taps(ends, model, x), "resnet50"
 
 
+def published(model):
+    """The weights under the names of transformers' files, which are not those of its modules."""
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        return load_file(Path(folder) / "model.safetensors")
+
+
 def hugging_face_resnet50():
     model = livelier(ResNetModel(ResNetConfig()))
-    return model.state_dict(), lambda x: taps(model.encoder.stages, model, x), "resnet50"
+    return published(model), lambda x: taps(model.encoder.stages, model, x), "resnet50"
 
 
 def vit():
@@ -80,7 +88,7 @@ def moco_v3():
 def hugging_face_vit():
     model = livelier(ViTModel(ViTConfig(), add_pooling_layer=False))
     numbers = [3, 6, 9, 12]
-    return model.state_dict(), lambda x: [
+    return published(model), lambda x: [
         model(x, output_hidden_states=True).hidden_states[number] for number in numbers], "vit"
 
 

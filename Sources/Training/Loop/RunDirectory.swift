@@ -65,7 +65,7 @@ public struct RunDirectory {
     guard let lock = try FileLock(path + "/.lock") else {
       throw RunError(
         "another peco trains in \(path)\(FileLock.holder(of: path + "/.lock")); wait for it, end it, or choose "
-          + "another --run")
+          + "another --run; where its node is gone and a file server keeps the lock, remove \(path)/.lock")
     }
     try checkpoints.removePartialFiles()
     return lock
