@@ -142,7 +142,7 @@ extension Computing {
         let store = CheckpointStore(directory: folder + "/checkpoints", keep: 2)
         #expect(try store.list().isEmpty)
         #expect(try store.newestVerified().found == nil)
-        try store.prepare()
+        try store.makeFolder()
         let model = SmallModel()
         for step in [5, 10, 15, 1_234_567_890] { try save(model, store, step: step) }
         #expect(try store.list().map(\.step) == [15, 1_234_567_890])
@@ -182,7 +182,7 @@ extension Computing {
           try Data().write(to: URL(fileURLWithPath: folder + "/" + name))
         }
         #expect(try store.list().map(\.step) == [1])
-        #expect(try store.prepare() == [partial])
+        #expect(try store.removePartialFiles() == [partial])
         #expect(FileManager.default.fileExists(atPath: folder + "/notes.txt"))
       }
     }
@@ -198,7 +198,7 @@ extension Computing {
         #expect(throws: (any Error).self) { try save(model, store, step: 2) }
         try FileManager.default.removeItem(atPath: store.path(step: 2))
         #expect(try store.newestVerified().found?.header.step == 1)
-        #expect(try store.prepare().isEmpty)
+        #expect(try store.removePartialFiles().isEmpty)
       }
     }
   }

@@ -35,19 +35,14 @@ public struct CheckpointStore: Sendable {
     self.keep = max(1, keep)
   }
 
-  /// Makes the folder, and removes what writers that died left in it. For the one process that writes.
+  /// Makes the folder.
+  public func makeFolder() throws { try FileSystem.makeFolder(directory) }
+
+  /// Removes what writers that died left in the folder. For the one process that writes.
   ///
   /// - Returns: The names of the files removed.
   @discardableResult
-  public func prepare() throws -> [String] {
-    try makeFolder()
-    return try removePartialFiles()
-  }
-
-  func makeFolder() throws { try FileSystem.makeFolder(directory) }
-
-  @discardableResult
-  func removePartialFiles() throws -> [String] { try FileSystem.removePartialFiles(in: directory) }
+  public func removePartialFiles() throws -> [String] { try FileSystem.removePartialFiles(in: directory) }
 
   /// The path of a step's checkpoint.
   public func path(step: Int) -> String {

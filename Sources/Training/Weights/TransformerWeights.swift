@@ -88,20 +88,14 @@ public struct TransformerWeights {
 
   /// A checkpoint file: the one given, or the newest sound one of a run's directory.
   static func checkpointFile(_ path: String, report: (String) -> Void = { _ in }) throws -> String {
-    var isDirectory: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
+    guard FileManager.default.fileExists(atPath: path) else {
       throw RunError("there is no checkpoint at \(path); give a checkpoint file or a run's directory")
     }
-    guard isDirectory.boolValue else {
-      guard !path.hasSuffix(".safetensors") else {
-        throw RunError("\(path) is no checkpoint of peco; make one of it with `peco import`")
-      }
-      return path
+    let file = try RunDirectory.checkpointFile(path, report: report)
+    guard !file.hasSuffix(".safetensors") else {
+      throw RunError("\(path) is no checkpoint of peco; make one of it with `peco import`")
     }
-    let (newest, passedOver) = try CheckpointStore(directory: path + "/checkpoints").newestVerified()
-    for damaged in passedOver { report("passing over \(damaged)") }
-    guard let newest else { throw RunError("\(path) holds no checkpoint that can be read") }
-    return newest.path
+    return file
   }
 
   /// The heads of each block that a table of relative positions has a column for, if there is one.
