@@ -22,7 +22,7 @@ public struct DatasetVerification {
     let found = ProblemList()
     try WorkerGroup.forEach(dataset.count, workers: workers, context: Context.init) { index, context in
       do {
-        try dataset.read(index, into: &context.bytes, verifying: true)
+        try dataset.read(index, into: &context.bytes)
         let size = try context.codec.requireDecodable(context.bytes, dataset.describe(index))
         guard size.width == dataset.widths[index], size.height == dataset.heights[index] else {
           throw DatasetError(

@@ -13,13 +13,10 @@ public final class Loader: BatchSource {
     public var workers: Int
     /// Batches being made or waiting.
     public var prefetch: Int
-    /// Whether every picture read is compared with its checksum.
-    public var verifiesChecksums: Bool
 
-    public init(workers: Int = 2, prefetch: Int = 3, verifiesChecksums: Bool = true) {
+    public init(workers: Int = 2, prefetch: Int = 3) {
       self.workers = workers
       self.prefetch = prefetch
-      self.verifiesChecksums = verifiesChecksums
     }
   }
 
@@ -153,7 +150,7 @@ private final class LoaderCore: @unchecked Sendable {
   }
 
   private func work() {
-    let renderer = SampleRenderer(dataset, recipe, tokens, verifying: options.verifiesChecksums)
+    let renderer = SampleRenderer(dataset, recipe, tokens)
     while let (batch, index) = take() {
       var failure: Error?
       do { try renderer.render(index, of: batch) } catch { failure = error }

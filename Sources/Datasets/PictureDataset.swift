@@ -138,10 +138,9 @@ public final class PictureDataset: @unchecked Sendable {
     }
   }
 
-  /// Reads a picture's encoded bytes into a buffer, which grows to hold them.
-  ///
-  /// - Parameter verifying: Compares them with the stored checksum and throws when they differ.
-  public func read(_ index: Int, into buffer: inout [UInt8], verifying: Bool = false) throws {
+  /// Reads a picture's encoded bytes into a buffer, which grows to hold them. Throws where they are not those that the
+  /// stored checksum was made of.
+  public func read(_ index: Int, into buffer: inout [UInt8]) throws {
     precondition((0..<count).contains(index), "picture \(index) of \(count)")
     let size = byteCount(index)
     if buffer.count != size {
@@ -169,7 +168,7 @@ public final class PictureDataset: @unchecked Sendable {
         }
       }
     }
-    if verifying, buffer.withUnsafeBytes({ XXHash64.hash($0) }) != checksums[index] {
+    guard buffer.withUnsafeBytes({ XXHash64.hash($0) }) == checksums[index] else {
       throw DatasetError(
         path, "\(describe(index)) does not match its checksum",
         advice: "the file is damaged; copy it again or prepare it anew")

@@ -6,15 +6,13 @@ final class SampleRenderer {
   private let dataset: PictureDataset
   private let recipe: SampleRecipe
   private let tokens: TokenFile?
-  private let verifying: Bool
   private let decoder = CropDecoder()
   private var bytes: [UInt8] = []
 
-  init(_ dataset: PictureDataset, _ recipe: SampleRecipe, _ tokens: TokenFile?, verifying: Bool) {
+  init(_ dataset: PictureDataset, _ recipe: SampleRecipe, _ tokens: TokenFile?) {
     self.dataset = dataset
     self.recipe = recipe
     self.tokens = tokens
-    self.verifying = verifying
   }
 
   /// Fills place `place` of a batch. What it draws depends on seed, epoch and the picture's index alone.
@@ -70,7 +68,7 @@ final class SampleRenderer {
   private func renderViews(
     _ place: Int, _ batch: PendingBatch, _ index: Int, _ epoch: Int, _ region: Region, _ isFlipped: Bool
   ) throws {
-    try dataset.read(index, into: &bytes, verifying: verifying)
+    try dataset.read(index, into: &bytes)
     let size = max(recipe.picture?.size ?? 0, recipe.tokenizerPicture?.size ?? 0)
     let crop = try bytes.withUnsafeBytes {
       try decoder.decode($0, crop: region, width: size, height: size, scaledDecoding: true)

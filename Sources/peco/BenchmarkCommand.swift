@@ -29,7 +29,9 @@ struct BenchmarkCommand: ParsableCommand {
     var json = false
 
     func validate() throws {
-      if let threads, threads < 1 { throw ValidationError("--threads is \(threads), must be at least 1") }
+      if let threads, !(1...ComputeThreads.most).contains(threads) {
+        throw ValidationError("--threads is \(threads), must be from 1 to \(ComputeThreads.most)")
+      }
     }
 
     /// Runs a benchmark on all ranks; the first prints the report.

@@ -155,7 +155,7 @@ import Testing
       }
       #expect(error.contains("picture 5 (ring/00000005.jpg)") && error.contains("damaged.h5"), "\(error)")
 
-      let options = Loader.Options(workers: 2, verifiesChecksums: true)
+      let options = Loader.Options(workers: 2)
       let checked = message {
         let loader = try Loader(sequenceOf: damaged, try recipe(), batchSize: 4, options: options)
         while try loader.next() != nil {}

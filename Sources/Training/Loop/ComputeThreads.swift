@@ -18,7 +18,7 @@ public enum ComputeThreads {
   }
 
   /// The most threads a rank may have.
-  static let most = 1024
+  public static let most = 1024
 
   /// The rule, as a function of all it depends on. Of `OMP_NUM_THREADS`, which others read too, what is no number of
   /// threads is passed over.

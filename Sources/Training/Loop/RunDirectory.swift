@@ -60,7 +60,7 @@ public struct RunDirectory {
   }
 
   /// Makes the directory, and takes it for this process alone until the lock goes. Throws where another has it.
-  func takePossession() throws -> FileLock? {
+  func takePossession() throws -> FileLock {
     try checkpoints.makeFolder()
     guard let lock = try FileLock(path + "/.lock") else {
       throw RunError(

@@ -61,7 +61,7 @@ struct RunSetup<Configuration: RunConfiguration> {
 
     let run = RunDirectory(request.directory, keep: shared.checkpoint.keep)
     self.run = run
-    (lock, checkpoint) = try communicator.agree {
+    (lock, checkpoint) = try communicator.agree { () -> (FileLock?, String?) in
       guard communicator.isRoot else { return (nil, nil) }
       let lock = try run.takePossession()
       let checkpoint = try run.checkpoint(request.resume) { logger.warning("\($0)") }
