@@ -153,12 +153,19 @@ import Testing
       {"row": "peco", "seed": 0, "step": "reconstructions", "minutes": 1.00, "version": "v", "result": \
       {"original_top1": 0.9, "reconstruction_top1": 0.25, "psnr": 21.54, "codebook_perplexity": 30.0, "codebook_usage": 0.5}}\n
       """, to: "out/results/peco.0.reconstructions.json")
+    try workshop.write(
+      """
+      {"row": "masking-random-60", "seed": 1, "step": "finetune", "minutes": 1.00, "version": "v", "result": \
+      {"evaluation_top1": 0.4}}\n
+      """, to: "out/results/masking-random-60.1.finetune.json")
     let run = try run("table", ["out"], in: workshop)
     #expect(run.exitCode == 0, "\(run)")
     #expect(run.output.contains("over seeds (2)"), "\(run)")
     #expect(run.output.contains("| PeCo | 60.00 ± 14.14 | — | — |"), "\(run)")
     #expect(run.output.contains("| PeCo | — | 25.00 | 21.5 | 50.00 | 30.0 |"), "\(run)")
-    #expect(run.output.contains("| blockwise, 40 % | 60.00 ± 14.14 | — | — |"), "\(run)")
+    #expect(run.output.contains("of seed 1.\n"), "\(run)")
+    #expect(run.output.contains("| blockwise, 40 % | 70.00 | — | — |"), "\(run)")
+    #expect(run.output.contains("| random, 60 % | 40.00 | — | — |"), "\(run)")
     #expect(run.output.contains("| PeCo | — | — | 3.0 ± 1.4 |"), "\(run)")
     #expect(try self.run("table", ["nowhere"], in: workshop).exitCode == 1)
   }
