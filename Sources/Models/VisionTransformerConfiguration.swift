@@ -158,5 +158,8 @@ public struct VisionTransformerConfigurationError: Error, CustomStringConvertibl
   public let allowed: String
 
   /// One sentence for the person at the terminal.
-  public var description: String { "vision transformer: \(field) is \(found); it must be \(allowed)" }
+  public var description: String {
+    let name = field.map { $0.isUppercase ? " \($0.lowercased())" : "\($0)" }.joined()
+    return "vision transformer: the \(name) is \(found); it must be \(allowed)"
+  }
 }

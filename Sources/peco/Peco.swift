@@ -15,6 +15,9 @@ struct Peco: ParsableCommand {
       ImportCommand.self, ExportCommand.self, FigureCommand.self, BenchmarkCommand.self, DoctorCommand.self,
     ])
 
+  // As errors of a run on several ranks begin.
+  static var _errorLabel: String { "error" }
+
   static func main() {
     Startup.prepare()
     do {

@@ -9,7 +9,7 @@ struct PecoRun: CustomStringConvertible {
 
   var description: String { "exit code \(exitCode)\n\(output)\n\(errors)" }
   /// The lines that begin with "error:".
-  var errorLines: [Substring] { errors.split(separator: "\n").filter { $0.lowercased().hasPrefix("error:") } }
+  var errorLines: [Substring] { errors.split(separator: "\n").filter { $0.hasPrefix("error:") } }
 }
 
 /// A folder for one test, gone with it, where `peco` runs.

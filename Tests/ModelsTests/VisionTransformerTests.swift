@@ -207,6 +207,12 @@ import Testing
     #expect(throws: VisionTransformerConfigurationError.self) {
       try MaskedImageModel(.tiny, vocabulary: 0, in: ParameterScope(seed: 0))
     }
+    var odd = VisionTransformerConfiguration.base
+    odd.imageSize = 225
+    let problem = #expect(throws: VisionTransformerConfigurationError.self) { try odd.validate() }
+    #expect(
+      problem?.description
+        == "vision transformer: the image size is 225; it must be a positive multiple of the patch size, 16")
     for preset in VisionTransformerConfiguration.presets.values {
       #expect(throws: Never.self) { try preset.validate() }
     }

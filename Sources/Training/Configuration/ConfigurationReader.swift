@@ -112,6 +112,24 @@ public final class ConfigurationReader {
       source.entries[key]?.issue(key, problem) ?? .init(source: source.name, key: key, problem: problem))
   }
 
+  /// Demands that what `--set` gives has an effect: who sets a key waits for what it does. In a file it may wait for the
+  /// setting that makes it count.
+  ///
+  /// - Parameters:
+  ///   - keys: Keys, or sections of them, that count only under the condition.
+  ///   - needed: The setting that makes them count.
+  public func requireEffect(
+    of keys: [String], _ condition: @autoclosure () -> Bool, needed: String
+  ) {
+    guard issues.isEmpty, source.issues.isEmpty, !condition() else { return }
+    for (key, entry) in source.entries.sorted(by: { $0.key < $1.key })
+    where entry.isOverride && !entry.node.isNull
+      && keys.contains(where: { key == $0 || key.hasPrefix($0 + ".") })
+    {
+      issues.append(entry.issue(key, "has no effect: it takes \(needed)"))
+    }
+  }
+
   /// Ends the reading, after everything has been asked for: the resolved configuration as YAML.
   ///
   /// - Throws: `ConfigurationError` with every problem found, keys that nobody asked for among them.

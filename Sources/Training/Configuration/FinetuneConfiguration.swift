@@ -98,6 +98,8 @@ public struct FinetuneConfiguration: RunConfiguration {
     reader.require(
       evaluation.resize.map { $0 >= shared.data.imageSize } ?? true, "evaluation.resize",
       "found \(evaluation.resize ?? 0), less than data.image_size, which is \(shared.data.imageSize)")
+    reader.requireEffect(
+      of: ["evaluation.every_epochs", "evaluation.resize"], evaluation.path != nil, needed: "evaluation.path")
   }
 
   private mutating func readModel(_ reader: ConfigurationReader) {
@@ -143,6 +145,12 @@ public struct FinetuneConfiguration: RunConfiguration {
     changes.erasing = reader.value("augmentation.erasing", part, default: changes.erasing)
     changes.labelSmoothing = reader.value(
       "augmentation.label_smoothing", .double(.from(0, below: 1)), default: changes.labelSmoothing)
+    reader.requireEffect(
+      of: ["augmentation.mix_probability"], changes.mixup > 0 || changes.cutmix > 0,
+      needed: "augmentation.mixup or cutmix above 0")
+    reader.requireEffect(
+      of: ["augmentation.switch_probability"], changes.mixup > 0 && changes.cutmix > 0,
+      needed: "augmentation.mixup and cutmix above 0")
   }
 
   /// The vision transformer that the configuration describes.

@@ -142,5 +142,8 @@ public struct PerceptualConfiguration: RunConfiguration {
     evaluation.temperature = reader.value(
       "evaluation.temperature", .double(.between(0.001, 100)), default: evaluation.temperature)
     evaluation.crop = reader.value("evaluation.crop", .double(.between(0.01, 1)), default: evaluation.crop)
+    reader.requireEffect(
+      of: ["path", "queries", "bank", "neighbors", "temperature", "crop"].map { "evaluation.\($0)" },
+      evaluation.every != nil, needed: "evaluation.every_epochs or every_steps")
   }
 }

@@ -130,6 +130,8 @@ public struct PretrainConfiguration: RunConfiguration {
     let file = reader.optional("tokens.file", .text("the path of a file of tokens"))
     tokens.source = given == "tokens.file" ? .file(file ?? "") : .tokenizer(tokenizer ?? "")
     tokens.imageSize = reader.optional("tokens.image_size", .int(.between(8, 4096)))
+    reader.requireEffect(of: ["tokens"], target.kind == .words, needed: "target.kind words")
+    reader.requireEffect(of: ["target.normalize"], target.kind == .pixels, needed: "target.kind pixels")
   }
 
   private mutating func readModel(_ reader: ConfigurationReader) {
@@ -156,5 +158,8 @@ public struct PretrainConfiguration: RunConfiguration {
     reader.require(
       masking.kind == .random || masking.minimumBlock <= masked, "masking.minimum_block",
       "found \(masking.minimumBlock), more than the \(masked) patches to be hidden: no block would fit")
+    reader.requireEffect(
+      of: ["masking.minimum_block", "masking.aspect"], masking.kind == .blockwise,
+      needed: "masking.kind blockwise")
   }
 }

@@ -222,6 +222,25 @@ public struct TokenizerConfiguration: RunConfiguration {
 
     readAdversarial(reader)
     readPerceptual(reader)
+    requireEffects(reader)
+  }
+
+  private func requireEffects(_ reader: ConfigurationReader) {
+    func keys(_ section: String, _ names: String...) -> [String] { names.map { "\(section).\($0)" } }
+    reader.requireEffect(of: ["dvae"], model.kind == .dvae, needed: "model.kind dvae")
+    reader.requireEffect(
+      of: keys("codebook", "learning", "normalize", "decay", "commitment_weight", "revival_threshold")
+        + ["codebook.revive_every_steps", "model.attention"], model.kind == .vqvae, needed: "model.kind vqvae"
+    )
+    reader.requireEffect(
+      of: keys("adversarial", "weight", "start_step", "base_width", "layers", "learning_rate_scale"),
+      adversarial.discriminator != .none, needed: "adversarial.discriminator patch")
+    reader.requireEffect(
+      of: ["loss.perceptual_weight", "perceptual.comparison"], perceptual.network != .none,
+      needed: "a perceptual.network")
+    reader.requireEffect(
+      of: keys("perceptual", "size", "heads", "patch_size"), perceptual.network == .vit,
+      needed: "perceptual.network vit")
   }
 
   private mutating func readPerceptual(_ reader: ConfigurationReader) {
@@ -242,7 +261,7 @@ public struct TokenizerConfiguration: RunConfiguration {
     perceptual.patchSize = reader.value(
       "perceptual.patch_size", .int(.between(1, 256)), default: perceptual.patchSize)
     if perceptual.network == .none {
-      for key in ["weights", "taps", "channel_weights", "image_size"].map({ "perceptual.\($0)" }) {
+      for key in ["weights", "taps", "channel_weights", "image_size", "heads"].map({ "perceptual.\($0)" }) {
         reader.require(
           !reader.isGiven(key), key,
           "is about a perceptual network, but there is none; give perceptual.network, or leave this out")
