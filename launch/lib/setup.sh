@@ -78,6 +78,11 @@ build() {
   local log=.build/launch.log
   mkdir -p .build
   swift build -c release "$@" >"$log" 2>&1 && return
+  # A checkout that was moved or copied brings modules that only its old place can use.
+  if grep -q 'module cache path' "$log"; then
+    rm -rf .build/*/release/ModuleCache
+    swift build -c release "$@" >"$log" 2>&1 && return
+  fi
   grep -E -A 6 'error:' "$log" >&2 || tail -n 60 "$log" >&2
   die "the build failed; all it said is in $log"
 }
