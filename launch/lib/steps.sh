@@ -23,17 +23,19 @@ ensure_peco() {
   version=$(git -C "$project" describe --always --dirty 2>/dev/null || peco --version)
 }
 
-# begin_experiment SETTING...: refuses a folder that was begun with other settings, and waits for what a start that was
-# killed has left running: two would write into the same runs.
-begin_experiment() {
-  local asked
-  asked=$(printf '%s\n' "$@")
-  mkdir -p results logs
-  if [[ -e settings.txt && $(<settings.txt) != "$asked" ]]; then
+# expect_settings SETTING...: refuses a folder that was begun with others.
+expect_settings() {
+  [[ ! -e settings.txt || $(<settings.txt) == "$(printf '%s\n' "$@")" ]] ||
     die "$PWD was begun with other settings; give those, or another folder. It was begun with:
 $(<settings.txt)"
-  fi
-  printf '%s\n' "$asked" >settings.txt
+}
+
+# begin_experiment SETTING...: takes the folder for these settings, and waits for what a start that was killed has left
+# running: two would write into the same runs.
+begin_experiment() {
+  expect_settings "$@"
+  mkdir -p results logs
+  printf '%s\n' "$@" >settings.txt
   trap stop INT TERM USR1
   trap end_timer EXIT
   command -v flock >/dev/null || return 0
@@ -100,13 +102,31 @@ take_results() {
     read -r row seed step < <(
       sed -En 's/^\{"row": "([a-z0-9-]+)", "seed": ([0-9]+), "step": "([a-z0-9-]+)".*\}$/\1 \2 \3/p' <<<"$line"
     ) || die "$1:$number is not the result of a step"
-    [[ -e results/$row.$seed.$step.json || -e $(output_of "$row" "$seed" "$step") ]] ||
+    is_done "$row" "$seed" "$step" || is_there "$row" "$seed" "$step" ||
       printf '%s\n' "$line" >"results/$row.$seed.$step.json"
   done <"$1"
 }
 
 is_done() { [[ -s results/$1.$2.$3.json ]]; }
+is_there() { [[ -e $(output_of "$@") ]]; }
 minutes_of() { sed -n 's/.*"minutes": \([0-9.]*\),.*/\1/p' "results/$1.$2.$3.json"; }
+
+# plan ROW SEED STEP: adds it to `planned`, after what it needs if it is not done; each once. `state_of` says whether it is.
+planned=()
+declare -A state_of=()
+plan() {
+  local step="$1 $2 $3" state='to do' before need
+  before=${state_of[$step]-}
+  # What was done elsewhere, or has been removed since, is done again where it is needed.
+  if is_done "$@" && { [[ -z ${4-} ]] || is_there "$@"; }; then state='done'; fi
+  [[ -z $before || ($before == 'done' && $state == 'to do') ]] || return 0
+  state_of[$step]=$state
+  if [[ $state == 'to do' ]]; then
+    # shellcheck disable=SC2086  # three words
+    while read -r need; do plan $need needed; done < <(needs "$1" "$2" "$3")
+  fi
+  [[ -n $before ]] || planned+=("$step")
+}
 
 # ensure ROW SEED STEP: has a step done, and before it what it needs.
 ensure() {
@@ -114,9 +134,9 @@ ensure() {
   local need needs=()
   mapfile -t needs < <(needs "$@")
   for need in ${needs[@]+"${needs[@]}"}; do
-    # What was done elsewhere, or has been removed since, is done again.
+    # As planned.
     # shellcheck disable=SC2086  # three words
-    [[ -e $(output_of $need) ]] || rm -f "results/${need// /.}.json"
+    is_there $need || rm -f "results/${need// /.}.json"
     # shellcheck disable=SC2086
     ensure $need
   done
