@@ -55,7 +55,7 @@ let package = Package(
     .target(
       name: "Training",
       dependencies: [
-        "Models", "Datasets", "Communication", "Storage",
+        "Models", "Datasets", "Imaging", "Communication", "Storage",
         .product(name: "Logging", package: "swift-log"), "Yams",
       ]),
 

@@ -38,12 +38,32 @@ def tokens(model, pictures):
         return getattr(model, "beit", model)(pictures, output_hidden_states=True).hidden_states[-1]
 
 
+@torch.no_grad()
+def results(model, pictures):
+    """What comes out of the whole model: logits, or what its last norm makes of the tokens or their pooled ones."""
+    out = model(pictures)
+    return out if isinstance(out, torch.Tensor) else out[0]
+
+
+def relative(found, expected):
+    """Greatest difference over greatest value."""
+    return ((found - expected).abs().max() / expected.abs().max()).item()
+
+
+def empty(folder):
+    folder.mkdir(exist_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+
+
 def hugging_face(kind, **settings):
     return kind(BeitConfig(layer_norm_eps=1e-6, layer_scale_init_value=0.1, **settings))
 
 
 shared_table = dict(use_rel_pos_bias=False, use_shared_rel_pos_bias=True)
-# The layout, what timm calls the model where it is timm's or BEiT's own, whose classes are the same, and the model.
+class_token = dict(global_pool="token")  # its last norm is that of all tokens, as in pretraining
+# The layout, what timm calls the model where it is timm's or BEiT's own, whose classes are the same, and the model; and the
+# settings of timm's in which it comes back, where they are others.
 cases = {
     "transformers, masked-image head": ("huggingface", None, lambda: hugging_face(
         BeitForMaskedImageModeling, use_mask_token=True, use_shared_relative_position_bias=True)),
@@ -51,8 +71,13 @@ cases = {
         BeitForImageClassification, use_relative_position_bias=True, num_labels=1000)),
     "transformers, no head": ("huggingface", None, lambda: hugging_face(BeitModel, use_relative_position_bias=True)),
     "timm, beit_base_patch16_224": ("timm", "beit_base_patch16_224", {}),
-    # Comes back with a table in each block.
-    "timm, beit_base_patch16_224 with a shared table": ("timm", "beit_base_patch16_224", shared_table),
+    # These come back with a table in each block.
+    "timm, beit_base_patch16_224 with a shared table": ("timm", "beit_base_patch16_224", shared_table, {}),
+    "a pretrained transformer, to timm": (
+        "beit", "beit_base_patch16_224", shared_table | class_token | dict(num_classes=0),
+        class_token | dict(num_classes=0)),
+    "a classifier of class tokens, to timm": (
+        "beit", "beit_base_patch16_224", shared_table | class_token, class_token),
     "BEiT's own": ("beit", "beit_base_patch16_224", shared_table),
     "timm, vit_base_patch16_224": ("timm", "vit_base_patch16_224", {}),
     "timm, vit_base_patch16_224 without head": ("timm", "vit_base_patch16_224", dict(num_classes=0)),
@@ -68,30 +93,31 @@ with tempfile.TemporaryDirectory() as folder:
     mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     pictures = torch.from_numpy((np.stack(arrays) / 255 - mean) / deviation).permute(0, 3, 1, 2).float()
 
-    for name, (layout, architecture, make) in cases.items():
+    for name, (layout, architecture, make, *others) in cases.items():
         model = randomize(timm.create_model(architecture, **make) if architecture else make())
         source, checkpoint = folder / "source" / "model.safetensors", folder / "imported.h5"
-        source.parent.mkdir(exist_ok=True)
+        empty(source.parent)
         if layout == "huggingface":
             model.save_pretrained(source.parent)
         else:
             state = model.state_dict()
             if layout == "beit":  # its files have the buffer as well
                 state["rel_pos_bias.relative_position_index"] = model.rel_pos_bias.relative_position_index
+            if layout == "beit" and not model.num_classes:  # and that of pretraining what predicts the words
+                width = model.num_features
+                state |= {"mask_token": torch.randn(1, 1, width), "lm_head.weight": torch.randn(8192, width),
+                          "lm_head.bias": torch.randn(8192)}
             write(state, source)
         peco("import", "--from", source, "--layout", layout, "--output", checkpoint, "--check")
         peco("features", "--checkpoint", checkpoint, "--data", folder / "pictures.h5", "--resize", 224, "--pool", "none",
             "--block", 12, "--output", folder / "features.h5")
         with h5py.File(folder / "features.h5") as file:
             found = torch.from_numpy(file["features"][:])
-        expected = tokens(model, pictures)
-        imported = ((found - expected).abs().max() / expected.abs().max()).item()
+        imported = relative(found, tokens(model, pictures))
 
         output = folder / "exported" / "model.safetensors"
-        output.parent.mkdir(exist_ok=True)
-        for old in output.parent.iterdir():
-            old.unlink()
-        peco("export", "--checkpoint", checkpoint, "--layout", layout, "--output", output)
+        empty(output.parent)
+        peco("export", "--checkpoint", checkpoint, "--layout", "timm" if others else layout, "--output", output)
         if layout == "huggingface":
             again, report = type(model).from_pretrained(output.parent, output_loading_info=True)
             assert not any(report.values()), report
@@ -101,11 +127,12 @@ with tempfile.TemporaryDirectory() as folder:
             middle = (np.asarray(large)[16:240, 16:240] / 255 - mean) / deviation
             shown = processor(large, return_tensors="np")["pixel_values"][0].transpose(1, 2, 0)
             assert np.abs(shown - middle).max() < 1e-5
-        elif layout == "beit":
+        elif layout == "beit" and not others:
             again = timm.create_model(architecture, **make)
             again.load_state_dict(load_file(output))
         else:
-            settings = {} if make is shared_table else make
-            again = timm.create_model(architecture, checkpoint_path=str(output), **settings)
-        difference = ((tokens(again.eval(), pictures) - found).abs().max() / found.abs().max()).item()
-        print(f"{name}: imported {imported:.1e}, exported {difference:.1e} (greatest difference / greatest value)")
+            again = timm.create_model(architecture, checkpoint_path=str(output), **(others[0] if others else make))
+        exported = relative(tokens(again.eval(), pictures), found)
+        # What lies behind the last block: norms, pooling and classifier.
+        end = relative(results(again, pictures), results(model, pictures))
+        print(f"{name}: imported {imported:.1e}, exported {exported:.1e}, results {end:.1e}")

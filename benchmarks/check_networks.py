@@ -85,6 +85,12 @@ def moco_v3():
     return state, features, network
 
 
+def torchvision_vit():
+    model = livelier(torchvision.models.vit_b_16())
+    torch.nn.init.normal_(model.class_token)
+    return model.state_dict(), lambda x: taps([model.encoder.layers[i] for i in [2, 5, 8, 11]], model, x), "vit"
+
+
 def hugging_face_vit():
     model = livelier(ViTModel(ViTConfig(), add_pooling_layer=False))
     numbers = [3, 6, 9, 12]
@@ -111,7 +117,8 @@ def check_networks(folder):
     weights = folder / "weights.safetensors"
     for name, make in {"torchvision, vgg16": vgg16, "torchvision, resnet50": resnet50,
                        "transformers, ResNet-50": hugging_face_resnet50, "timm, vit_base_patch16_224": vit,
-                       "the same as in MoCo v3's checkpoints": moco_v3, "transformers, ViT-B": hugging_face_vit}.items():
+                       "the same as in MoCo v3's checkpoints": moco_v3, "torchvision, vit_b_16": torchvision_vit,
+                       "transformers, ViT-B": hugging_face_vit}.items():
         state, features, network = make()
         write(state, weights)
         expected = [F.mse_loss(f[:1], f[1:]).item() for f in features((pictures - mean) / deviation)]

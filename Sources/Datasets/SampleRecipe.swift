@@ -4,8 +4,6 @@ import Imaging
 public struct Augmentation: Sendable, Equatable {
   /// Which part of the picture.
   public var crop: CropRule
-  /// How it is resized.
-  public var interpolation: ResampleFilter
   /// How often it is flipped left to right.
   public var flipProbability: Float
   /// How its colours change, if they do.
@@ -18,11 +16,9 @@ public struct Augmentation: Sendable, Equatable {
   public var erasing: RandomErasing?
 
   public init(
-    crop: CropRule = .randomResized(), interpolation: ResampleFilter = .bicubic, flipProbability: Float = 0.5,
-    colorJitter: ColorJitterRange? = nil
+    crop: CropRule = .randomResized(), flipProbability: Float = 0.5, colorJitter: ColorJitterRange? = nil
   ) {
     self.crop = crop
-    self.interpolation = interpolation
     self.flipProbability = flipProbability
     self.colorJitter = colorJitter
   }
@@ -80,19 +76,24 @@ public struct PictureView: Sendable, Equatable {
   public var mean: [Float]
   /// Standard deviation of red, green, blue.
   public var deviation: [Float]
+  /// How the crop is resized.
+  public var interpolation: ResampleFilter
 
   /// A view normalised with ImageNet's statistics unless others are given.
   public init(
-    size: Int, mean: [Float] = [0.485, 0.456, 0.406], deviation: [Float] = [0.229, 0.224, 0.225]
+    size: Int, mean: [Float] = [0.485, 0.456, 0.406], deviation: [Float] = [0.229, 0.224, 0.225],
+    interpolation: ResampleFilter = .bicubic
   ) {
     self.size = size
     self.mean = mean
     self.deviation = deviation
+    self.interpolation = interpolation
   }
 
   /// The view that a tokenizer sees: values from -1 to 1.
-  public static func tokenizer(size: Int) -> PictureView {
-    PictureView(size: size, mean: [0.5, 0.5, 0.5], deviation: [0.5, 0.5, 0.5])
+  public static func tokenizer(size: Int, interpolation: ResampleFilter = .bicubic) -> PictureView {
+    PictureView(
+      size: size, mean: [0.5, 0.5, 0.5], deviation: [0.5, 0.5, 0.5], interpolation: interpolation)
   }
 }
 

@@ -78,7 +78,7 @@ final class SampleRenderer {
       (recipe.picture, batch.pictures), (recipe.tokenizerPicture, batch.tokenizerPictures),
     ] {
       guard let view, let tensor else { continue }
-      try finish(view, crop, recipe.augmentation, appearance, isFlipped, into: tensor, place)
+      try finish(view, crop, appearance, isFlipped, into: tensor, place)
     }
     try renderSecondView(place, batch, index, epoch)
   }
@@ -96,19 +96,19 @@ final class SampleRenderer {
       try decoder.decode($0, crop: region, width: view.size, height: view.size, scaledDecoding: true)
     }
     try finish(
-      view, crop, augmentation, augmentation.appearance(recipe.seed, epoch, index, view: 1),
+      view, crop, augmentation.appearance(recipe.seed, epoch, index, view: 1),
       stream.uniform() < augmentation.flipProbability, into: tensor, place)
   }
 
   /// Resizes the crop decoded last, changes what it looks like, and normalises it.
   private func finish(
-    _ view: PictureView, _ crop: CropDecoder.Crop, _ augmentation: Augmentation, _ appearance: Appearance,
-    _ isFlipped: Bool, into tensor: Tensor, _ place: Int
+    _ view: PictureView, _ crop: CropDecoder.Crop, _ appearance: Appearance, _ isFlipped: Bool,
+    into tensor: Tensor, _ place: Int
   ) throws {
     let count = view.size * view.size
     let pixels = tensor.pointer + place * count * 3
     try decoder.resample(
-      crop, width: view.size, height: view.size, filter: augmentation.interpolation, flipped: isFlipped,
+      crop, width: view.size, height: view.size, filter: view.interpolation, flipped: isFlipped,
       into: pixels)
     appearance.apply(to: pixels, side: view.size)
     RandAugment.apply(appearance.operations, to: pixels, side: view.size, fill: view.mean)

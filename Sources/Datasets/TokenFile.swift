@@ -35,6 +35,15 @@ public struct TokenFileDescription: Sendable, Equatable {
     self.seed = seed
   }
 
+  /// Tells the file from others: the same tokenizer's words of the same views of the same pictures are the same.
+  public var checksum: UInt64 {
+    let numbers = [
+      UInt64(count), UInt64(views), UInt64(gridHeight), UInt64(gridWidth), UInt64(codebookSize),
+      datasetFingerprint, tokenizerChecksum, seed,
+    ]
+    return numbers.withUnsafeBytes { XXHash64.hash($0) }
+  }
+
   /// Tokens of one view.
   public var tokensPerView: Int { gridHeight * gridWidth }
 }

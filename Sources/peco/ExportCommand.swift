@@ -8,7 +8,8 @@ struct ExportCommand: ParsableCommand {
     commandName: "export",
     abstract: "Writes a checkpoint's vision transformer into a safetensors file under the names of others.",
     discussion: """
-      For huggingface, config.json and preprocessor_config.json are written beside the file unless they are there; with
+      The file's header says what weights do not tell: heads, normalisation, classes. For timm, config.json is \
+      written beside it unless it is there; for huggingface, config.json and preprocessor_config.json, and with \
       --output DIR/model.safetensors the folder can be given to from_pretrained.
       """)
 
@@ -20,12 +21,26 @@ struct ExportCommand: ParsableCommand {
   var output: String
   @Flag(help: "Take the moving averages of fine-tuning in place of the weights themselves.")
   var ema = false
+  @Flag(help: "If anything that matters has no place there, name it, write nothing and exit with 1.")
+  var check = false
 
   func run() throws {
     let report = try WeightConversion.export(
-      checkpoint: checkpoint, layout: layout, output: output, averaged: ema)
-    for line in report.unmatched { FileHandle.standardError.write(Data("left out: \(line)\n".utf8)) }
-    for kept in report.kept { FileHandle.standardError.write(Data("kept: \(kept)\n".utf8)) }
+      checkpoint: checkpoint, layout: layout, output: output, averaged: ema, isStrict: check)
+    tell("left out", report.unmatched)
+    tell("note", report.notes)
+    tell("kept", report.kept)
+    guard report.isWritten else {
+      let count = report.unmatched.count
+      tell(
+        "error", ["\(count) names of \(checkpoint) have no place in \(layout.rawValue); nothing was written"])
+      throw ExitCode(1)
+    }
     print("\(output): \(report.tensors) tensors, \(report.summary)")
   }
+}
+
+/// Prints lines where errors go, each after what it is.
+func tell(_ what: String, _ lines: [String]) {
+  for line in lines { FileHandle.standardError.write(Data("\(what): \(line)\n".utf8)) }
 }

@@ -18,18 +18,25 @@ struct ImportCommand: ParsableCommand {
   var layout: WeightLayout
   @Option(help: ArgumentHelp("The checkpoint to write.", valueName: "checkpoint.h5"))
   var output: String
-  @Option(help: "Attention heads of each block, where neither a table of positions nor a known width tells.")
+  @Option(
+    help:
+      "Attention heads of each block; by default as the file or config.json says, or those of a known width.")
   var heads: Int?
   @Option(
     help:
-      "What layer normalisation adds to the variance; by default 1e-6, for huggingface as config.json says.")
+      "What layer normalisation adds to the variance; by default as the file or config.json says, or 1e-6.")
   var normEpsilon: Float?
   @Option(
     parsing: .upToNextOption,
-    help: "Mean of the channels, from 0 to 1; by default as preprocessor_config.json beside the file says.")
+    help: "Mean of the channels, from 0 to 1; by default as the file, or what lies beside it, says.")
   var mean: [Double] = []
   @Option(parsing: .upToNextOption, help: "Deviation of the channels, likewise.")
   var std: [Double] = []
+  @Option(
+    help: ArgumentHelp(
+      "The names of the classes, one a line, in the order of the head; by default as for --mean.",
+      valueName: "names.txt"))
+  var classes: String?
   @Flag(help: "Report every name without a match and, if there is one, write nothing and exit with 1.")
   var check = false
 
@@ -49,12 +56,11 @@ struct ImportCommand: ParsableCommand {
       WeightConversion.ImportRequest(
         source: from, layout: layout, output: output, heads: heads, normEpsilon: normEpsilon,
         normalization: mean.isEmpty ? nil : PictureNormalization(mean: mean, standardDeviation: std),
-        isStrict: check)
+        classes: try classes.map { try WeightConversion.ImportRequest.classNames(in: $0) }, isStrict: check)
     )
-    for line in report.unmatched { FileHandle.standardError.write(Data("unmatched: \(line)\n".utf8)) }
+    tell("unmatched", report.unmatched)
     guard report.isWritten else {
-      FileHandle.standardError.write(
-        Data("error: \(report.unmatched.count) names of \(from) have no match; nothing was written\n".utf8))
+      tell("error", ["\(report.unmatched.count) names of \(from) have no match; nothing was written"])
       throw ExitCode(1)
     }
     print("\(output): \(report.tensors) tensors, \(report.summary)")

@@ -17,6 +17,8 @@ struct ProbeCommand: ParsableCommand {
   var data: String
   @Option(help: ArgumentHelp("The dataset to be told.", valueName: "test.h5"))
   var evaluation: String
+  @Flag(help: "Take the moving averages of fine-tuning in place of the weights themselves.")
+  var ema = false
   @Option(
     help: ArgumentHelp(
       "After how many blocks the tokens are read, or all of them; by default after the last, and normalised.",
@@ -48,8 +50,8 @@ struct ProbeCommand: ParsableCommand {
 
   func run() throws {
     let request = Probing.Request(
-      checkpoint: checkpoint, data: data, evaluation: evaluation, blocks: try blocks(), method: method,
-      pooling: pool, view: view.settings, seed: seed)
+      checkpoint: checkpoint, averaged: ema, data: data, evaluation: evaluation, blocks: try blocks(),
+      method: method, pooling: pool, view: view.settings, seed: seed)
     onAllRanks { communicator in
       let results = try Probing.run(request, communicator: communicator)
       guard communicator.isRoot else { return 0 }

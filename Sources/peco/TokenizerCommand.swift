@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Imaging
 import Training
 
 /// `peco tokenizer`: the VQ-VAE, or the discrete VAE, that turns pictures into words.
@@ -46,6 +47,8 @@ struct TokenizerCommand: ParsableCommand {
         as many rows and columns as its transformer has patches.
         """)
     var imageSize: Int?
+    @Option(help: "How crops are resized: box, bilinear, bicubic or lanczos (BEiT's for DALL-E's tokenizer).")
+    var interpolation = ResampleFilter.bicubic
     @Option(help: "Pictures a rank encodes at a time.")
     var batchSize = 16
 
@@ -61,7 +64,7 @@ struct TokenizerCommand: ParsableCommand {
     func run() throws {
       let request = TokenEncoding.Request(
         tokenizer: tokenizer, dataset: data, output: output, views: views, leastCropScale: cropScale,
-        seed: seed, batchSize: batchSize, imageSize: imageSize)
+        seed: seed, batchSize: batchSize, imageSize: imageSize, interpolation: interpolation)
       onAllRanks {
         try TokenEncoding.run(request, communicator: $0)
         return 0
@@ -130,3 +133,5 @@ struct TokenizerCommand: ParsableCommand {
     }
   }
 }
+
+extension ResampleFilter: ExpressibleByArgument {}

@@ -179,8 +179,76 @@ import Testing
     try workshop.train(.tokenizer, set: ["training.steps=3"])
     let arguments = ["pretrain", "--config", "pretrain.yaml", "--run", "pretrain"]
     expectError(try workshop.peco(arguments, ranks: 2), "words of another tokenizer", "step-000000002.h5")
+    expectError(
+      try workshop.peco([
+        "figure", "masked", "--model", "pretrain", "--data", "pictures.h5", "--output", "m.png",
+      ]), "words of another tokenizer")
     try workshop.train(.pretrain, set: ["tokens.tokenizer=tokenizer/checkpoints/step-000000002.h5"])
     #expect(try workshop.metric("step", of: "pretrain").count == 8)
+  }
+
+  @Test func `a perceptual network that is another when a tokenizer goes on`() throws {
+    let workshop = try Workshop()
+    try workshop.prepare()
+    try workshop.train(.perceptual, set: ["training.stop_after_step=2"])
+    func network(_ weights: String) -> String {
+      "perceptual={network: vit, weights: \(weights), taps: [1, 2]}"
+    }
+    try workshop.train(.tokenizer, set: [network("perceptual"), "training.stop_after_step=2"])
+    try workshop.train(.perceptual, set: ["training.stop_after_step=3"])
+    let arguments = ["tokenizer", "train", "--config", "tokenizer.yaml", "--run", "tokenizer", "--set"]
+    expectError(
+      try workshop.peco(arguments + [network("perceptual")], ranks: 2), "another perceptual network",
+      "step-000000002.h5")
+    try workshop.train(.tokenizer, set: [network("perceptual/checkpoints/step-000000002.h5")])
+    #expect(try workshop.metric("step", of: "tokenizer").count == 8)
+  }
+
+  @Test func `pictures that are others when a run goes on`() throws {
+    let workshop = try Workshop()
+    try workshop.prepare()
+    try workshop.train(.tokenizer, set: ["training.stop_after_step=2"])
+    func synthesize(_ file: String, seed: Int) throws {
+      let run = try workshop.peco([
+        "dataset", "synthesize", "--output", file, "--count", "40", "--size", "40", "--seed", "\(seed)",
+      ])
+      #expect(run.exitCode == 0, "\(run)")
+    }
+    try synthesize("pictures.h5", seed: 9)
+    let arguments = ["tokenizer", "train", "--config", "tokenizer.yaml", "--run", "tokenizer"]
+    expectError(try workshop.peco(arguments, ranks: 2), "other pictures", "data.path")
+    // Another path says that others are meant.
+    try synthesize("others.h5", seed: 9)
+    let run = try workshop.train(.tokenizer, set: ["data.path=others.h5"])
+    #expect(run.errors.contains("data.path: pictures.h5 → others.h5"), "\(run)")
+  }
+
+  @Test func `an evaluation does not hold up a run that is to leave`() throws {
+    let workshop = try Workshop()
+    try workshop.prepare()
+    try workshop.write(
+      """
+      data: {path: pictures.h5, image_size: 32, workers: 1}
+      model: {width: 96, depth: 6, heads: 2, patch_size: 4}
+      evaluation: {path: pictures.h5, every_epochs: 0.01}
+      training: {steps: 100, global_batch_size: 40, micro_batch_size: 4}
+      """, to: "finetune.yaml")
+    // It is heard within the first step, after which the pictures would be told.
+    try workshop.write(
+      """
+      "\(try Workshop.pecoPath())" finetune --config finetune.yaml --run run 2>log &
+      until grep -q "steps of" log; do sleep 0.02; done
+      kill -TERM $!
+      code=0
+      wait $! || code=$?
+      echo $code
+      """, to: "job.sh")
+    let run = try workshop.run(["bash", "job.sh"])
+    #expect(run.output == "75\n", "\(run)")
+    #expect(try workshop.metric("step", of: "run") == ["1"])
+    #expect(try workshop.metric("evaluation_top1", of: "run") == [])
+    try workshop.train(.finetune, run: "run", set: ["training.stop_after_step=2"])
+    #expect(try workshop.metric("evaluation_top1", of: "run").count == 1)
   }
 
   @Test func `a picture that was damaged since`() throws {

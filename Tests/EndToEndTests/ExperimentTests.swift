@@ -138,7 +138,7 @@ import Testing
       "cifar10", ["pictures", "out", "--list", "--only", "peco", "--from", "theirs.jsonl"], in: workshop)
     // Pretraining needs the tokenizer's run, of which only the result was told.
     #expect(list.output.split(separator: "\n").filter { $0.contains("done, ") }.count == 1, "\(list)")
-    #expect(list.output.contains("\npeco                   seed 0  tokenizer       to do\n"), "\(list)")
+    #expect(list.output.contains("peco                   seed 0  tokenizer       to do\n"), "\(list)")
 
     try workshop.write(
       """

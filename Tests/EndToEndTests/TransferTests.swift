@@ -130,6 +130,27 @@ import Testing
       let differences = zip(own, try features("\(layout)-f.h5")).map { abs($0 - $1) }
       #expect(differences.count == own.count && (differences.max() ?? 1) < 1e-5)
     }
+
+    // What pictures were normalised by travels in the file.
+    let told = try workshop.peco([
+      "import", "--from", "beit.safetensors", "--layout", "beit", "--output", "told.h5",
+    ])
+    #expect(told.output.contains("pictures normalised by [0.485, 0.456, 0.406]"), "\(told)")
+    // timm has no place for the head of words.
+    let (export, mark) = (
+      ["export", "--checkpoint", "pretrain", "--output"], "pictures normalised by [0.485"
+    )
+    let refused = try workshop.peco(export + ["timm.safetensors", "--layout", "timm", "--check"])
+    #expect(refused.exitCode == 1 && refused.errorLines.count == 1 && refused.output == "", "\(refused)")
+    for name in ["lm_head.weight [24, 24]", "lm_head.bias [24]", "mask_token [1, 1, 24]"] {
+      #expect(refused.errors.contains("left out: \(name)"), "\(name): \(refused)")
+    }
+    #expect(!FileManager.default.fileExists(atPath: workshop.path("timm.safetensors")))
+    let part = try workshop.peco(export + ["timm.safetensors", "--layout", "timm"])
+    #expect(part.exitCode == 0 && part.output.contains(mark) && part.errors.contains("kept: "), "\(part)")
+    let whole = try workshop.peco(export + ["whole.safetensors", "--layout", "beit", "--check"])
+    #expect(whole.exitCode == 0 && whole.output.contains(mark), "\(whole)")
+    #expect(!whole.errors.contains("left out"), "\(whole)")
   }
 
   @Test func `a probe tells what was learnt, alike on any number of ranks`() throws {

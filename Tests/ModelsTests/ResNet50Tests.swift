@@ -8,16 +8,6 @@ import Testing
 @Suite struct ResNet50Tests {
   init() { useSeveralThreads() }
 
-  /// Values in [0, 1) from a hash of two numbers, as `make_resnet_fixtures.py` computes them.
-  private static func uniform(_ number: Int, _ element: Int) -> Float {
-    var h = UInt32(truncatingIfNeeded: element) &* 0x9E37_79B1
-    h = h &+ UInt32(truncatingIfNeeded: number) &* 0x85EB_CA77
-    h = (h ^ (h >> 15)) &* 0x2C1B_3C6D
-    h = (h ^ (h >> 12)) &* 0x297A_2D39
-    h = h ^ (h >> 15)
-    return Float(h >> 8) / Float(1 << 24)
-  }
-
   /// torchvision's network at full width with the fixture's weights.
   private static func network(taps: Set<Int> = [1, 2, 3, 4]) -> ResNet50 {
     let scope = ParameterScope(seed: 0, frozen: true)
@@ -29,7 +19,7 @@ import Testing
       let (name, shape) = (parameter.name, parameter.shape)
       let factor = shape.count == 4 ? Float(2 * (6 / Double(shape.dropFirst().reduce(1, *))).squareRoot()) : 1
       for element in 0..<parameter.count {
-        let u = uniform(number, element)
+        let u = hashedUniform(number, element)
         parameter.value.pointer[element] =
           shape.count == 4
           ? (u - 0.5) * factor
@@ -52,7 +42,7 @@ import Testing
       #expect(relativeError(found, try fixture["features"].tensor("\(depth)")) < 1e-5)
     }
     let weights = features.enumerated().map { depth, found in
-      (0..<(found.shape.last ?? 0)).map { Self.uniform(1000 + depth, $0) }
+      (0..<(found.shape.last ?? 0)).map { hashedUniform(1000 + depth, $0) }
     }
     let metrics: [(String, any PerceptualNetwork)] = [
       ("mean_squared", network), ("unit_channels", UnitChannelNetwork(network)),

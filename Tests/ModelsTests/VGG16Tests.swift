@@ -42,6 +42,49 @@ import Testing
     #expect(network.parameters.allSatisfy { $0.kind == .frozen && $0.gradient == nil })
   }
 
+  /// torchvision's network at full width, with the weights of `make_vgg_fixtures.py`.
+  private static func full() -> VGG16 {
+    let network = VGG16(in: ParameterScope(seed: 0, frozen: true))
+    let parameters = network.parameters
+    ThreadPool.shared.forEach(parameters.count) { number in
+      let parameter = parameters[number]
+      let shape = parameter.shape
+      let factor = shape.count == 4 ? Float(2 * (6 / Double(shape.dropFirst().reduce(1, *))).squareRoot()) : 1
+      for element in 0..<parameter.count {
+        parameter.value.pointer[element] = (hashedUniform(number, element) - 0.5) * factor
+      }
+    }
+    return network
+  }
+
+  /// Where the processor has wide registers, the whole network works on blocks of channels, forward and backward.
+  @Test func theWholeNetworkMatchesPyTorch() throws {
+    let fixture = try FixtureFile("vgg16_full.h5")
+    let network = Self.full()
+    let (pictures, target) = (try fixture.tensor("pictures"), try fixture.tensor("target"))
+    let features = network.features(pictures)
+    let shapes = [[2, 40, 36, 64], [2, 20, 18, 128], [2, 10, 9, 256], [2, 5, 4, 512], [2, 2, 2, 512]]
+    #expect(features.map(\.shape) == shapes)
+    // Of the large ones the file has every so many.
+    for (depth, (found, every)) in zip(features, [31, 15, 7, 3, 1]).enumerated() {
+      let elements = found.elements
+      let kept = stride(from: 0, to: elements.count, by: every).map { elements[$0] }
+      #expect(relativeError(kept, try fixture["features"].tensor("\(depth)").elements) < 1e-5)
+    }
+    let metrics: [(String, any PerceptualNetwork)] = [
+      ("mean_squared", network), ("unit_channels", UnitChannelNetwork(network)),
+    ]
+    for (name, metric) in metrics {
+      let expected = fixture["loss"][name]
+      let tape = Tape()
+      let leaf = tape.leaf(pictures)
+      let loss = perceptualLoss(metric, leaf, target)
+      #expect(relativeError(loss, try expected.tensor("value")) < 1e-5, "\(name)")
+      tape.backward(from: loss)
+      #expect(relativeError(leaf.gradient, try expected.tensor("gradient")) < 3e-5, "\(name)")
+    }
+  }
+
   @Test func fewerTapsMakeAShorterNetwork() throws {
     let network = VGG16(
       taps: [.stage1, .stage3], widthDivisor: 16, in: ParameterScope(seed: 0, frozen: true))

@@ -35,16 +35,17 @@ import Testing
   @Test func tensorsReturnAsWritten() throws {
     try withTemporaryFolder { folder in
       let path = folder + "/weights.safetensors"
+      let metadata = ["layout": "timm", "peco.classes": #"["größe", "a \"b\" / c", "\u0001"]"#]
       let large = (0..<300_000).map { Float($0) * 0.5 }
       try SafetensorsFile.write(
         tensors: [
           ("b/größe \"x\"", [2, 2], [1, .nan, -.infinity, -0.0]), ("a", [300_000], large),
           ("scalar", [], [7]),
           ("none", [0, 3], []),
-        ], metadata: ["layout": "timm"], to: path)
+        ], metadata: metadata, to: path)
       let file = try SafetensorsFile(opening: path)
       #expect(file.names == ["a", "b/größe \"x\"", "none", "scalar"])
-      #expect(file.metadata == ["layout": "timm"])
+      #expect(file.metadata == metadata)
       let values = try file.readFloats("b/größe \"x\"")
       #expect(values[0] == 1 && values[1].isNaN && values[2] == -.infinity && values[3].sign == .minus)
       #expect(try file.readFloats("a") == large)

@@ -40,7 +40,7 @@ import Training
   }
 
   @Test func theFilesAreThere() {
-    #expect(Self.files.count == 19)
+    #expect(Self.files.count == 20)
   }
 
   @Test func thePapersSettings() throws {
@@ -215,6 +215,14 @@ extension ConfigurationTests {
         adversarial: {weight: 0.5}
         """, source: "x", overrides: ["perceptual.taps=null"])
     #expect(throws: Never.self) { try TokenizerConfiguration.load(yaml: yaml, source: "resolved") }
+  }
+
+  /// Layers that start at random all learn at the full rate.
+  @Test func layersDecayWhereTheyArePretrained() throws {
+    for (model, decay) in [("{}", 1), ("{weights: run}", 0.65)] {
+      let yaml = "data: {path: a.h5}\ntraining: {epochs: 1}\nmodel: \(model)"
+      #expect(try FinetuneConfiguration.load(yaml: yaml, source: "x").configuration.layerDecay == decay)
+    }
   }
 
   @Test func evaluationsThatCannotBeCountedAreRefused() throws {

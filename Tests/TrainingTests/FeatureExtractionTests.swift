@@ -26,7 +26,8 @@ extension Computing {
     /// What `peco features` writes for an imported file.
     private func features(
       _ source: String, _ layout: WeightLayout, of dataset: String, _ folder: String,
-      normalization: PictureNormalization? = nil
+      normalization: PictureNormalization? = nil, block: Int? = nil,
+      pooling: FeatureExtraction.Pooling = .mean
     ) throws -> Tensor {
       let (checkpoint, output) = (folder + "/imported.h5", folder + "/features.h5")
       _ = try WeightConversion.importWeights(
@@ -35,8 +36,8 @@ extension Computing {
       view.resize = 32
       try FeatureExtraction.run(
         .init(
-          checkpoint: checkpoint, averaged: false, dataset: dataset, output: output, block: nil,
-          pooling: .mean, view: view), communicator: Communicator())
+          checkpoint: checkpoint, averaged: false, dataset: dataset, output: output, block: block,
+          pooling: pooling, view: view), communicator: Communicator())
       let file = try HDF5File(opening: output)
       defer { try? file.close() }
       return Tensor(try file.read("features"), shape: try file.shape(of: "features"))
@@ -48,6 +49,26 @@ extension Computing {
       try withTemporaryFolder { folder in
         let found = try features(test.path, test.layout, of: try dataset(fixture, folder), folder)
         #expect(relativeError(found, try fixture["imagenet"].tensor(test.name)) < 1e-5)
+      }
+    }
+
+    /// The last hidden states of timm's and Hugging Face's models with mean pooling: `fc_norm` is for the mean alone.
+    @Test func aNormOfTheMeanLeavesTokensAsTheyAre() throws {
+      let fixture = try FixtureFile("features.h5")
+      try withTemporaryFolder { folder in
+        let data = try dataset(fixture, folder)
+        for (name, isSame) in [
+          ("huggingface_mean", true), ("timm_beit", true), ("huggingface_class_token", false),
+        ] {
+          let test = try #require(WeightConversionTests.cases.first { $0.name == name })
+          for pooling in [FeatureExtraction.Pooling.none, .classToken] {
+            let (last, second) = (
+              try features(test.path, test.layout, of: data, folder, pooling: pooling),
+              try features(test.path, test.layout, of: data, folder, block: 2, pooling: pooling)
+            )
+            #expect((last.elements == second.elements) == isSame, "\(name), \(pooling)")
+          }
+        }
       }
     }
 

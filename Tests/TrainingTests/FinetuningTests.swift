@@ -70,7 +70,8 @@ extension Computing {
         for (setting, words) in [
           ("model.mlp_ratio=3", "model.mlp_ratio is 3.0, but"),
           ("model.norm_epsilon=1e-5", "model.norm_epsilon is"),
-          ("model.width=24", "model.width is 24"),
+          ("model.width=24", "model.width is 24"), ("model.size=huge", "model.size is huge"),
+          ("model.qkv_bias=query_value", "model.qkv_bias is query_value"),
         ] {
           let error = #expect(throws: RunError.self) { try run(folder, "bad", setting) }
           #expect("\(try #require(error))".contains(words))

@@ -61,6 +61,8 @@ extension Computing {
       let labels: [Int32] = [0, 1, 1]
       #expect(try classes(of: query, bank, labels, neighbors: 3, temperature: 0.07, classes: 2) == [0])
       #expect(try classes(of: query, bank, labels, neighbors: 3, temperature: 100, classes: 2) == [1])
+      // The nearest alone counts, though its weight by itself would be greater than any float.
+      #expect(try classes(of: query, bank, [1, 0, 0], neighbors: 3, temperature: 0.001, classes: 2) == [1])
     }
   }
 }

@@ -70,6 +70,42 @@ extension Computing {
       }
     }
 
+    @Test func aTransformerIsShownPicturesOfAnySizeThatItsPatchesDivide() throws {
+      try withTemporaryFolder { folder in
+        try prepare(folder)
+        try SafetensorsFile.write(tensors: try weights(width: 24, heads: 3), to: folder + "/a.safetensors")
+        let losses = try [8, 16, 32].map {
+          try loss(folder, "a.safetensors", "size: tiny, heads: 3, image_size: \($0)")
+        }
+        #expect(Set(losses).count == 3 && losses.allSatisfy { $0 > 0 && $0.isFinite })
+      }
+    }
+
+    /// Features without them would be wrong, and nobody would know.
+    @Test func weightsThatTheNetworkHasNoPlaceForAreRefused() throws {
+      try withTemporaryFolder { folder in
+        let scope = ParameterScope(seed: 3, frozen: true)
+        _ = ResNet50Weights(stages: 3, widthDivisor: 32, in: scope)
+        let own = scope.parameters.map { (name: $0.name, shape: $0.shape, values: $0.value.elements) }
+        for (name, isRefused) in [
+          // A deeper network's, one with attention to channels, a deeper stage, a head, and a counter.
+          ("layer3.6.conv1.weight", true), ("layer1.0.se.fc1.weight", true), ("layer4.0.conv1.weight", false),
+          ("fc.weight", false), ("layer1.0.bn1.num_batches_tracked", false),
+        ] {
+          let path = folder + "/resnet.safetensors"
+          try SafetensorsFile.write(tensors: own + [(name: name, shape: [1], values: [1])], to: path)
+          let file = try WeightFile.open(path, of: .resnet50).weights
+          func check() throws { try file.requireWhole(.resnet50, known: scope.parameters) }
+          guard isRefused else {
+            #expect(throws: Never.self) { try check() }
+            continue
+          }
+          let error = #expect(throws: RunError.self) { try check() }
+          #expect("\(try #require(error))".contains(name))
+        }
+      }
+    }
+
     @Test func theLastNormIsNotNeeded() throws {
       try withTemporaryFolder { folder in
         try prepare(folder)

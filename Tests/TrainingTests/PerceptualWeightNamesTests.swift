@@ -15,15 +15,49 @@ extension Computing {
 
     @Test func aTransformerOfHuggingFacesGivesItsFeatures() throws {
       let fixture = try FixtureFile("huggingface_perceptual.h5")["vit"]
-      let (weights, epsilon) = try WeightFile.open(path("huggingface_vit.safetensors"), of: .vit)
-      #expect(epsilon == 1e-12)
+      let (weights, naming) = try WeightFile.open(path("huggingface_vit.safetensors"), of: .vit)
+      #expect(naming.normEpsilon == 1e-12)
+      try compare(try transformer(weights, naming), with: fixture)
+    }
+
+    @Test func aTransformerOfTorchvisionsGivesItsFeatures() throws {
+      let fixture = try FixtureFile("torchvision_perceptual.h5")["vit"]
+      let (weights, naming) = try WeightFile.open(path("torchvision_vit.safetensors"), of: .vit)
+      #expect(naming.normEpsilon == 1e-6)
+      try compare(try transformer(weights, naming), with: fixture)
+    }
+
+    /// Those of torchvision's published files, which its model renames when it loads them.
+    @Test func torchvisionsOlderNamesAreFound() throws {
+      try withTemporaryFolder { folder in
+        let file = try SafetensorsFile(opening: path("torchvision_vit.safetensors"))
+        let tensors = try file.names.map { name in
+          (
+            name: name.replacingOccurrences(of: ".mlp.0.", with: ".mlp.linear_1.")
+              .replacingOccurrences(of: ".mlp.3.", with: ".mlp.linear_2."),
+            shape: try file.shape(of: name), values: try file.readFloats(name)
+          )
+        }
+        #expect(tensors.filter { $0.name.contains("linear_") }.count == 12)
+        try SafetensorsFile.write(tensors: tensors, to: "\(folder)/vit.safetensors")
+        let older = try WeightFile.open("\(folder)/vit.safetensors", of: .vit).weights
+        let newer = try WeightFile.open(path("torchvision_vit.safetensors"), of: .vit).weights
+        #expect(older.shapes == newer.shapes)
+        for name in newer.shapes.keys {
+          #expect(try older.values(of: name) == newer.values(of: name), "\(name)")
+        }
+      }
+    }
+
+    /// The transformer that a fixture's weights are of, read after each of its blocks.
+    private func transformer(_ weights: WeightFile, _ naming: PerceptualNaming) throws -> PerceptualViT {
       var form = try #require(VisionTransformerConfiguration(parameterShapes: weights.shapes, heads: 3))
       #expect(form.imageSize == 16 && form.depth == 3 && form.qkvBias == .full)
-      form.normEpsilon = epsilon
+      form.normEpsilon = naming.normEpsilon
       let scope = ParameterScope(seed: 1, frozen: true)
       let network = try PerceptualViT(VisionTransformer(form, in: scope), blocks: [1, 2, 3])
       try weights.fill(scope.parameters)
-      try compare(network, with: fixture)
+      return network
     }
 
     /// Features, and the perceptual loss between the two pictures and the same in the other order, with its gradient.
@@ -46,9 +80,9 @@ extension Computing {
     /// timm calls layer scale otherwise than BEiT.
     @Test func aTransformerOfTimmsWithLayerScaleGivesItsFeatures() throws {
       let fixture = try FixtureFile("transfer.h5")
-      let (weights, epsilon) = try WeightFile.open(path("transfer/timm_vit.safetensors"), of: .vit)
+      let (weights, naming) = try WeightFile.open(path("transfer/timm_vit.safetensors"), of: .vit)
       var form = try #require(VisionTransformerConfiguration(parameterShapes: weights.shapes, heads: 3))
-      form.normEpsilon = epsilon
+      form.normEpsilon = naming.normEpsilon
       let scope = ParameterScope(seed: 1, frozen: true)
       let transformer = try VisionTransformer(form, in: scope)
       try weights.fill(scope.parameters)

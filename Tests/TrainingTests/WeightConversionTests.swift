@@ -98,7 +98,8 @@ extension Computing {
           .init(source: test.path, layout: .timm, output: first, heads: 3))
         let report = try WeightConversion.export(
           checkpoint: first, layout: .huggingface, output: middle, averaged: false)
-        #expect(report.unmatched.count == 2 && report.unmatched.allSatisfy { $0.contains("keys") })
+        #expect(report.unmatched == [])
+        #expect(report.notes.count == 2 && report.notes.allSatisfy { $0.contains("keys") })
         let second = folder + "/second.h5"
         _ = try WeightConversion.importWeights(
           .init(source: middle, layout: .huggingface, output: second, isStrict: true))
@@ -153,7 +154,7 @@ extension Computing {
         try FileManager.default.copyItem(
           atPath: (Case(name: "huggingface_mean", layout: .huggingface).path as NSString)
             .deletingLastPathComponent, toPath: folder + "/source")
-        try #"{"do_resize": true, "do_center_crop": true, "size": {"shortest_edge": 19}}"#.write(
+        try #"{"do_resize": true, "do_center_crop": true, "size": {"shortest_edge": 39}}"#.write(
           toFile: folder + "/source/preprocessor_config.json", atomically: true, encoding: .utf8)
         var request = WeightConversion.ImportRequest(
           source: source, layout: .huggingface, output: first, normalization: normalization)
@@ -174,7 +175,7 @@ extension Computing {
         }
         #expect(files[0] == files[1])
         let lines = files[1].split(separator: "\n").map { $0.drop { $0 == " " } }
-        for part in ["0.4,", "0.25", "\"shortest_edge\" : 19", "\"do_normalize\" : true,"] {
+        for part in ["0.4,", "0.25", "\"shortest_edge\" : 39", "\"do_normalize\" : true,"] {
           #expect(lines.contains { $0 == part }, "\(part) in \(files[1])")
         }
       }
@@ -200,12 +201,84 @@ extension Computing {
       }
     }
 
+    // MARK: - What has no match
+
+    /// What a file holds beside indices of positions, without the strings of its header.
+    static func contents(of path: String) throws -> [(name: String, shape: [Int], values: [Float])] {
+      let file = try SafetensorsFile(opening: path)
+      return try file.names.filter { !$0.hasSuffix("index") }.map {
+        (name: $0, shape: try file.shape(of: $0), values: try file.readFloats($0))
+      }
+    }
+
+    @Test func whateverIsMissingIsNamed() throws {
+      let whole = try Self.contents(of: Case(name: "timm_beit", layout: .timm).path)
+      try withTemporaryFolder { folder in
+        let path = folder + "/part.safetensors"
+        for missing in whole.map(\.name) where missing != "patch_embed.proj.weight" {
+          try SafetensorsFile.write(tensors: whole.filter { $0.name != missing }, to: path)
+          let error = #expect(throws: RunError.self) {
+            try WeightConversion.importWeights(
+              .init(source: path, layout: .timm, output: folder + "/out.h5", heads: 3))
+          }
+          let text = "\(try #require(error))"
+          #expect(text.contains("\(missing) [") && text.contains("is missing"), "\(missing): \(text)")
+        }
+      }
+    }
+
+    @Test func theLastBlockThatIsNamedTellsTheDepth() throws {
+      let path = Case(name: "timm_beit", layout: .timm).path
+      var shapes = try WeightFile(opening: path, anchor: "patch_embed.proj.weight").shapes
+      func depth() -> Int? { VisionTransformerConfiguration(parameterShapes: shapes, heads: 3)?.depth }
+      #expect(depth() == 2)
+      // What is trained beside it begins otherwise.
+      shapes["ema.blocks.7.norm1.weight"] = [12]
+      shapes["momentum.blocks.8.norm1.weight"] = [12]
+      #expect(depth() == 2)
+      shapes["blocks.2.mlp.fc2.bias"] = [12]
+      #expect(depth() == 3)
+      // Too many blocks are missing for that.
+      shapes["blocks.4000000.norm1.weight"] = [12]
+      #expect(depth() == 8)
+    }
+
+    @Test func anExportMayBeAskedToLeaveNothingOut() throws {
+      try withTemporaryFolder { folder in
+        let (checkpoint, output) = (folder + "/imported.h5", folder + "/model.safetensors")
+        _ = try WeightConversion.importWeights(
+          .init(
+            source: Case(name: "huggingface_masked", layout: .huggingface).path, layout: .huggingface,
+            output: checkpoint))
+        func export(_ layout: WeightLayout, strict: Bool) throws -> WeightConversion.Report {
+          try WeightConversion.export(
+            checkpoint: checkpoint, layout: layout, output: output, averaged: false, isStrict: strict)
+        }
+        let refused = try export(.timm, strict: true)
+        #expect(!refused.isWritten && refused.notes == [])
+        #expect(
+          refused.unmatched
+            == ["lm_head.bias [10]", "lm_head.weight [10, 12]", "mask_token [1, 1, 12]"].map {
+              "\($0): timm has no place for it"
+            })
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["imported.h5"])
+        let whole = try export(.beit, strict: true)
+        #expect(whole.isWritten && whole.unmatched == [])
+        let part = try export(.timm, strict: false)
+        #expect(part.isWritten && part.unmatched == refused.unmatched)
+
+        // The keys' bias changes no result.
+        _ = try WeightConversion.importWeights(
+          .init(
+            source: Case(name: "timm_vit", layout: .timm).path, layout: .timm, output: checkpoint, heads: 3))
+        let noted = try export(.beit, strict: true)
+        #expect(noted.isWritten && noted.unmatched == [] && noted.notes.count == 2)
+      }
+    }
+
     @Test func whatDoesNotMatchIsReported() throws {
       try withTemporaryFolder { folder in
-        let source = try SafetensorsFile(opening: Case(name: "beit", layout: .beit).path)
-        var tensors = try source.names.filter { !$0.hasSuffix("index") }.map {
-          (name: $0, shape: try source.shape(of: $0), values: try source.readFloats($0))
-        }
+        var tensors = try Self.contents(of: Case(name: "beit", layout: .beit).path)
         let (path, output) = (folder + "/file.safetensors", folder + "/out.h5")
         tensors.append((name: "decoder.weight", shape: [2], values: [1, 2]))
         tensors.append((name: "blocks.x.norm1.weight", shape: [1], values: [1]))

@@ -24,12 +24,12 @@ public struct CheckpointHeader: Sendable, Equatable {
   /// The names of the classes that a classifier tells apart, in the order of its logits; nil for other models, and
   /// where they are not known.
   public var classes: [String]?
-  /// A checksum over the tokenizer whose words are predicted; nil where none are, and where it is not known.
-  public var tokenizerChecksum: UInt64?
+  /// What the run reads beside its configuration, told from others by checksums.
+  public var inputs: [RunInput: UInt64]
 
   public init(
     kind: RunKind, step: Int, epoch: Int, samplePosition: Int, updates: Int, seed: UInt64,
-    configuration: String, classes: [String]? = nil, tokenizerChecksum: UInt64? = nil
+    configuration: String, classes: [String]? = nil, inputs: [RunInput: UInt64] = [:]
   ) {
     self.kind = kind
     self.step = step
@@ -39,7 +39,7 @@ public struct CheckpointHeader: Sendable, Equatable {
     self.seed = seed
     self.configuration = configuration
     self.classes = classes
-    self.tokenizerChecksum = tokenizerChecksum
+    self.inputs = inputs
   }
 
   /// Where the names of the classes lie; there may be more of them than an attribute holds.
@@ -54,7 +54,7 @@ public struct CheckpointHeader: Sendable, Equatable {
     try file.setAttribute("updates", updates)
     try file.setAttribute("seed", seed)
     try file.setAttribute("configuration", configuration)
-    if let tokenizerChecksum { try file.setAttribute("tokenizer_checksum", tokenizerChecksum) }
+    for (input, checksum) in inputs { try file.setAttribute(input.attribute, checksum) }
     if let classes { try file.write(strings: classes, to: Self.classesName) }
   }
 
@@ -84,7 +84,8 @@ public struct CheckpointHeader: Sendable, Equatable {
     updates = try required("updates")
     seed = try required("seed")
     configuration = try required("configuration")
-    tokenizerChecksum = try file.attribute("tokenizer_checksum", as: UInt64.self)
+    inputs = [:]
+    for input in RunInput.allCases { inputs[input] = try file.attribute(input.attribute, as: UInt64.self) }
     if try file.exists(Self.classesName) { classes = try file.readStrings(Self.classesName) }
   }
 }

@@ -79,7 +79,9 @@ extension DataConfiguration {
 
   /// How the transformer sees a picture.
   var pictureView: PictureView {
-    PictureView(size: imageSize, mean: mean.map { Float($0) }, deviation: standardDeviation.map { Float($0) })
+    PictureView(
+      size: imageSize, mean: mean.map { Float($0) }, deviation: standardDeviation.map { Float($0) },
+      interpolation: interpolation)
   }
 
   /// How the loader works.

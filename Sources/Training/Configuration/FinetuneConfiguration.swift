@@ -67,7 +67,7 @@ public struct FinetuneConfiguration: RunConfiguration {
   public var evaluation = Evaluation()
   /// Part of the labels that is used.
   public var labelsShare = 1.0
-  /// What each block's learning rate is multiplied by to give that of the block below.
+  /// What each block's learning rate is multiplied by to give that of the block below; 1 where nothing was pretrained.
   public var layerDecay = 0.65
   /// Share of a weight's moving average that a step keeps; nil for no averages.
   public var averageDecay: Double?
@@ -88,7 +88,8 @@ public struct FinetuneConfiguration: RunConfiguration {
     shared = SharedConfiguration(reader, defaults: Self.sharedDefaults)
     labelsShare = reader.value("data.labels_share", .double(.between(1e-6, 1)), default: labelsShare)
     readModel(reader)
-    layerDecay = reader.value("optimizer.layer_decay", .double(.between(0.01, 1)), default: layerDecay)
+    layerDecay = reader.value(
+      "optimizer.layer_decay", .double(.between(0.01, 1)), default: model.weights == nil ? 1 : layerDecay)
     readChanges(reader)
     averageDecay = reader.optional("ema.decay", .double(.from(0, below: 1)))
     evaluation.path = reader.optional("evaluation.path", .text("the path of a picture dataset"))

@@ -1,3 +1,5 @@
+import Imaging
+
 /// The configuration of `peco pretrain`: masked image modelling against a tokenizer's words (PeCo, section 3.3;
 /// BEiT, section 2).
 public struct PretrainConfiguration: RunConfiguration {
@@ -90,6 +92,8 @@ public struct PretrainConfiguration: RunConfiguration {
     public var source = Source.tokenizer("")
     /// Side of the pictures the tokenizer sees, which follows from the patches; where it is given it is checked.
     public var imageSize: Int?
+    /// How crops are resized for the tokenizer.
+    public var interpolation = ResampleFilter.bicubic
   }
 
   public static let kind = RunKind.pretrain
@@ -130,6 +134,9 @@ public struct PretrainConfiguration: RunConfiguration {
     let file = reader.optional("tokens.file", .text("the path of a file of tokens"))
     tokens.source = given == "tokens.file" ? .file(file ?? "") : .tokenizer(tokenizer ?? "")
     tokens.imageSize = reader.optional("tokens.image_size", .int(.between(8, 4096)))
+    tokens.interpolation = reader.value("tokens.interpolation", .choice(), default: tokens.interpolation)
+    reader.requireEffect(
+      of: ["tokens.image_size", "tokens.interpolation"], given != "tokens.file", needed: "tokens.tokenizer")
     reader.requireEffect(of: ["tokens"], target.kind == .words, needed: "target.kind words")
     reader.requireEffect(of: ["target.normalize"], target.kind == .pixels, needed: "target.kind pixels")
   }

@@ -1,4 +1,5 @@
 import Datasets
+import Imaging
 import Tensors
 
 /// A stretch of training, in steps or in passes over the data.
@@ -39,6 +40,8 @@ public struct DataConfiguration: Sendable, Equatable {
   public var imageSize = 224
   /// Least and most part of a picture's area that a random crop takes.
   public var cropScale: ClosedRange<Double> = 0.08...1
+  /// How crops are resized.
+  public var interpolation = ResampleFilter.bicubic
   /// Whether half of the pictures are mirrored.
   public var flip = true
   /// Strength of the random change of brightness, contrast and saturation; 0 leaves colours alone.
@@ -62,6 +65,7 @@ public struct DataConfiguration: Sendable, Equatable {
       scale[0] <= scale[1], "data.crop_scale",
       "found [\(scale[0]), \(scale[1])], expected the smaller part of the area first")
     cropScale = min(scale[0], scale[1])...max(scale[0], scale[1])
+    interpolation = reader.value("data.interpolation", .choice(), default: defaults.interpolation)
     flip = reader.value("data.flip", .bool, default: defaults.flip)
     colorJitter = reader.value("data.color_jitter", .double(.between(0, 1)), default: defaults.colorJitter)
     mean = reader.value(

@@ -66,9 +66,12 @@ struct ClassificationData {
   let options: Loader.Options
 
   /// Scores a model: every rank its stretch of the pictures, each once. Collective.
+  ///
+  /// - Parameter isCancelled: Asked before every batch; where it says so on any rank, there is no score.
   func score(
-    communicator: Communicator, _ logits: (Tensor) -> Tensor
-  ) throws -> ClassificationScore {
+    communicator: Communicator, unless isCancelled: () -> Bool = { false }, _ logits: (Tensor) -> Tensor
+  ) throws -> ClassificationScore? {
+    var isWhole = true
     let own = try communicator.agree {
       var score = ClassificationScore()
       let range = communicator.stretch(of: dataset.count)
@@ -77,11 +80,14 @@ struct ClassificationData {
         sequenceOf: dataset, samples, range: range, batchSize: batchSize, options: options)
       defer { loader.stop() }
       while let batch = try loader.next() {
+        isWhole = !isCancelled()
+        guard isWhole else { break }
         guard let pictures = batch.pictures else { throw RunError("the loader gives no pictures") }
         score.add(logits(pictures), labels: batch.labels)
       }
       return score
     }
-    return try own.summed(over: communicator)
+    let sum = try own.summed(over: communicator)
+    return try communicator.allReduce(.max, Int64(isWhole ? 0 : 1)) == 0 ? sum : nil
   }
 }

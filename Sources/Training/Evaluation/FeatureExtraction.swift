@@ -50,7 +50,8 @@ public enum FeatureExtraction {
       try source.requireClasses(of: dataset)
       return source.data(of: dataset)
     }
-    return try data.score(communicator: communicator) { model($0) }
+    // Nothing cancels it.
+    return try data.score(communicator: communicator) { model($0) } ?? ClassificationScore()
   }
 
   // MARK: - Features
@@ -131,7 +132,7 @@ public enum FeatureExtraction {
       try file.setAttribute("format_version", 1)
       try file.setAttribute("pictures", dataset.count)
       try file.setAttribute("block", request.block ?? configuration.depth)
-      try file.setAttribute("normalized", request.block == nil ? 1 : 0)
+      try file.setAttribute("normalized", source.isNormalized(block: request.block, request.pooling) ? 1 : 0)
       try file.setAttribute("pooling", request.pooling.rawValue)
       try file.setAttribute("checkpoint", (source.path as NSString).lastPathComponent)
       try file.setAttribute("dataset_fingerprint", dataset.fingerprint)
@@ -226,13 +227,19 @@ struct FrozenTransformer {
 
   /// Tokens after a block, pooled: [B, width], or [B, N + 1, width] as they are.
   ///
-  /// - Parameter block: Nil: after the last, and normalised, before pooling or after it as the transformer was trained.
+  /// - Parameter block: Nil: after the last, and normalised as the transformer was trained: all tokens by `norm`, or their
+  ///   mean by `fc_norm`, which leaves tokens themselves as they are, in timm and Hugging Face transformers too.
   func tokens(_ pictures: Tensor, block: Int?, pooling: FeatureExtraction.Pooling) -> Tensor {
     let backbone = model.backbone
     let states = backbone.features(pictures, blocks: [block ?? backbone.configuration.depth])[0]
-    guard block == nil else { return pool(states, pooling) }
+    guard isNormalized(block: block, pooling) else { return pool(states, pooling) }
     return form.norm == .pooled
       ? backbone.norm(pool(states, pooling)) : pool(backbone.norm(states), pooling)
+  }
+
+  /// Whether tokens are normalised: those after the last block, and where the norm is for their mean, this alone.
+  func isNormalized(block: Int?, _ pooling: FeatureExtraction.Pooling) -> Bool {
+    block == nil && (form.norm != .pooled || pooling == .mean)
   }
 
   /// Tokens pooled.

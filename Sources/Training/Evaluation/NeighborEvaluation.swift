@@ -61,13 +61,26 @@ public struct NeighborEvaluation {
 
   /// The part of the pictures whose class their neighbours tell. Collective.
   ///
-  /// - Parameter features: [n, side, side, 3] → [n, width]
-  public func accuracy(of features: (Tensor) -> Tensor, communicator: Communicator) throws -> Double {
+  /// - Parameters:
+  ///   - features: [n, side, side, 3] → [n, width]
+  ///   - isCancelled: Asked before every batch; where it says so on any rank, the result is nil.
+  public func accuracy(
+    of features: (Tensor) -> Tensor, communicator: Communicator, unless isCancelled: () -> Bool = { false }
+  ) throws -> Double? {
     let known = communicator.stretch(of: bank.samples.count)
     let asked = communicator.stretch(of: queries.samples.count)
-    let (bankVectors, queryVectors) = try communicator.agree {
-      (try vectors(bank, known, features), try vectors(queries, asked, features))
+    var isWhole = true
+    func goesOn() -> Bool {
+      isWhole = isWhole && !isCancelled()
+      return isWhole
     }
+    let (bankVectors, queryVectors) = try communicator.agree {
+      (
+        try vectors(bank, known, while: goesOn, features),
+        try vectors(queries, asked, while: goesOn, features)
+      )
+    }
+    guard try communicator.allReduce(.max, Int64(isWhole ? 0 : 1)) == 0 else { return nil }
     let found = (bankVectors ?? queryVectors)?.shape[1] ?? 0
     let width = Int(try communicator.allReduce(.max, Int64(found)))
     let classes = bank.dataset.classes.count
@@ -84,7 +97,8 @@ public struct NeighborEvaluation {
 
   /// The features of some pictures; nil for none.
   private func vectors(
-    _ pictures: (dataset: PictureDataset, samples: [Int]), _ range: Range<Int>, _ features: (Tensor) -> Tensor
+    _ pictures: (dataset: PictureDataset, samples: [Int]), _ range: Range<Int>, while goesOn: () -> Bool,
+    _ features: (Tensor) -> Tensor
   ) throws -> Tensor? {
     guard !range.isEmpty else { return nil }
     let loader = try Loader(
@@ -93,7 +107,7 @@ public struct NeighborEvaluation {
     defer { loader.stop() }
     var result: Tensor?
     var row = 0
-    while let batch = try loader.next() {
+    while goesOn(), let batch = try loader.next() {
       guard let view = batch.pictures else { throw RunError("the loader gives no pictures to evaluate") }
       let part = features(view)
       let all = result ?? Tensor(uninitialized: [range.count, part.shape[1]])

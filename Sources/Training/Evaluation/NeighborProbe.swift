@@ -15,7 +15,7 @@ public struct NeighborProbe {
   /// Neighbours compared at a time, and samples.
   private static let block = 4096
 
-  /// Votes [M, classes] for this rank's samples [M, width] by all ranks' neighbours, of which this rank holds
+  /// Shares of the votes [M, classes] for this rank's samples [M, width] by all ranks' neighbours, of which this rank holds
   /// [N, width]. Collective.
   public func votes(
     for samples: Tensor, neighbors: Tensor, labels: [Int32], classes: Int, communicator: Communicator
@@ -61,8 +61,12 @@ public struct NeighborProbe {
     }
     let votes = Tensor([count, classes])
     for (row, neighbors) in best.enumerated() {
-      for (similarity, label) in neighbors {
-        votes.pointer[row * classes + Int(label)] += Float(exp(Double(similarity) / temperature))
+      // Compared with the nearest's, so that none is too great for a number.
+      let nearest = Double(neighbors.first?.similarity ?? 0)
+      let weights = neighbors.map { exp((Double($0.similarity) - nearest) / temperature) }
+      let sum = weights.reduce(0, +)
+      for (weight, neighbor) in zip(weights, neighbors) {
+        votes.pointer[row * classes + Int(neighbor.label)] += Float(weight / sum)
       }
     }
     return votes

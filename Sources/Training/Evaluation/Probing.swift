@@ -26,6 +26,8 @@ public enum Probing {
   /// What `peco probe` is asked to do.
   public struct Request: Sendable {
     public var checkpoint: String
+    /// Whether fine-tuning's moving averages are meant in place of the weights.
+    public var averaged: Bool
     /// The dataset to learn from, and the one to be told.
     public var data: String
     public var evaluation: String
@@ -37,10 +39,11 @@ public enum Probing {
     public var seed: UInt64
 
     public init(
-      checkpoint: String, data: String, evaluation: String, blocks: Blocks, method: Method,
-      pooling: FeatureExtraction.Pooling, view: FeatureExtraction.View, seed: UInt64 = 0
+      checkpoint: String, averaged: Bool = false, data: String, evaluation: String, blocks: Blocks,
+      method: Method, pooling: FeatureExtraction.Pooling, view: FeatureExtraction.View, seed: UInt64 = 0
     ) {
       self.checkpoint = checkpoint
+      self.averaged = averaged
       self.data = data
       self.evaluation = evaluation
       self.blocks = blocks
@@ -63,7 +66,7 @@ public enum Probing {
   /// Probes one block or all. Collective.
   public static func run(_ request: Request, communicator: Communicator) throws -> [Result] {
     let source = try FrozenTransformer(
-      request.checkpoint, averaged: false, view: request.view, communicator: communicator)
+      request.checkpoint, averaged: request.averaged, view: request.view, communicator: communicator)
     let logger = ConsoleLog.logger(rank: communicator.rank)
     let depth = source.model.backbone.configuration.depth
     var blocks: [Int?] = [nil]
@@ -89,7 +92,7 @@ public enum Probing {
         let votes = try NeighborProbe().votes(
           for: asked.features, neighbors: known.features, labels: known.labels, classes: classes,
           communicator: communicator)
-        // As logits: what they say about the classes is their order, and a share of votes each.
+        // As logits: a class's probability is its share.
         for i in 0..<votes.count { votes.pointer[i] = log(max(votes.pointer[i], 1e-30)) }
         score.add(votes, labels: asked.labels)
       case .linear:

@@ -25,11 +25,13 @@ public enum TokenEncoding {
     public var batchSize: Int
     /// Side of the pictures that the tokenizer is shown; nil: as in its training.
     public var imageSize: Int?
+    /// How crops are resized.
+    public var interpolation: ResampleFilter
 
     /// A request, as the command line makes it.
     public init(
       tokenizer: String, dataset: String, output: String, views: Int, leastCropScale: Double, seed: UInt64,
-      batchSize: Int, imageSize: Int? = nil
+      batchSize: Int, imageSize: Int? = nil, interpolation: ResampleFilter = .bicubic
     ) {
       self.tokenizer = tokenizer
       self.dataset = dataset
@@ -39,6 +41,7 @@ public enum TokenEncoding {
       self.seed = seed
       self.batchSize = batchSize
       self.imageSize = imageSize
+      self.interpolation = interpolation
     }
   }
 
@@ -65,7 +68,7 @@ public enum TokenEncoding {
       augmentation: request.views > 0
         ? Augmentation(crop: .randomResized(scale: request.leastCropScale...1))
         : Augmentation(crop: .center(fraction: 1), flipProbability: 0),
-      tokenizerPicture: .tokenizer(size: model.imageSize))
+      tokenizerPicture: .tokenizer(size: model.imageSize, interpolation: request.interpolation))
     let header = TokenFileDescription(
       count: dataset.count, views: views, gridHeight: model.gridSize, gridWidth: model.gridSize,
       codebookSize: model.vocabulary, datasetFingerprint: dataset.fingerprint,

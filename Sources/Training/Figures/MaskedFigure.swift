@@ -154,7 +154,7 @@ private struct Predictor {
       path: try given ?? Self.namedTokenizer(source, of: path),
       size: .words(model.backbone.configuration.grid), communicator: Communicator())
     tokenizer = trained.model
-    try Self.check(trained, against: source, model: path)
+    try Self.check(trained, against: source, header, model: path)
     let words = model.head.weight.shape[0]
     guard tokenizer.vocabulary == words else {
       throw RunError(
@@ -181,10 +181,16 @@ private struct Predictor {
     }
   }
 
-  /// Throws where words came out of a file that is there, and of another tokenizer.
+  /// Throws where words came from another tokenizer, as the checkpoint tells, or the file that they were read from.
   private static func check(
-    _ tokenizer: TrainedTokenizer, against source: PretrainConfiguration.Tokens.Source?, model: String
+    _ tokenizer: TrainedTokenizer, against source: PretrainConfiguration.Tokens.Source?,
+    _ header: CheckpointHeader, model: String
   ) throws {
+    guard header.inputs[.tokenizer] ?? tokenizer.checksum == tokenizer.checksum else {
+      throw RunError(
+        "\(model) was trained on the words of another tokenizer than \(tokenizer.path); give the one it was trained "
+          + "with (by its checkpoint, if its run went on since)")
+    }
     guard case .file(let path) = source, FileManager.default.fileExists(atPath: path) else { return }
     guard try TokenFile(opening: path).header.tokenizerChecksum == tokenizer.checksum else {
       throw RunError("\(model) was trained on the words in \(path), which \(tokenizer.path) did not make")

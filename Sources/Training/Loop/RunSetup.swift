@@ -96,11 +96,18 @@ struct RunSetup<Configuration: RunConfiguration> {
 
 extension RunSetup {
   /// Runs the loop over a recipe whose samples are made as `samples` says. Collective.
+  ///
+  /// - Parameter inputs: Checksums of what the recipe is made of beside the configuration.
   func train(
-    _ recipe: any Recipe, samples: SampleRecipe, tokens: TokenFile?, communicator: Communicator
+    _ recipe: any Recipe, samples: SampleRecipe, tokens: TokenFile? = nil, inputs: [RunInput: UInt64] = [:],
+    communicator: Communicator
   ) throws -> TrainingLoop.Outcome {
+    var inputs = inputs
+    inputs[.data] = dataset.fingerprint
+    inputs[.tokens] = tokens?.header.checksum
     let loop = try TrainingLoop(
-      recipe, plan: plan, configuration: resolved, run: run, communicator: communicator, logger: logger)
+      recipe, plan: plan, configuration: resolved, inputs: inputs, run: run, communicator: communicator,
+      logger: logger)
     defer { withExtendedLifetime(lock) {} }
     let outcome = try loop.train(from: checkpoint) { firstStep in
       // Only now is it known that the configuration and the checkpoint fit together.

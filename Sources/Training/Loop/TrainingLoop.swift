@@ -19,6 +19,7 @@ public final class TrainingLoop {
   private let recipe: any Recipe
   private let plan: RunPlan
   private let configuration: String
+  private let inputs: [RunInput: UInt64]
   private let run: RunDirectory
   private let communicator: Communicator
   private let logger: Logger
@@ -27,14 +28,17 @@ public final class TrainingLoop {
 
   /// Takes the recipe's model over into flat buffers. Collective.
   ///
-  /// - Parameter configuration: The resolved configuration, which checkpoints keep.
+  /// - Parameters:
+  ///   - configuration: The resolved configuration, which checkpoints keep.
+  ///   - inputs: Checksums of what else the run reads, which checkpoints keep as well: it goes on with the same alone.
   public init(
-    _ recipe: any Recipe, plan: RunPlan, configuration: String, run: RunDirectory, communicator: Communicator,
-    logger: Logger
+    _ recipe: any Recipe, plan: RunPlan, configuration: String, inputs: [RunInput: UInt64], run: RunDirectory,
+    communicator: Communicator, logger: Logger
   ) throws {
     self.recipe = recipe
     self.plan = plan
     self.configuration = configuration
+    self.inputs = inputs
     self.run = run
     self.communicator = communicator
     self.logger = logger
@@ -103,12 +107,7 @@ public final class TrainingLoop {
       let header = try Checkpoint.load(
         checkpoint, into: recipe.parameters, optimizer: optimizer, kind: recipe.kind,
         opponent: step.opponent?.optimizer)
-      if let earlier = header.tokenizerChecksum, let present = recipe.tokenizerChecksum, earlier != present {
-        throw RunError(
-          "\(checkpoint) was trained on the words of another tokenizer than the present one: its targets would change; "
-            + "give the tokenizer it began with (by its checkpoint, if its run went on since), or choose another --run"
-        )
-      }
+      try header.require(sameInputsAs: inputs, configuration: configuration, of: checkpoint)
       return header.step
     }
     let done = Int(try communicator.allReduce(.max, Int64(loaded)))
@@ -138,7 +137,7 @@ public final class TrainingLoop {
         kind: recipe.kind, step: done, epoch: done / plan.stepsPerEpoch,
         samplePosition: done % plan.stepsPerEpoch * plan.shared.training.globalBatchSize,
         updates: step.optimizer.updates, seed: plan.shared.seed, configuration: configuration,
-        classes: recipe.classes, tokenizerChecksum: recipe.tokenizerChecksum)
+        classes: recipe.classes, inputs: inputs)
       try run.checkpoints.save(
         header, parameters: recipe.parameters, optimizer: step.optimizer, opponent: step.opponent?.optimizer)
     }

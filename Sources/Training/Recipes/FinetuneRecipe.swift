@@ -111,14 +111,18 @@ final class FinetuneRecipe: Recipe {
 
   func evaluate(after step: Int, communicator: Communicator) throws -> [(name: String, value: Double)] {
     guard let evaluation, evaluationSteps.contains(step) else { return [] }
-    let score = try evaluation.score(communicator: communicator) { model($0) }
+    // Who waits for the run to leave does not wait for this; the last step's score is what the run was for.
+    let isCancelled = { step != self.evaluationSteps.last && StopSignal.pending != nil }
+    guard let score = try evaluation.score(communicator: communicator, unless: isCancelled, { model($0) })
+    else { return [] }
     var measures = [
       ("evaluation_top1", score.top1), ("evaluation_top5", score.top5), ("evaluation_loss", score.loss),
     ]
     guard !averages.isEmpty else { return measures }
     exchangeWithAverages()
     defer { exchangeWithAverages() }
-    let averaged = try evaluation.score(communicator: communicator) { model($0) }
+    guard let averaged = try evaluation.score(communicator: communicator, unless: isCancelled, { model($0) })
+    else { return measures }
     measures += [
       ("ema_evaluation_top1", averaged.top1), ("ema_evaluation_top5", averaged.top5),
       ("ema_evaluation_loss", averaged.loss),

@@ -43,7 +43,7 @@ public enum Finetuning {
     }
     recipe.evaluationSteps = FinetuneRecipe.EvaluationSteps(
       every: configuration.evaluation.everyEpochs * Double(setup.plan.stepsPerEpoch), last: setup.plan.steps)
-    return try setup.train(recipe, samples: samples, tokens: nil, communicator: communicator)
+    return try setup.train(recipe, samples: samples, communicator: communicator)
   }
 
   /// What the weights to start from settle, as `--set` would. Collective; rank 0 looks.

@@ -93,8 +93,11 @@ public final class MomentumContrastRecipe: Recipe {
   ) throws -> [(name: String, value: Double)] {
     guard let evaluation, step % evaluationSteps == 0 || step == plan.steps else { return [] }
     let start = ContinuousClock.now
+    // Who waits for the run to leave does not wait for this.
     let accuracy = try evaluation.accuracy(
-      of: { model.encoder.classTokens($0) }, communicator: communicator)
+      of: { model.encoder.classTokens($0) }, communicator: communicator,
+      unless: { step != plan.steps && StopSignal.pending != nil })
+    guard let accuracy else { return [] }
     return [("knn_accuracy", accuracy), ("evaluation_seconds", start.duration(to: .now) / .seconds(1))]
   }
 }

@@ -22,7 +22,7 @@ public enum PerceptualTraining {
       seed: configuration.shared.seed, augmentation: configuration.augmentation(ofView: 0),
       picture: data.pictureView)
     samples.secondAugmentation = configuration.augmentation(ofView: 1)
-    return try setup.train(recipe, samples: samples, tokens: nil, communicator: communicator)
+    return try setup.train(recipe, samples: samples, communicator: communicator)
   }
 }
 

@@ -22,23 +22,16 @@ public final class PretrainRecipe: Recipe {
 
   public let kind = RunKind.pretrain
   public let parameters: [Parameter]
-  public private(set) var tokenizerChecksum: UInt64?
   private let model: MaskedImageModel
   private var target: Target
   private let settings: PretrainConfiguration.Target
   private let seed: UInt64
 
   /// The recipe of a configuration, predicting words of a codebook of `vocabulary`.
-  ///
-  /// - Parameter tokenizerChecksum: Tells the tokenizer from others.
-  public convenience init(
-    _ configuration: PretrainConfiguration, words: WordSource, vocabulary: Int,
-    tokenizerChecksum: UInt64? = nil
-  ) throws {
+  public convenience init(_ configuration: PretrainConfiguration, words: WordSource, vocabulary: Int) throws {
     try self.init(
       configuration, .words(vocabulary: vocabulary),
       .words(words, WordCounts(histogram: [Double](repeating: 0, count: vocabulary))))
-    self.tokenizerChecksum = tokenizerChecksum
   }
 
   /// The recipe of a configuration, predicting pixels.

@@ -14,7 +14,7 @@ public enum Pretraining {
 
     guard configuration.target.kind == .words else {
       let recipe = try communicator.agree { try PretrainRecipe(predictingPixels: configuration) }
-      return try setup.train(recipe, samples: samples, tokens: nil, communicator: communicator)
+      return try setup.train(recipe, samples: samples, communicator: communicator)
     }
     let words: WordSource
     let vocabulary: Int
@@ -37,16 +37,16 @@ public enum Pretraining {
           "tokens.image_size is \(wanted), but \(tokenizer.path) has one word for \(tokenizer.model.patchSize)² pixels "
             + "and the transformer has \(configuration.grid)² patches: it must be \(side)")
       }
-      samples.tokenizerPicture = .tokenizer(size: side)
+      samples.tokenizerPicture = .tokenizer(size: side, interpolation: configuration.tokens.interpolation)
       words = .tokenizer(tokenizer.model)
       vocabulary = tokenizer.model.vocabulary
       checksum = tokenizer.checksum
       setup.logger.notice("words from \(tokenizer.path), shown pictures of \(side)²")
     }
     let recipe = try communicator.agree {
-      try PretrainRecipe(
-        configuration, words: words, vocabulary: vocabulary, tokenizerChecksum: checksum)
+      try PretrainRecipe(configuration, words: words, vocabulary: vocabulary)
     }
-    return try setup.train(recipe, samples: samples, tokens: tokens, communicator: communicator)
+    return try setup.train(
+      recipe, samples: samples, tokens: tokens, inputs: [.tokenizer: checksum], communicator: communicator)
   }
 }

@@ -19,9 +19,6 @@ public protocol Recipe: AnyObject {
   /// The names of the classes that the model tells apart, if it does.
   var classes: [String]? { get }
 
-  /// A checksum over the tokenizer whose words the model predicts, if it does: a run that goes on must have the same.
-  var tokenizerChecksum: UInt64? { get }
-
   /// The mean loss over the pictures of a micro-batch, recorded on the tape. Without a tape it is the model's loss
   /// as it stands: nothing is dropped, and nothing learnt from the pictures.
   func loss(of batch: Batch, on tape: Tape?) throws -> Tensor
@@ -45,8 +42,6 @@ public protocol Recipe: AnyObject {
 
 extension Recipe {
   public var classes: [String]? { nil }
-
-  public var tokenizerChecksum: UInt64? { nil }
 
   public func learningRateScale(of parameter: Parameter) -> Double { 1 }
 

@@ -7,18 +7,28 @@ public enum TokenizerTraining {
   public static func run(_ request: RunRequest, communicator: Communicator) throws -> TrainingLoop.Outcome {
     let setup = try RunSetup<TokenizerConfiguration>(request, communicator: communicator)
     let configuration = setup.configuration
+    let (micro, plan) = (configuration.shared.training.microBatchSize, setup.plan)
+    if configuration.adversarial.discriminator != .none, plan.microBatchSize != micro {
+      setup.logger.warning(
+        """
+        the weight of the adversarial loss is adapted to each micro-batch, of \(plan.microBatchSize) pictures on \
+        \(communicator.size) ranks where training.micro_batch_size is \(micro): the tokenizer will be another than \
+        on fewer ranks
+        """)
+    }
     let perceptual = try PerceptualNetworks.make(
       configuration, communicator: communicator, logger: setup.logger)
     let recipe: any Recipe = try communicator.agree {
       switch configuration.model.kind {
-      case .vqvae: try TokenizerRecipe(configuration, perceptual: perceptual)
-      case .dvae: try DVAERecipe(configuration, perceptual: perceptual)
+      case .vqvae: try TokenizerRecipe(configuration, perceptual: perceptual?.network)
+      case .dvae: try DVAERecipe(configuration, perceptual: perceptual?.network)
       }
     }
     let data = configuration.shared.data
     let samples = SampleRecipe(
       seed: configuration.shared.seed, augmentation: data.augmentation,
-      tokenizerPicture: .tokenizer(size: data.imageSize))
-    return try setup.train(recipe, samples: samples, tokens: nil, communicator: communicator)
+      tokenizerPicture: .tokenizer(size: data.imageSize, interpolation: data.interpolation))
+    let inputs = perceptual.map { [RunInput.perceptual: $0.checksum] } ?? [:]
+    return try setup.train(recipe, samples: samples, inputs: inputs, communicator: communicator)
   }
 }

@@ -1,52 +1,62 @@
-import Datasets
 import Foundation
 import Models
-import Storage
 
 /// The `config.json` that lies beside weights of Hugging Face's, and the `preprocessor_config.json`.
 struct HuggingFaceConfiguration {
   let heads: Int?
   let normEpsilon: Float?
-  /// Length that the shorter side of a picture is resized to before the middle is cut out.
-  let resize: Int?
+  /// The names of the classes, in the order of the logits; nil where they are mere numbers.
+  let classes: [String]?
 
-  /// Reads those beside a file of weights; nil where there is no `config.json`, or where the layout is another.
+  /// Reads `config.json` beside a file of weights; nil where there is none, or where the layout is another.
   init?(beside path: String, layout: WeightLayout) {
-    guard layout == .huggingface, let model = Self.read(Self.path(beside: path, Self.modelName)) else {
-      return nil
-    }
+    guard layout == .huggingface, let model = SidecarFile.model.read(beside: path) else { return nil }
     heads = (model["num_attention_heads"] as? NSNumber)?.intValue
     normEpsilon = (model["layer_norm_eps"] as? NSNumber)?.floatValue
-    let preprocessor = Self.read(Self.path(beside: path, Self.preprocessorName))
-    let isCut =
-      preprocessor?["do_resize"] as? Bool == true && preprocessor?["do_center_crop"] as? Bool == true
-    let size = preprocessor?["size"] as? [String: Any]
-    resize = isCut ? (size?["shortest_edge"] as? NSNumber)?.intValue : nil
+    classes = (model["id2label"] as? [String: Any]).flatMap { Self.names($0) }
   }
 
-  private static func read(_ path: String) -> [String: Any]? {
-    FileManager.default.contents(atPath: path)
-      .flatMap { try? JSONSerialization.jsonObject(with: $0) } as? [String: Any]
+  /// Names in the order of their numbers; nil where numbers are left out, or all names are those that transformers
+  /// makes up.
+  private static func names(_ labels: [String: Any]) -> [String]? {
+    let names = (0..<labels.count).compactMap { labels["\($0)"] as? String }
+    guard names.count == labels.count else { return nil }
+    return names.enumerated().allSatisfy { $0.element == madeUpName($0.offset) } ? nil : names
   }
 
-  private static let modelName = "config.json"
-  private static let preprocessorName = "preprocessor_config.json"
+  private static func madeUpName(_ number: Int) -> String { "LABEL_\(number)" }
+
+  /// Length in pixels that `preprocessor_config.json` resizes the shorter side of pictures to; nil where it does not say.
+  ///
+  /// Where both sides become equal, that is the length: pictures keep their proportions here, so that the middle square
+  /// is seen in place of the whole, squeezed picture.
+  static func shortSide(beside path: String) -> Int? {
+    guard let preprocessor = SidecarFile.preprocessor.read(beside: path),
+      preprocessor["do_resize"] as? Bool == true
+    else { return nil }
+    if let side = preprocessor["size"] as? NSNumber { return side.intValue }
+    let size = preprocessor["size"] as? [String: Any] ?? [:]
+    let sides = ["shortest_edge", "height", "width"].compactMap { (size[$0] as? NSNumber)?.intValue }
+    return sides.min()
+  }
 
   /// Writes both files of a BEiT, but for those that are there already.
   ///
   /// - Returns: For each file that is there, in which keys it says something else, if in any.
   static func write(
-    beside output: String, _ architecture: VisionTransformerConfiguration, _ form: TransformerForm
+    beside output: String, _ architecture: VisionTransformerConfiguration, _ form: TransformerForm,
+    _ description: WeightDescription
   ) throws -> [String] {
-    let files = [
-      (modelName, model(architecture, form)), (preprocessorName, preprocessor(architecture, form)),
+    let files: [(SidecarFile, [String: Any])] = [
+      (.model, model(architecture, form, description)),
+      (.preprocessor, preprocessor(architecture, description)),
     ]
-    return try files.compactMap { try write($1, to: path(beside: output, $0)) }
+    return try files.compactMap { try $0.write($1, beside: output) }
   }
 
   /// What makes the model.
   private static func model(
-    _ architecture: VisionTransformerConfiguration, _ form: TransformerForm
+    _ architecture: VisionTransformerConfiguration, _ form: TransformerForm, _ description: WeightDescription
   ) -> [String: Any] {
     var object: [String: Any] = [
       "model_type": "beit", "hidden_size": architecture.width, "num_hidden_layers": architecture.depth,
@@ -63,7 +73,7 @@ struct HuggingFaceConfiguration {
     ]
     if let vocabulary = form.vocabulary { object["vocab_size"] = vocabulary }
     if let classes = form.classes {
-      let names = (0..<classes).map { ("\($0)", form.classNames?[$0] ?? "LABEL_\($0)") }
+      let names = (0..<classes).map { ("\($0)", description.classes?[$0] ?? madeUpName($0)) }
       object["id2label"] = Dictionary(uniqueKeysWithValues: names)
       object["label2id"] = Dictionary(
         names.map { ($1, Int($0) ?? 0) }, uniquingKeysWith: { first, _ in first })
@@ -78,13 +88,13 @@ struct HuggingFaceConfiguration {
   /// What makes its pictures: the middle, as `peco evaluate` shows it. Of the processors with a shorter side and a middle it
   /// is the one that every version of transformers has; BEiT's own wanted both sides before version 5.
   private static func preprocessor(
-    _ architecture: VisionTransformerConfiguration, _ form: TransformerForm
+    _ architecture: VisionTransformerConfiguration, _ description: WeightDescription
   ) -> [String: Any] {
     let size = architecture.imageSize
-    let normalization = form.normalization ?? .imageNet
+    let normalization = description.normalization ?? .imageNet
     return [
       "image_processor_type": "CLIPImageProcessor", "do_resize": true,
-      "size": ["shortest_edge": form.resize ?? Augmentation.evaluationShortSide(size: size)],
+      "size": ["shortest_edge": description.resize ?? size],
       "resample": 3,  // bicubic
       "do_center_crop": true, "crop_size": ["height": size, "width": size], "do_rescale": true,
       "rescale_factor": 1.0 / 255, "do_normalize": true, "image_mean": normalization.mean,
@@ -92,28 +102,6 @@ struct HuggingFaceConfiguration {
     ]
   }
 
-  private static func write(_ object: [String: Any], to path: String) throws -> String? {
-    let data = try JSONSerialization.data(
-      withJSONObject: object, options: [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes])
-    if let present = FileManager.default.contents(atPath: path) {
-      let (wanted, found) = (values(of: data), values(of: present))
-      let others = wanted.keys.filter { wanted[$0] != found[$0] }.sorted()
-      return others.isEmpty ? nil : "\(path), which says something else of \(others.joined(separator: ", "))"
-    }
-    try FileSystem.atomicallyReplace(path) { try data.write(to: URL(fileURLWithPath: $0)) }
-    return nil
-  }
-
-  /// What stands under each key, as JSON.
-  private static func values(of data: Data) -> [String: Data] {
-    let object = (try? JSONSerialization.jsonObject(with: data)) as? [String: Any] ?? [:]
-    return object.compactMapValues { try? JSONSerialization.data(withJSONObject: [$0], options: .sortedKeys) }
-  }
-
   /// The number that is written as the float is.
   private static func decimal(_ value: Float) -> Double { Double("\(value)") ?? Double(value) }
-
-  private static func path(beside file: String, _ name: String) -> String {
-    "\(FileSystem.folder(of: file))/\(name)"
-  }
 }

@@ -3,21 +3,30 @@ import Foundation
 import Layers
 import Logging
 import Models
+import Storage
 import Tensors
 
 /// Builds the perceptual network of a configuration and fills in its weights.
 enum PerceptualNetworks {
-  /// The network, or nil where the configuration has none. Collective; rank 0 reads the weights for all.
+  /// The network and a checksum over its weights, or nil where the configuration has none. Collective; rank 0 reads the
+  /// weights for all.
   static func make(
     _ configuration: TokenizerConfiguration, communicator: Communicator, logger: Logger
-  ) throws -> (any PerceptualNetwork)? {
+  ) throws -> (network: any PerceptualNetwork, checksum: UInt64)? {
     let settings = configuration.perceptual
     guard settings.network != .none, configuration.loss.perceptualWeight > 0 else { return nil }
-    let (weights, normEpsilon) = try openWeights(settings, communicator: communicator, logger: logger)
+    let (weights, naming) = try openWeights(settings, communicator: communicator, logger: logger)
     let scope = ParameterScope(seed: configuration.shared.seed, frozen: true)
-    func fill(_ parameters: [Parameter]) throws {
-      try communicator.agree { try weights?.fill(parameters) }
+    var filled: [Parameter] = []
+    /// Fills parameters on rank 0, and then on all.
+    func fill(_ parameters: [Parameter], from file: (WeightFile) throws -> Void) throws {
+      try communicator.agree {
+        guard let weights else { return }
+        try weights.requireWhole(settings.network, known: scope.parameters)
+        try file(weights)
+      }
       try broadcast(parameters, communicator)
+      filled = parameters
     }
     let network: any PerceptualNetwork
     /// Channels at each tap, and the number of each in a file of channel weights.
@@ -28,36 +37,49 @@ enum PerceptualNetworks {
       let stages = settings.taps ?? Array(1...VGG16.Tap.allCases.count)
       network = VGG16(taps: Set(stages.map { VGG16.Tap.allCases[$0 - 1] }), in: scope)
       taps = stages.map { ($0 - 1, [64, 128, 256, 512, 512][$0 - 1]) }
-      try fill(scope.parameters)
+      try fill(scope.parameters) { try $0.fill(scope.parameters) }
     case .resnet50:
       let stages = settings.taps ?? [1, 2, 3, 4]
       let weights = ResNet50Weights(stages: stages.max() ?? 4, in: scope)
       // Normalisation is folded into the kernels once both are there.
-      try fill(scope.parameters)
+      try fill(scope.parameters) { try $0.fill(scope.parameters) }
       network = ResNet50(weights, taps: Set(stages))
       taps = stages.map { ($0 - 1, 256 << ($0 - 1)) }
     case .vit:
-      let (architecture, normalization) = try vitForm(
-        configuration, weights, normEpsilon, communicator: communicator)
+      let (architecture, form) = try vitForm(configuration, weights, naming, communicator: communicator)
       let blocks = settings.taps ?? Set((1...4).map { max(1, architecture.depth * $0 / 4) }).sorted()
       network = try PerceptualViT(
-        VisionTransformer(architecture, in: scope), blocks: blocks, normalization: normalization)
+        VisionTransformer(architecture, in: scope), blocks: blocks,
+        normalization: form?.normalization?.affine ?? .imageNetNormalization)
       taps = blocks.indices.map { ($0, architecture.width) }
-      try communicator.agree { try weights?.requireBlocks(known: scope.parameters) }
       // What comes after the last block is not looked at: files have `norm`, `fc_norm` or none.
-      try fill(scope.parameters.filter { !$0.name.hasPrefix("norm.") })
+      let needed = scope.parameters.filter { !$0.name.hasPrefix("norm.") }
+      try fill(needed) { file in
+        guard let form else { return }
+        _ = try PretrainedWeights.fill(needed, from: file, form: form, target: architecture)
+        if let trained = form.architecture, trained.grid != architecture.grid {
+          logger.notice(
+            """
+            \(file.path) was trained on pictures of \(trained.imageSize)² and is shown \(architecture.imageSize)²: \
+            its positions are interpolated
+            """)
+        }
+      }
     }
     let shown = try pooled(network, configuration)
-    guard settings.comparison == .unitChannels else { return shown }
-    return UnitChannelNetwork(
-      shown, channelWeights: try channelWeights(settings, taps: taps, communicator: communicator))
+    guard settings.comparison == .unitChannels else { return (shown, weightChecksum(filled)) }
+    let channels = try channelWeights(settings, taps: taps, communicator: communicator)
+    return (
+      UnitChannelNetwork(shown, channelWeights: channels?.map(\.value.elements)),
+      weightChecksum(filled + (channels ?? []))
+    )
   }
 
   /// What each channel counts at each tap, as LPIPS learns it; nil where all count the same. Collective.
   private static func channelWeights(
     _ settings: TokenizerConfiguration.Perceptual, taps: [(number: Int, channels: Int)],
     communicator: Communicator
-  ) throws -> [[Float]]? {
+  ) throws -> [Parameter]? {
     guard let path = settings.channelWeights else { return nil }
     let scope = ParameterScope(seed: 0, frozen: true)
     let parameters = taps.map { tap in
@@ -72,7 +94,7 @@ enum PerceptualNetworks {
       }
     }
     try broadcast(parameters, communicator)
-    return parameters.map(\.value.elements)
+    return parameters
   }
 
   private static func broadcast(_ parameters: [Parameter], _ communicator: Communicator) throws {
@@ -81,10 +103,11 @@ enum PerceptualNetworks {
     }
   }
 
-  /// The file of the weights, on rank 0; nil on the others, and where the weights are random. Collective.
+  /// The file of the weights, under our names, and in which naming it came, on rank 0; nil on the others, and where the
+  /// weights are random. Collective.
   private static func openWeights(
     _ settings: TokenizerConfiguration.Perceptual, communicator: Communicator, logger: Logger
-  ) throws -> (WeightFile?, Float?) {
+  ) throws -> (WeightFile?, PerceptualNaming?) {
     try communicator.agree {
       guard communicator.isRoot, let path = settings.weights else { return (nil, nil) }
       guard path != "random" else {
@@ -103,12 +126,12 @@ enum PerceptualNetworks {
     }
   }
 
-  /// A ViT's architecture, the one that the names and shapes in its file tell, or where its weights are random,
-  /// BEiT's of the configured size; and what it was trained on, from pictures in [−1, 1]. Collective.
+  /// A ViT's architecture: the one that the names and shapes in its file tell, which comes with what else is known of it,
+  /// or where its weights are random, BEiT's of the configured size. Collective.
   private static func vitForm(
-    _ configuration: TokenizerConfiguration, _ weights: WeightFile?, _ normEpsilon: Float?,
+    _ configuration: TokenizerConfiguration, _ weights: WeightFile?, _ naming: PerceptualNaming?,
     communicator: Communicator
-  ) throws -> (VisionTransformerConfiguration, ChannelAffine) {
+  ) throws -> (VisionTransformerConfiguration, TransformerForm?) {
     let settings = configuration.perceptual
     let side = settings.imageSize ?? configuration.shared.data.imageSize
     if settings.weights == "random" {
@@ -118,39 +141,35 @@ enum PerceptualNetworks {
       result.width = settings.size.width
       result.depth = settings.size.depth
       result.heads = settings.heads ?? settings.size.heads
-      return (result, .imageNetNormalization)
+      return (result, nil)
     }
     let text = try communicator.broadcast(
       try communicator.agree {
-        guard let weights else { return "" }
+        guard let weights, let naming else { return "" }
         return String(
-          decoding: try JSONEncoder().encode(vitForm(of: weights, normEpsilon, settings)), as: UTF8.self)
+          decoding: try JSONEncoder().encode(vitForm(of: weights, naming, settings)), as: UTF8.self)
       })
     let form = try JSONDecoder().decode(TransformerForm.self, from: Data(text.utf8))
     let path = settings.weights ?? ""
-    guard let result = form.architecture else {
+    guard var result = form.architecture else {
       throw RunError(
-        "\(path) holds no vision transformer in BEiT's, timm's, MoCo v3's or Hugging Face's naming")
+        "\(path) holds no vision transformer in BEiT's, timm's, MoCo v3's, torchvision's or Hugging Face's naming"
+      )
     }
-    guard result.imageSize == side else {
+    guard side % result.patchSize == 0 else {
       throw RunError(
-        "\(path) was trained on pictures of \(result.imageSize)², the perceptual network is shown \(side)²; "
-          + "set perceptual.image_size to \(result.imageSize)")
+        "\(path) has patches of \(result.patchSize)², which pictures of \(side)² cannot be cut into; set "
+          + "data.image_size or perceptual.image_size to a multiple")
     }
-    guard let normalization = form.normalization else { return (result, .imageNetNormalization) }
-    return (
-      result,
-      .normalization(
-        mean: normalization.mean.map { Float($0) },
-        deviation: normalization.standardDeviation.map { Float($0) })
-    )
+    result.imageSize = side
+    return (result, form)
   }
 
   /// A ViT's form. Its number of attention heads does not show in its weights: the configuration may say it, or a
-  /// checkpoint's own, and what its pictures were normalised by; for other files the configured size does, and what
-  /// lies beside them.
+  /// checkpoint's own, or what a file says of itself or what lies beside it, and what its pictures were normalised by; for
+  /// others the configured size does.
   private static func vitForm(
-    of weights: WeightFile, _ normEpsilon: Float?, _ settings: TokenizerConfiguration.Perceptual
+    of weights: WeightFile, _ naming: PerceptualNaming, _ settings: TokenizerConfiguration.Perceptual
   ) throws -> TransformerForm {
     let told = settings.heads ?? TransformerWeights.attentionHeads(weights.shapes)
     guard weights.path.hasSuffix(".safetensors") else {
@@ -166,17 +185,22 @@ enum PerceptualNetworks {
       form.normalization = trained.normalization
       return form
     }
+    let described = try WeightDescription().completed(
+      by: SafetensorsFile(opening: weights.path).metadata, beside: weights.path,
+      layout: naming.layout ?? .timm,
+      imageSize: 0)
     let width = weights.shapes["patch_embed.proj.weight"]?.first ?? 0
-    guard width == settings.size.width || settings.heads != nil else {
+    guard width == settings.size.width || (settings.heads ?? described.heads) != nil else {
       throw RunError(
         "\(weights.path) holds a transformer \(width) wide; perceptual.size is \(settings.size.rawValue), "
           + "which is \(settings.size.width) wide; set perceptual.size, or perceptual.heads")
     }
     var form = TransformerForm(
       shapes: weights.shapes,
-      heads: told ?? ViTSize.heads(width: width, prefix: weights.prefix) ?? settings.size.heads,
-      normEpsilon: normEpsilon ?? VisionTransformerConfiguration().normEpsilon)
-    form.normalization = try PictureNormalization(beside: weights.path)
+      heads: told ?? described.heads ?? ViTSize.heads(width: width, prefix: weights.prefix)
+        ?? settings.size.heads,
+      normEpsilon: described.normEpsilon ?? naming.normEpsilon)
+    form.normalization = described.normalization
     return form
   }
 

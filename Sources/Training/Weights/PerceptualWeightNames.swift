@@ -2,13 +2,15 @@ import Models
 import Tensors
 
 /// How perceptual networks' weights are called in the files of others.
-struct PerceptualNaming: Sendable {
+public struct PerceptualNaming: Sendable {
   /// A name that every file of this naming has, after any prefix.
   let anchor: String
   /// From our names to theirs, where they differ.
   var rules: [NameRule] = []
   /// What layer normalisation adds to the variance.
-  var normEpsilon: Float = 1e-6
+  public private(set) var normEpsilon: Float = 1e-6
+  /// The layout of which a `config.json` may lie beside the file.
+  var layout: WeightLayout?
 
   /// The namings in which a network's weights may come; the first is ours.
   static func all(of network: TokenizerConfiguration.Perceptual.Network) -> [PerceptualNaming] {
@@ -22,12 +24,14 @@ struct PerceptualNaming: Sendable {
         PerceptualNaming(anchor: "layer1.0.conv1.weight"),
         PerceptualNaming(anchor: "embedder.embedder.convolution.weight", rules: huggingFaceResNet),
       ]
-    // BEiT's, which is timm's but for layer scale, and MoCo v3's; Hugging Face's `ViTModel`.
+    // BEiT's, which is timm's but for layer scale, and MoCo v3's; Hugging Face's `ViTModel`; torchvision's.
     case .vit:
       [
         PerceptualNaming(anchor: "patch_embed.proj.weight", rules: timmLayerScale),
         PerceptualNaming(
-          anchor: "embeddings.patch_embeddings.projection.weight", rules: huggingFaceViT, normEpsilon: 1e-12),
+          anchor: "embeddings.patch_embeddings.projection.weight", rules: huggingFaceViT, normEpsilon: 1e-12,
+          layout: .huggingface),
+        PerceptualNaming(anchor: "conv_proj.weight", rules: torchvisionViT),
       ]
     }
   }
@@ -59,6 +63,23 @@ struct PerceptualNaming: Sendable {
     NameRule("blocks.*.gamma_\($0)", "blocks.*.ls\($0).gamma")
   }
 
+  private static let torchvisionViT: [NameRule] = {
+    let block = "encoder.layers.encoder_layer_*"
+    let layers = [
+      ("patch_embed.proj", "conv_proj"), ("blocks.*.norm1", "\(block).ln_1"),
+      ("blocks.*.attn.proj", "\(block).self_attention.out_proj"), ("blocks.*.norm2", "\(block).ln_2"),
+      // Of the file, and what its loading turns them into.
+      ("blocks.*.mlp.fc1", "\(block).mlp.linear_1"), ("blocks.*.mlp.fc2", "\(block).mlp.linear_2"),
+      ("blocks.*.mlp.fc1", "\(block).mlp.0"), ("blocks.*.mlp.fc2", "\(block).mlp.3"),
+      ("norm", "encoder.ln"),
+    ]
+    return [NameRule("cls_token", "class_token"), NameRule("pos_embed", "encoder.pos_embedding")]
+      + ["weight", "bias"].flatMap { kind in
+        [NameRule("blocks.*.attn.qkv.\(kind)", "\(block).self_attention.in_proj_\(kind)")]
+          + layers.map { NameRule("\($0).\(kind)", "\($1).\(kind)") }
+      }
+  }()
+
   private static let huggingFaceViT: [NameRule] = {
     let block = "encoder.layer.*"
     let attention = "\(block).attention.attention"
@@ -85,10 +106,10 @@ struct PerceptualNaming: Sendable {
 extension WeightFile {
   /// Opens a file in whichever naming of a perceptual network it is, and gives it our names.
   ///
-  /// - Returns: The weights, and what layer normalisation adds to the variance in that naming's models.
+  /// - Returns: The weights, and the naming that they came in.
   public static func open(
     _ path: String, of network: TokenizerConfiguration.Perceptual.Network
-  ) throws -> (weights: WeightFile, normEpsilon: Float) {
+  ) throws -> (weights: WeightFile, naming: PerceptualNaming) {
     var failure: (any Error)?
     for naming in PerceptualNaming.all(of: network) {
       let file: WeightFile
@@ -99,7 +120,7 @@ extension WeightFile {
         failure = failure ?? error
         continue
       }
-      return (try file.renamed(by: naming.rules), naming.normEpsilon)
+      return (try file.renamed(by: naming.rules), naming)
     }
     throw failure ?? RunError("\(path): the network \(network.rawValue) has no weights")
   }
@@ -142,16 +163,31 @@ extension WeightFile {
     }
   }
 
-  /// Throws where a transformer's blocks have weights that are not among `parameters`: it is another one then.
-  func requireBlocks(known parameters: [Parameter]) throws {
+  /// Throws where a network's body has weights that are not among `parameters`: it is another one then, and without them
+  /// its features would be wrong. What comes after the body, heads and deeper stages, may be there.
+  public func requireWhole(
+    _ network: TokenizerConfiguration.Perceptual.Network, known parameters: [Parameter]
+  ) throws {
     let known = Set(parameters.map(\.name))
+    let body: [String] =
+      switch network {
+      case .none: []
+      case .vgg16: []  // its layers are numbered: another network has others at these numbers
+      case .resnet50:
+        ["conv1", "bn1"] + (1...4).map { "layer\($0)" }.filter { known.contains("\($0).0.conv1.weight") }
+      case .vit:
+        [
+          "blocks", "encoder", "patch_embed", "embeddings", "pos_embed", "cls_token", "norm_pre", "reg_token",
+          "register_tokens", "dist_token", "rel_pos_bias",
+        ]
+      }
     let unread = shapes.keys.filter { name in
-      (name.hasPrefix("blocks.") || name.hasPrefix("encoder.layer."))
-        && !known.contains(name) && !WeightLayout.isBuffer(name)
+      body.contains { name == $0 || name.hasPrefix($0 + ".") } && !known.contains(name)
+        && !WeightLayout.isBuffer(name) && !name.hasSuffix("mask_token")
     }.sorted()
     guard let first = unread.first else { return }
     throw RunError(
-      "\(path): the blocks have \(unread.count) weights that this transformer does not, the first \(first) "
+      "\(path) has \(unread.count) weights that this \(network.rawValue) does not, the first \(first) "
         + "\(shapes[first] ?? []); is it another kind of network?")
   }
 }

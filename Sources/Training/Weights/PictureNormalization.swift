@@ -1,5 +1,5 @@
 import Foundation
-import Storage
+import Layers
 
 /// What the channels of pictures are normalised by, on a scale of 0 to 1.
 public struct PictureNormalization: Codable, Equatable, Sendable {
@@ -20,23 +20,17 @@ public struct PictureNormalization: Codable, Equatable, Sendable {
   ///
   /// - Throws: `RunError` where it is said in another form.
   init?(beside path: String) throws {
-    func object(_ name: String) -> [String: Any] {
-      let data = FileManager.default.contents(atPath: "\(FileSystem.folder(of: path))/\(name)") ?? Data()
-      return (try? JSONSerialization.jsonObject(with: data)) as? [String: Any] ?? [:]
-    }
-    let preprocessor = object("preprocessor_config.json")
+    let preprocessor = SidecarFile.preprocessor.read(beside: path) ?? [:]
     // Pixels stay as they are.
     if preprocessor["do_normalize"] as? Bool == false {
       self.init(mean: [0, 0, 0], standardDeviation: [1, 1, 1])
       return
     }
-    let found: (file: String, mean: Any, deviation: Any?)
+    let found: (file: SidecarFile, mean: Any, deviation: Any?)
     if let mean = preprocessor["image_mean"] {
-      found = ("preprocessor_config.json", mean, preprocessor["image_std"])
-    } else if let trained = object("config.json")["pretrained_cfg"] as? [String: Any],
-      let mean = trained["mean"]
-    {
-      found = ("config.json", mean, trained["std"])
+      found = (.preprocessor, mean, preprocessor["image_std"])
+    } else if let trained = TimmConfiguration(beside: path)?.trained, let mean = trained["mean"] {
+      found = (.model, mean, trained["std"])
     } else {
       return nil
     }
@@ -44,10 +38,17 @@ public struct PictureNormalization: Codable, Equatable, Sendable {
       deviation.allSatisfy({ $0 > 0 })
     else {
       throw RunError(
-        "\(FileSystem.folder(of: path))/\(found.file) does not give mean and deviation of pictures as three "
-          + "numbers each")
+        "\(found.file.path(beside: path)) does not give mean and deviation of pictures as three numbers each")
     }
     self.init(mean: mean, standardDeviation: deviation)
+  }
+
+  /// Both in words.
+  var summary: String { "pictures normalised by \(mean) and \(standardDeviation)" }
+
+  /// The same for pictures in [−1, 1].
+  var affine: ChannelAffine {
+    .normalization(mean: mean.map { Float($0) }, deviation: standardDeviation.map { Float($0) })
   }
 
   /// A number for each channel; one alone is for all.

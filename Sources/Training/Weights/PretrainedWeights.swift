@@ -101,6 +101,19 @@ enum PretrainedWeights {
         asked.mlpRatio = Float(ratio)
         if asked.hiddenWidth != found.hiddenWidth { try agree("mlp_ratio", asked.mlpRatio, found.mlpRatio) }
       }
+      if isGiven("model.size") {
+        let named = model.size
+        let (width, depth, heads) = (
+          model.explicitWidth ?? named.width, model.explicitDepth ?? named.depth,
+          model.explicitHeads ?? named.heads
+        )
+        guard (width, depth, heads) == (found.width, found.depth, found.heads) else {
+          throw RunError(
+            "model.size is \(named.rawValue), which is \(named.width) wide with \(named.depth) blocks of \(named.heads) "
+              + "heads, but \(path) is \(found.width) wide with \(found.depth) of \(found.heads); leave the key out"
+          )
+        }
+      }
       try agree("norm_epsilon", model.explicitNormEpsilon.map { Float($0) }, found.normEpsilon)
       let positions: PretrainConfiguration.Model.Positions
       switch found.positions {
@@ -118,6 +131,11 @@ enum PretrainedWeights {
         case .full: .full
         case .none: .none
         }
+      if isGiven("model.qkv_bias") { try agree("qkv_bias", model.bias.rawValue, bias.rawValue) }
+      if isGiven("model.layer_scale"), found.layerScale == nil {
+        throw RunError(
+          "model.layer_scale is \(model.layerScale ?? 0), but \(path) has none; leave the key out")
+      }
       let scale = found.layerScale == nil ? "null" : "\(model.layerScale ?? 0.1)"
       var settings = [
         "model.width=\(found.width)", "model.depth=\(found.depth)", "model.heads=\(found.heads)",

@@ -37,13 +37,19 @@ public struct TransformerForm: Codable, Equatable, Sendable {
   /// The last norm, if there is one.
   public var norm: VisionTransformer.FinalNorm? {
     // With both, the head tells which of them is used.
-    let present = VisionTransformer.FinalNorm.allCases.filter { shapes["\($0.rawValue).weight"] != nil }
+    let present = VisionTransformer.FinalNorm.allCases.filter { outputs(of: $0.rawValue) != nil }
     return present.count > 1 && classes != nil ? .pooled : present.first
   }
   /// Words that `lm_head` predicts.
-  public var vocabulary: Int? { shapes["lm_head.weight"]?.first }
+  public var vocabulary: Int? { outputs(of: "lm_head") }
   /// Classes that `head` tells apart.
-  public var classes: Int? { shapes["head.weight"]?.first }
+  public var classes: Int? { outputs(of: "head") }
+
+  /// How many numbers a layer gives; nil where it is not there. By its bias where its weight is missing, so that this is
+  /// found.
+  private func outputs(of layer: String) -> Int? {
+    (shapes["\(layer).weight"] ?? shapes["\(layer).bias"])?.first
+  }
 
   /// A model with a place for these weights, its parameters made in `scope`.
   ///

@@ -100,8 +100,9 @@ public struct TransformerWeights {
 
   /// The heads of each block that a table of relative positions has a column for, if there is one.
   static func attentionHeads(_ shapes: [String: [Int]]) -> Int? {
-    for name in ["rel_pos_bias", "blocks.0.attn"] {
-      if let table = shapes["\(name).relative_position_bias_table"], table.count == 2 { return table[1] }
+    let ofBlocks = shapes.keys.filter { WeightLayout.block(of: $0, in: WeightLayout.table) != nil }.sorted()
+    for name in [WeightLayout.sharedTable] + ofBlocks {
+      if let table = shapes[name], table.count == 2 { return table[1] }
     }
     return nil
   }

@@ -15,18 +15,20 @@ public enum WeightConversion {
     public var layout: WeightLayout
     /// The checkpoint to be written.
     public var output: String
-    /// Attention heads of each block, where the file does not tell.
+    /// Attention heads of each block; nil: as the file or what lies beside it tells.
     public var heads: Int?
-    /// Added to the variance by layer normalisation, where the file does not tell.
+    /// Added to the variance by layer normalisation; nil: likewise.
     public var normEpsilon: Float?
-    /// What pictures are normalised by; nil: as what lies beside the file says.
+    /// What pictures are normalised by; nil: likewise.
     public var normalization: PictureNormalization?
+    /// The names of the classes, in the order of the head's logits; nil: likewise.
+    public var classes: [String]?
     /// Whether anything that does not match is an error.
     public var isStrict: Bool
 
     public init(
       source: String, layout: WeightLayout, output: String, heads: Int? = nil, normEpsilon: Float? = nil,
-      normalization: PictureNormalization? = nil, isStrict: Bool = false
+      normalization: PictureNormalization? = nil, classes: [String]? = nil, isStrict: Bool = false
     ) {
       self.source = source
       self.layout = layout
@@ -34,7 +36,22 @@ public enum WeightConversion {
       self.heads = heads
       self.normEpsilon = normEpsilon
       self.normalization = normalization
+      self.classes = classes
       self.isStrict = isStrict
+    }
+
+    /// The names of classes in a text file, one a line.
+    ///
+    /// - Throws: `RunError` where there is no such file, or no text in it.
+    public static func classNames(in path: String) throws -> [String] {
+      guard let data = FileManager.default.contents(atPath: path) else {
+        throw RunError("there is no file \(path) with the names of the classes")
+      }
+      let lines = String(decoding: data, as: UTF8.self).split(whereSeparator: \.isNewline)
+      guard !lines.isEmpty else {
+        throw RunError("\(path) is empty; each line must have the name of a class")
+      }
+      return lines.map(String.init)
     }
   }
 
@@ -44,8 +61,10 @@ public enum WeightConversion {
     public var summary: String
     /// Tensors written.
     public var tensors = 0
-    /// Names of the source that found no place, and why.
+    /// Names of the source that found no place, each with its shape, and why.
     public var unmatched: [String] = []
+    /// What found no place and changes no result.
+    public var notes: [String] = []
     /// Whether the output was written.
     public var isWritten = true
     /// Files that were there and were kept, though they say something else than would have been written; and what.
@@ -61,21 +80,29 @@ public enum WeightConversion {
     try FileSystem.requireOutput(request.output, madeFrom: [request.source])
     let foreign = try ForeignWeights(opening: request.source, layout: request.layout)
     let shapes = foreign.weights.shapes
-    let configuration = HuggingFaceConfiguration(beside: request.source, layout: request.layout)
     let width = shapes["patch_embed.proj.weight"]?.first ?? 0
-    guard
-      let heads = request.heads ?? TransformerWeights.attentionHeads(shapes) ?? configuration?.heads
-        ?? ViTSize.heads(width: width, prefix: foreign.prefix)
-    else {
+    // The size of pictures does not hang on heads.
+    let imageSize = VisionTransformerConfiguration(parameterShapes: shapes, heads: 1)?.imageSize
+    let told = try WeightDescription(
+      heads: request.heads ?? TransformerWeights.attentionHeads(shapes), normEpsilon: request.normEpsilon,
+      normalization: request.normalization, classes: request.classes
+    ).completed(
+      by: foreign.metadata, beside: request.source, layout: request.layout, imageSize: imageSize ?? 0)
+    guard let heads = told.heads ?? ViTSize.heads(width: width, prefix: foreign.prefix) else {
       throw RunError(
         "\(request.source) does not tell how many attention heads its transformer, \(width) wide, has; say it "
           + "with --heads")
     }
-    let normalization = try request.normalization ?? PictureNormalization(beside: request.source)
-    let epsilon = request.normEpsilon ?? configuration?.normEpsilon ?? request.layout.normEpsilon
+    let epsilon = told.normEpsilon ?? request.layout.normEpsilon
     let form = TransformerForm(shapes: shapes, heads: heads, normEpsilon: epsilon)
     let scope = ParameterScope(seed: 0)
     let model = try form.makeModel(in: scope, of: request.source)
+    if let names = request.classes, names.count != form.classes ?? 0 {
+      throw RunError(
+        "\(names.count) names of classes are given; the head of \(request.source) tells "
+          + "\(form.classes ?? 0) classes apart")
+    }
+    let classes = told.classes?.count == form.classes ? told.classes : nil
     let taken = Set(scope.parameters.map(\.name))
     var report = Report(summary: model.summary, tensors: taken.count, unmatched: foreign.unmatched)
     report.unmatched += shapes.keys.filter { !taken.contains($0) }.sorted().map {
@@ -105,31 +132,38 @@ public enum WeightConversion {
       ("weights.layout", request.layout.rawValue), ("model.heads", "\(heads)"),
       ("model.norm_epsilon", "\(epsilon)"),
     ]
-    if let normalization {
+    if let normalization = told.normalization {
       settings += [
         ("data.mean", "\(normalization.mean)"), ("data.std", "\(normalization.standardDeviation)"),
       ]
-      report.summary +=
-        "; pictures normalised by \(normalization.mean) and \(normalization.standardDeviation)"
+      report.summary += "; \(normalization.summary)"
+    } else {
+      report.summary += "; nothing says what pictures are normalised by, ImageNet's is taken"
     }
-    if let resize = configuration?.resize { settings.append(("evaluation.resize", "\(resize)")) }
+    if let resize = told.resize { settings.append(("evaluation.resize", "\(resize)")) }
+    if let first = classes?.first, let last = classes?.last {
+      report.summary += "; the classes are '\(first)' to '\(last)'"
+    }
     let text = ResolvedConfiguration.yaml(settings)
     let header = CheckpointHeader(
-      kind: .imported, step: 0, epoch: 0, samplePosition: 0, updates: 0, seed: 0, configuration: text)
+      kind: .imported, step: 0, epoch: 0, samplePosition: 0, updates: 0, seed: 0, configuration: text,
+      classes: classes)
     try Checkpoint.write(header, parameters: scope.parameters, optimizer: nil, to: request.output)
     return report
   }
 
   // MARK: - Export
 
-  /// Writes a checkpoint's weights into a safetensors file; for Hugging Face `config.json` and
-  /// `preprocessor_config.json` beside it, unless they are there.
+  /// Writes a checkpoint's weights into a safetensors file, with what they do not tell in its header; for timm and
+  /// Hugging Face `config.json` beside it, and for the latter `preprocessor_config.json`, unless they are there.
   ///
   /// timm's models have a table of relative positions in each block: one that all blocks share is written for each.
   ///
-  /// - Parameter averaged: Whether fine-tuning's moving averages are wanted in place of the weights themselves.
+  /// - Parameters:
+  ///   - averaged: Whether fine-tuning's moving averages are wanted in place of the weights themselves.
+  ///   - isStrict: Whether nothing is written where something that matters has no place there.
   public static func export(
-    checkpoint: String, layout: WeightLayout, output: String, averaged: Bool
+    checkpoint: String, layout: WeightLayout, output: String, averaged: Bool, isStrict: Bool = false
   ) throws -> Report {
     try FileSystem.requireOutput(output, madeFrom: [checkpoint])
     let (file, form) = try TransformerWeights.open(checkpoint, averaged: averaged)
@@ -140,13 +174,13 @@ public enum WeightConversion {
       throw RunError(
         "\(file.path): its queries and values have no bias, as Hugging Face's BEiT must have them")
     }
-    let isPlain =
-      layout == .timm && architecture.qkvBias != .queryValue
-      && architecture.positions.isDisjoint(with: [.relative, .sharedRelative])
-    var report = Report(summary: "\(architecture.summary)")
+    let description = form.description(imageSize: architecture.imageSize)
+    let model: NameRule.Model = layout == .timm && architecture.isPlain ? .plain : .beit
+    var report = Report(summary: architecture.summary)
+    if let normalization = description.normalization { report.summary += "; \(normalization.summary)" }
     var tensors: [(name: String, shape: [Int], values: [Float])] = []
     for (name, shape) in form.shapes.sorted(by: { $0.key < $1.key }) {
-      guard let (rule, block) = rule(for: name, in: layout, isPlain ? .plain : .beit) else {
+      guard let (rule, block) = rule(for: name, in: layout, model) else {
         report.unmatched.append("\(name) \(shape): \(layout.rawValue) has no place for it")
         continue
       }
@@ -161,7 +195,7 @@ public enum WeightConversion {
       let size = values.count / rule.theirs.count
       for (part, pattern) in rule.theirs.enumerated() {
         guard let pattern else {
-          report.unmatched.append(
+          report.notes.append(
             "\(name), the keys' part: \(layout.rawValue) has no place for it, and it changes no result")
           continue
         }
@@ -174,11 +208,20 @@ public enum WeightConversion {
           ))
       }
     }
+    guard !isStrict || report.unmatched.isEmpty else {
+      report.isWritten = false
+      return report
+    }
     report.tensors = tensors.count
+    var metadata = description.metadata
     // Transformers reads files of PyTorch's alone.
-    try SafetensorsFile.write(tensors: tensors, metadata: ["format": "pt"], to: output)
-    if layout == .huggingface {
-      report.kept = try HuggingFaceConfiguration.write(beside: output, architecture, form)
+    metadata["format"] = "pt"
+    try SafetensorsFile.write(tensors: tensors, metadata: metadata, to: output)
+    switch layout {
+    case .beit: break
+    case .timm: report.kept = try TimmConfiguration.write(beside: output, architecture, form, description)
+    case .huggingface:
+      report.kept = try HuggingFaceConfiguration.write(beside: output, architecture, form, description)
     }
     return report
   }
@@ -196,6 +239,8 @@ public enum WeightConversion {
 /// A safetensors file of others' naming, under our names.
 struct ForeignWeights {
   let weights: WeightFile
+  /// The free-form strings in the file's header.
+  let metadata: [String: String]
   /// What the names of the transformer begin with in the file.
   let prefix: String
   /// Names that no rule knows, or whose other parts are missing, each with its shape and the reason.
@@ -246,6 +291,7 @@ struct ForeignWeights {
       shapes[ours] = count == 1 ? first : [first[0] * count] + first.dropFirst()
       sources[ours] = stored
     }
+    metadata = file.metadata
     self.prefix = prefix
     self.unmatched = unmatched.sorted()
     weights = WeightFile(path: path, shapes: shapes) { name in

@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import torch
 import torch.nn.functional as F
+from hashed import uniform
 
 # torchvision wants operators of its compiled part, which need not be there.
 try:
@@ -21,15 +22,6 @@ except RuntimeError:
     library.define("nms(Tensor x) -> Tensor")
     library.define("qnms(Tensor x) -> Tensor")
 from torchvision.models import resnet50  # noqa: E402
-
-
-def uniform(number, count):
-    """Values in [0, 1) that float32 holds exactly."""
-    h = np.arange(count, dtype=np.uint32) * np.uint32(0x9E3779B1) + np.uint32(number * 0x85EBCA77 & 0xFFFFFFFF)
-    h = (h ^ (h >> np.uint32(15))) * np.uint32(0x2C1B3C6D)
-    h = (h ^ (h >> np.uint32(12))) * np.uint32(0x297A2D39)
-    h = h ^ (h >> np.uint32(15))
-    return (h >> np.uint32(8)).astype(np.float32) / np.float32(1 << 24)
 
 
 def fill(number, name, shape):

@@ -1,0 +1,41 @@
+import Foundation
+import Storage
+
+/// A file of JSON beside published weights, which says what they do not.
+enum SidecarFile: String {
+  /// Of Hugging Face's and of timm's: what makes the model.
+  case model = "config.json"
+  /// Of Hugging Face's: what makes its pictures.
+  case preprocessor = "preprocessor_config.json"
+
+  /// Where it lies.
+  func path(beside weights: String) -> String { "\(FileSystem.folder(of: weights))/\(rawValue)" }
+
+  /// What it says; nil where there is none.
+  func read(beside weights: String) -> [String: Any]? {
+    FileManager.default.contents(atPath: path(beside: weights))
+      .flatMap { try? JSONSerialization.jsonObject(with: $0) } as? [String: Any]
+  }
+
+  /// Writes it, unless it is there already.
+  ///
+  /// - Returns: Of a file that is there, in which keys it says something else; nil where in none.
+  func write(_ object: [String: Any], beside weights: String) throws -> String? {
+    let path = path(beside: weights)
+    let data = try JSONSerialization.data(
+      withJSONObject: object, options: [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes])
+    if let present = FileManager.default.contents(atPath: path) {
+      let (wanted, found) = (Self.values(of: data), Self.values(of: present))
+      let others = wanted.keys.filter { wanted[$0] != found[$0] }.sorted()
+      return others.isEmpty ? nil : "\(path), which says something else of \(others.joined(separator: ", "))"
+    }
+    try FileSystem.atomicallyReplace(path) { try data.write(to: URL(fileURLWithPath: $0)) }
+    return nil
+  }
+
+  /// What stands under each key, as JSON.
+  private static func values(of data: Data) -> [String: Data] {
+    let object = (try? JSONSerialization.jsonObject(with: data)) as? [String: Any] ?? [:]
+    return object.compactMapValues { try? JSONSerialization.data(withJSONObject: [$0], options: .sortedKeys) }
+  }
+}

@@ -1,0 +1,200 @@
+import Communication
+import Datasets
+import Foundation
+import Models
+import Storage
+import Tensors
+import TestSupport
+import Testing
+import Training
+
+extension Computing {
+  /// What names and shapes of weights do not tell goes out and comes back with them.
+  @Suite struct WeightDescriptionTests {
+    /// A file of timm's, or a folder of Hugging Face's.
+    private func published(_ name: String) -> String {
+      URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .appendingPathComponent("Fixtures/transfer/\(name)" + (name.hasPrefix("timm") ? ".safetensors" : ""))
+        .path
+    }
+
+    /// Writes the checkpoint of a classifier of which nothing is as it would be guessed, and gives back its model.
+    private func writeUnusual(_ path: String, classes: [String]) throws -> ClassificationModel {
+      var form = VisionTransformerConfiguration()
+      (form.imageSize, form.patchSize, form.width, form.depth, form.heads) = (40, 8, 192, 1, 12)
+      (form.positions, form.qkvBias, form.normEpsilon, form.initialDeviation) = (.absolute, .full, 1e-3, 0.2)
+      let scope = ParameterScope(seed: 4)
+      let model = try ClassificationModel(form, classes: classes.count, in: scope)
+      let configuration = """
+        model: {heads: 12, norm_epsilon: 0.001}
+        data: {mean: [0.5, 0.5, 0.5], std: [0.5, 0.25, 0.5]}
+        evaluation: {resize: 53}
+        """
+      try Checkpoint.write(
+        CheckpointHeader(
+          kind: .imported, step: 0, epoch: 0, samplePosition: 0, updates: 0, seed: 0,
+          configuration: configuration, classes: classes),
+        parameters: scope.parameters, optimizer: nil, to: path)
+      return model
+    }
+
+    private static let birds = ["wren", "a \"crow\"", "größer"]
+
+    /// Expects a checkpoint to say the same as the unusual one, and to compute the same.
+    private func expectUnusual(_ path: String, _ model: ClassificationModel, _ layout: WeightLayout) throws {
+      let header = try Checkpoint.header(of: path)
+      for line in [
+        "heads: 12", "norm_epsilon: 0.001", "mean: [0.5, 0.5, 0.5]", "std: [0.5, 0.25, 0.5]", "resize: 53",
+      ] {
+        #expect(header.configuration.contains(" \(line)\n"), "\(layout), \(line): \(header.configuration)")
+      }
+      #expect(header.classes == Self.birds, "\(layout)")
+      let weights = try TransformerWeights(opening: path, communicator: Communicator())
+      guard case .classification(let found) = try weights.loadModel(communicator: Communicator()) else {
+        Issue.record("no classification model")
+        return
+      }
+      let pictures = randomTensor([2, 40, 40, 3], seed: 1)
+      #expect(relativeError(found(pictures), model(pictures)) < 1e-5, "\(layout)")
+    }
+
+    @Test(arguments: WeightLayout.allCases)
+    func whatWeightsDoNotTellTravelsWithThem(_ layout: WeightLayout) throws {
+      try withTemporaryFolder { folder in
+        let (first, second) = (folder + "/first.h5", folder + "/second.h5")
+        let model = try writeUnusual(first, classes: Self.birds)
+        let exported = folder + "/model.safetensors"
+        let report = try WeightConversion.export(
+          checkpoint: first, layout: layout, output: exported, averaged: false)
+        #expect(report.unmatched == [] && report.summary.contains("[0.5, 0.25, 0.5]"), "\(report)")
+
+        // In the file, without what lies beside it.
+        let alone = folder + "/alone/model.safetensors"
+        try FileManager.default.createDirectory(
+          atPath: folder + "/alone", withIntermediateDirectories: false)
+        try FileManager.default.copyItem(atPath: exported, toPath: alone)
+        var request = WeightConversion.ImportRequest(source: alone, layout: layout, output: second)
+        _ = try WeightConversion.importWeights(request)
+        try expectUnusual(second, model, layout)
+
+        // What is asked for comes first.
+        request.heads = 6
+        request.normalization = PictureNormalization(mean: [0, 0, 0.1], standardDeviation: [1, 1, 1])
+        request.classes = ["a", "b", "c"]
+        _ = try WeightConversion.importWeights(request)
+        let asked = try Checkpoint.header(of: second)
+        #expect(asked.configuration.contains("heads: 6") && asked.configuration.contains("[0.0, 0.0, 0.1]"))
+        #expect(asked.classes == ["a", "b", "c"])
+
+        // Beside the file, without its header. timm's models are known by their names.
+        guard layout != .beit else { return }
+        let bare = folder + "/bare.safetensors"
+        try SafetensorsFile.write(tensors: try WeightConversionTests.contents(of: exported), to: bare)
+        request = .init(source: bare, layout: layout, output: second)
+        if layout == .timm { (request.heads, request.normEpsilon) = (12, 1e-3) }
+        _ = try WeightConversion.importWeights(request)
+        try expectUnusual(second, model, layout)
+        let text = try String(contentsOfFile: folder + "/config.json", encoding: .utf8)
+        #expect(!text.contains("\"architecture\""))
+      }
+    }
+
+    @Test func aHeaderThatIsDamagedIsRefused() throws {
+      try withTemporaryFolder { folder in
+        let path = folder + "/model.safetensors"
+        let tensors = try WeightConversionTests.contents(of: published("timm_vit"))
+        for (key, text) in [
+          ("peco.heads", "0"), ("peco.mean", "[0.5, 0.5]"), ("peco.classes", "a, b"),
+        ] {
+          try SafetensorsFile.write(tensors: tensors, metadata: [key: text], to: path)
+          let error = #expect(throws: RunError.self) {
+            try WeightConversion.importWeights(
+              .init(source: path, layout: .timm, output: folder + "/out.h5", heads: 3))
+          }
+          #expect("\(try #require(error))".contains("\(key) in its metadata is '\(text)'"))
+        }
+      }
+    }
+
+    @Test(arguments: [
+      ("config.json", #"{"pretrained_cfg": {"crop_pct": 0.9}}"#, 35),
+      ("preprocessor_config.json", #"{"do_resize": true, "size": 32}"#, 32),
+      ("preprocessor_config.json", #"{"do_resize": true, "size": {"height": 34, "width": 34}}"#, 34),
+      (
+        "preprocessor_config.json",
+        #"{"do_resize": true, "do_center_crop": true, "size": {"shortest_edge": 36}}"#, 36
+      ),
+      // For another size of pictures, and none.
+      ("preprocessor_config.json", #"{"do_resize": true, "size": {"height": 16, "width": 16}}"#, nil),
+      ("preprocessor_config.json", #"{"do_resize": false, "size": 40}"#, nil),
+    ])
+    func howLargePicturesAreShownIsReadBesideTheWeights(name: String, text: String, expected: Int?) throws {
+      try withTemporaryFolder { folder in
+        let (source, output) = (folder + "/model.safetensors", folder + "/out.h5")
+        try FileManager.default.copyItem(atPath: published("timm_beit"), toPath: source)
+        try text.write(toFile: "\(folder)/\(name)", atomically: true, encoding: .utf8)
+        _ = try WeightConversion.importWeights(.init(source: source, layout: .timm, output: output))
+        let found = try Checkpoint.header(of: output).configuration
+        #expect(found.contains("resize") == (expected != nil), "\(found)")
+        if let expected { #expect(found.contains("resize: \(expected)\n"), "\(found)") }
+      }
+    }
+
+    @Test func theNamesOfClassesAreTakenOverUnlessTheyAreNumbers() throws {
+      try withTemporaryFolder { folder in
+        let (source, names) = (folder + "/source", folder + "/names.txt")
+        try FileManager.default.copyItem(atPath: published("huggingface_mean"), toPath: source)
+        func classes(_ given: [String]? = nil) throws -> [String]? {
+          _ = try WeightConversion.importWeights(
+            .init(
+              source: source + "/model.safetensors", layout: .huggingface, output: folder + "/out.h5",
+              classes: given))
+          return try Checkpoint.header(of: folder + "/out.h5").classes
+        }
+        #expect(try classes() == nil)
+        let text = try String(contentsOfFile: source + "/config.json", encoding: .utf8)
+        try text.replacingOccurrences(of: "LABEL_", with: "bird ").write(
+          toFile: source + "/config.json", atomically: true, encoding: .utf8)
+        #expect(try classes() == (0..<5).map { "bird \($0)" })
+        try "a\nb c\r\nd\ne\nf\n".write(toFile: names, atomically: true, encoding: .utf8)
+        let given = try WeightConversion.ImportRequest.classNames(in: names)
+        #expect(try classes(given) == ["a", "b c", "d", "e", "f"])
+        let error = #expect(throws: RunError.self) { try classes(["a", "b"]) }
+        #expect("\(try #require(error))".contains("2 names of classes"))
+      }
+    }
+
+    @Test func classesInAnotherOrderAreRefusedInEvaluation() throws {
+      try withTemporaryFolder { folder in
+        let (data, path) = (folder + "/pictures.h5", folder + "/model.h5")
+        _ = try DatasetSynthesis(count: 10, size: 40, seed: 1).write(dataset: data)
+        var names = SyntheticPicture.classes
+        func evaluate() throws -> Int {
+          _ = try writeUnusual(path, classes: names)
+          return try FeatureExtraction.evaluate(
+            checkpoint: path, averaged: false, dataset: data, view: FeatureExtraction.View(),
+            communicator: Communicator()
+          ).pictures
+        }
+        #expect(try evaluate() == 10)
+        names.swapAt(2, 3)
+        let error = #expect(throws: RunError.self) { try evaluate() }
+        #expect("\(try #require(error))".contains("'\(names[3])' stands where '\(names[2])' is expected"))
+      }
+    }
+
+    @Test func timmsNameIsGivenOnlyToWhatTimmComputesAlike() {
+      var form = VisionTransformerConfiguration.base
+      #expect(form.timmName == "beit_base_patch16_224")
+      form.normEpsilon = 1e-3
+      #expect(form.timmName == nil)
+      (form.positions, form.qkvBias, form.layerScale, form.normEpsilon) = (.absolute, .full, nil, 1e-12)
+      #expect(form.timmName == "vit_base_patch16_224")
+      form.imageSize = 384
+      #expect(form.timmName == "vit_base_patch16_384")
+      form.heads = 6
+      #expect(form.timmName == nil)
+      #expect(VisionTransformerConfiguration.tiny.timmName == nil)
+    }
+  }
+}
