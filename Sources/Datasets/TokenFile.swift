@@ -20,10 +20,12 @@ public struct TokenFileDescription: Sendable, Equatable {
   public var tokenizerChecksum: UInt64
   /// The seed that crops and flips were drawn with.
   public var seed: UInt64
+  /// How crops were resized.
+  public var interpolation: ResampleFilter
 
   public init(
     count: Int, views: Int, gridHeight: Int, gridWidth: Int, codebookSize: Int, datasetFingerprint: UInt64,
-    tokenizerChecksum: UInt64, seed: UInt64
+    tokenizerChecksum: UInt64, seed: UInt64, interpolation: ResampleFilter = .bicubic
   ) {
     self.count = count
     self.views = views
@@ -33,15 +35,7 @@ public struct TokenFileDescription: Sendable, Equatable {
     self.datasetFingerprint = datasetFingerprint
     self.tokenizerChecksum = tokenizerChecksum
     self.seed = seed
-  }
-
-  /// Tells the file from others: the same tokenizer's words of the same views of the same pictures are the same.
-  public var checksum: UInt64 {
-    let numbers = [
-      UInt64(count), UInt64(views), UInt64(gridHeight), UInt64(gridWidth), UInt64(codebookSize),
-      datasetFingerprint, tokenizerChecksum, seed,
-    ]
-    return numbers.withUnsafeBytes { XXHash64.hash($0) }
+    self.interpolation = interpolation
   }
 
   /// Tokens of one view.
@@ -98,7 +92,10 @@ public final class TokenFile: @unchecked Sendable {
       count: try required("pictures"), views: try required("views"), gridHeight: try required("grid_height"),
       gridWidth: try required("grid_width"), codebookSize: try required("codebook_size"),
       datasetFingerprint: try required("dataset_fingerprint"),
-      tokenizerChecksum: try required("tokenizer_checksum"), seed: try required("seed"))
+      tokenizerChecksum: try required("tokenizer_checksum"), seed: try required("seed"),
+      // Not said before there was another.
+      interpolation: try file.attribute("interpolation", as: String.self).flatMap { .init(rawValue: $0) }
+        ?? .bicubic)
     // The sides are looked at before they are multiplied.
     guard
       [header.gridHeight, header.gridWidth, header.codebookSize].allSatisfy({ (1..<1 << 31).contains($0) }),
@@ -133,6 +130,18 @@ public final class TokenFile: @unchecked Sendable {
   }
 
   deinit { close(descriptor) }
+
+  /// Tells the words from others: the same tokenizer's of the same views of the same pictures are the same.
+  public var checksum: UInt64 {
+    var hash = XXHash64()
+    Array(header.interpolation.rawValue.utf8).withUnsafeBytes { hash.update($0) }
+    for number in [header.datasetFingerprint, header.tokenizerChecksum] {
+      withUnsafeBytes(of: number.littleEndian) { hash.update($0) }
+    }
+    crops.withUnsafeBytes { hash.update($0) }
+    flips.withUnsafeBytes { hash.update($0) }
+    return hash.value
+  }
 
   /// Throws unless the tokens belong to this dataset.
   public func requireMatch(_ dataset: PictureDataset) throws {
@@ -237,6 +246,7 @@ public final class TokenFileWriter {
     try file.setAttribute("dataset_fingerprint", header.datasetFingerprint)
     try file.setAttribute("tokenizer_checksum", header.tokenizerChecksum)
     try file.setAttribute("seed", header.seed)
+    try file.setAttribute("interpolation", header.interpolation.rawValue)
     let shape = [header.count, header.views, header.tokensPerView]
     if header.codebookSize > 1 << 16 {
       try file.createDataset(TokenFormat.tokens, shape: shape, of: Int32.self)

@@ -3,7 +3,7 @@ import CKernels
 /// How a pixel of the target is weighed from those of the source; Pillow's filters of the same names.
 ///
 /// When a picture shrinks, the filter widens with it (antialiasing).
-public enum ResampleFilter: String, Sendable, CaseIterable {
+public enum ResampleFilter: String, Sendable, CaseIterable, Codable {
   case box, bilinear, bicubic, lanczos
 
   fileprivate var kernel: Int32 {

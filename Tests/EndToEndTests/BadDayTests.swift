@@ -4,16 +4,6 @@ import Testing
 /// What the user sees when something is wrong: one error that says what and where, a code that is not zero, and
 /// nothing lost.
 @Suite(.serialized) struct BadDayTests {
-  private func expectError(
-    _ run: PecoRun, _ words: String..., sourceLocation: SourceLocation = #_sourceLocation
-  ) {
-    #expect(run.exitCode != 0, "\(run)", sourceLocation: sourceLocation)
-    #expect(run.errorLines.count == 1, "\(run)", sourceLocation: sourceLocation)
-    for word in words {
-      #expect(run.errors.contains(word), "'\(word)' is not in: \(run)", sourceLocation: sourceLocation)
-    }
-  }
-
   @Test func `an empty folder`() throws {
     let workshop = try Workshop()
     try FileManager.default.createDirectory(atPath: workshop.path("empty"), withIntermediateDirectories: true)
@@ -169,58 +159,6 @@ import Testing
     #expect(run.output.hasSuffix("second: 1\nfirst: 75\nfree\n"), "\(run)")
     #expect(run.errors.contains("another peco trains in run (process "), "\(run)")
     #expect(run.errorLines.count == 1, "\(run)")
-  }
-
-  @Test func `a tokenizer that is another when pretraining goes on`() throws {
-    let workshop = try Workshop()
-    try workshop.prepare()
-    try workshop.train(.tokenizer, set: ["training.steps=2"])
-    try workshop.train(.pretrain, set: ["training.stop_after_step=2"])
-    try workshop.train(.tokenizer, set: ["training.steps=3"])
-    let arguments = ["pretrain", "--config", "pretrain.yaml", "--run", "pretrain"]
-    expectError(try workshop.peco(arguments, ranks: 2), "words of another tokenizer", "step-000000002.h5")
-    expectError(
-      try workshop.peco([
-        "figure", "masked", "--model", "pretrain", "--data", "pictures.h5", "--output", "m.png",
-      ]), "words of another tokenizer")
-    try workshop.train(.pretrain, set: ["tokens.tokenizer=tokenizer/checkpoints/step-000000002.h5"])
-    #expect(try workshop.metric("step", of: "pretrain").count == 8)
-  }
-
-  @Test func `a perceptual network that is another when a tokenizer goes on`() throws {
-    let workshop = try Workshop()
-    try workshop.prepare()
-    try workshop.train(.perceptual, set: ["training.stop_after_step=2"])
-    func network(_ weights: String) -> String {
-      "perceptual={network: vit, weights: \(weights), taps: [1, 2]}"
-    }
-    try workshop.train(.tokenizer, set: [network("perceptual"), "training.stop_after_step=2"])
-    try workshop.train(.perceptual, set: ["training.stop_after_step=3"])
-    let arguments = ["tokenizer", "train", "--config", "tokenizer.yaml", "--run", "tokenizer", "--set"]
-    expectError(
-      try workshop.peco(arguments + [network("perceptual")], ranks: 2), "another perceptual network",
-      "step-000000002.h5")
-    try workshop.train(.tokenizer, set: [network("perceptual/checkpoints/step-000000002.h5")])
-    #expect(try workshop.metric("step", of: "tokenizer").count == 8)
-  }
-
-  @Test func `pictures that are others when a run goes on`() throws {
-    let workshop = try Workshop()
-    try workshop.prepare()
-    try workshop.train(.tokenizer, set: ["training.stop_after_step=2"])
-    func synthesize(_ file: String, seed: Int) throws {
-      let run = try workshop.peco([
-        "dataset", "synthesize", "--output", file, "--count", "40", "--size", "40", "--seed", "\(seed)",
-      ])
-      #expect(run.exitCode == 0, "\(run)")
-    }
-    try synthesize("pictures.h5", seed: 9)
-    let arguments = ["tokenizer", "train", "--config", "tokenizer.yaml", "--run", "tokenizer"]
-    expectError(try workshop.peco(arguments, ranks: 2), "other pictures", "data.path")
-    // Another path says that others are meant.
-    try synthesize("others.h5", seed: 9)
-    let run = try workshop.train(.tokenizer, set: ["data.path=others.h5"])
-    #expect(run.errors.contains("data.path: pictures.h5 → others.h5"), "\(run)")
   }
 
   @Test func `an evaluation does not hold up a run that is to leave`() throws {

@@ -139,6 +139,9 @@ import Testing
     // Pretraining needs the tokenizer's run, of which only the result was told.
     #expect(list.output.split(separator: "\n").filter { $0.contains("done, ") }.count == 1, "\(list)")
     #expect(list.output.contains("peco                   seed 0  tokenizer       to do\n"), "\(list)")
+    // The folder is one of trainings as configured from then on.
+    let shorter = try run("cifar10", ["pictures", "out", "--list", "--steps", "2"], in: workshop)
+    #expect(shorter.exitCode == 1 && shorter.errors.contains("other settings"), "\(shorter)")
 
     try workshop.write(
       """

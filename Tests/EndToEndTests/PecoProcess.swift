@@ -1,5 +1,6 @@
 import Foundation
 import Storage
+import Testing
 
 /// What a run of `peco` left.
 struct PecoRun: CustomStringConvertible {
@@ -203,4 +204,15 @@ final class Workshop {
 struct Unexpected: Error, CustomStringConvertible {
   let description: String
   init(_ run: PecoRun) { description = "peco failed: \(run)" }
+}
+
+/// Expects a run to have failed with one error that has these words.
+func expectError(
+  _ run: PecoRun, _ words: String..., sourceLocation: SourceLocation = #_sourceLocation
+) {
+  #expect(run.exitCode != 0, "\(run)", sourceLocation: sourceLocation)
+  #expect(run.errorLines.count == 1, "\(run)", sourceLocation: sourceLocation)
+  for word in words {
+    #expect(run.errors.contains(word), "'\(word)' is not in: \(run)", sourceLocation: sourceLocation)
+  }
 }

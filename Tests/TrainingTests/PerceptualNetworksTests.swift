@@ -78,6 +78,16 @@ extension Computing {
           try loss(folder, "a.safetensors", "size: tiny, heads: 3, image_size: \($0)")
         }
         #expect(Set(losses).count == 3 && losses.allSatisfy { $0 > 0 && $0.isFinite })
+        // A table without a row for the class token, such as DeiT III has, belongs to no grid.
+        let others = try weights(width: 24, heads: 3).map { weight in
+          weight.name == "pos_embed"
+            ? (name: weight.name, shape: [1, 16, 24], values: Array(weight.values.dropLast(24))) : weight
+        }
+        try SafetensorsFile.write(tensors: others, to: folder + "/b.safetensors")
+        let error = #expect(throws: RunError.self) {
+          try loss(folder, "b.safetensors", "size: tiny, heads: 3")
+        }
+        #expect("\(try #require(error))".contains("pos_embed"))
       }
     }
 
@@ -102,6 +112,23 @@ extension Computing {
           }
           let error = #expect(throws: RunError.self) { try check() }
           #expect("\(try #require(error))".contains(name))
+        }
+      }
+    }
+
+    /// VGG-19's first three stages are VGG-16's, but for a convolution more in the third.
+    @Test func aDeeperNetworkIsNotTakenForVGG16() throws {
+      try withTemporaryFolder { folder in
+        let scope = ParameterScope(seed: 3, frozen: true)
+        _ = VGG16(taps: [.stage3], widthDivisor: 16, in: scope)
+        let own = scope.parameters.map { (name: $0.name, shape: $0.shape, values: $0.value.elements) }
+        for (number, isRefused) in [(16, true), (17, false)] {
+          let path = folder + "/vgg.safetensors"
+          let more = (name: "features.\(number).weight", shape: [1], values: [Float(1)])
+          try SafetensorsFile.write(tensors: own + [more], to: path)
+          let file = try WeightFile.open(path, of: .vgg16).weights
+          let refusal = Result { try file.requireWhole(.vgg16, known: scope.parameters) }
+          #expect((try? refusal.get()) == nil ? isRefused : !isRefused)
         }
       }
     }

@@ -27,7 +27,7 @@ extension Computing {
       let model = try ClassificationModel(form, classes: classes.count, in: scope)
       let configuration = """
         model: {heads: 12, norm_epsilon: 0.001}
-        data: {mean: [0.5, 0.5, 0.5], std: [0.5, 0.25, 0.5]}
+        data: {mean: [0.5, 0.5, 0.5], std: [0.5, 0.25, 0.5], interpolation: bilinear}
         evaluation: {resize: 53}
         """
       try Checkpoint.write(
@@ -45,6 +45,7 @@ extension Computing {
       let header = try Checkpoint.header(of: path)
       for line in [
         "heads: 12", "norm_epsilon: 0.001", "mean: [0.5, 0.5, 0.5]", "std: [0.5, 0.25, 0.5]", "resize: 53",
+        "interpolation: bilinear",
       ] {
         #expect(header.configuration.contains(" \(line)\n"), "\(layout), \(line): \(header.configuration)")
       }

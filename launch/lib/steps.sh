@@ -30,12 +30,14 @@ expect_settings() {
 $(<settings.txt)"
 }
 
+keep_settings() { printf '%s\n' "$@" >settings.txt; }
+
 # begin_experiment SETTING...: takes the folder for these settings, and waits for what a start that was killed has left
 # running: two would write into the same runs.
 begin_experiment() {
   expect_settings "$@"
   mkdir -p results logs
-  printf '%s\n' "$@" >settings.txt
+  keep_settings "$@"
   trap stop INT TERM USR1
   trap end_timer EXIT
   command -v flock >/dev/null || return 0

@@ -35,12 +35,14 @@ extension CheckpointHeader {
   /// - Parameters:
   ///   - path: The checkpoint.
   ///   - present: The inputs of this start; those that either does not know are not compared.
-  ///   - configuration: The configuration of this start. Pictures of another path are meant to be others.
+  ///   - configuration: The configuration of this start. Pictures of another path are meant to be others, and come with
+  ///     another token file.
   func require(sameInputsAs present: [RunInput: UInt64], configuration: String, of path: String) throws {
     for input in RunInput.allCases {
       guard let earlier = inputs[input], let now = present[input], earlier != now else { continue }
       let changes = RunDirectory.differences(from: self.configuration, to: configuration)
-      guard input != .data || !changes.contains(where: { $0.hasPrefix("data.path:") }) else { continue }
+      guard ![.data, .tokens].contains(input) || !changes.contains(where: { $0.hasPrefix("data.path:") })
+      else { continue }
       throw RunError("\(path) was trained \(input.difference), or choose another --run")
     }
   }

@@ -171,7 +171,7 @@ struct FrozenTransformer {
     guard resize.map({ $0 >= size }) ?? true else {
       throw RunError("--resize is \(resize ?? 0), less than the \(size) pixels that are cut out")
     }
-    var picture = PictureView(size: size)
+    var picture = PictureView(size: size, interpolation: form.interpolation ?? .bicubic)
     if let mean = view.mean ?? form.normalization?.mean { picture.mean = mean.map { Float($0) } }
     if let deviation = view.standardDeviation ?? form.normalization?.standardDeviation {
       picture.deviation = deviation.map { Float($0) }

@@ -72,7 +72,7 @@ public enum TokenEncoding {
     let header = TokenFileDescription(
       count: dataset.count, views: views, gridHeight: model.gridSize, gridWidth: model.gridSize,
       codebookSize: model.vocabulary, datasetFingerprint: dataset.fingerprint,
-      tokenizerChecksum: tokenizer.checksum, seed: request.seed)
+      tokenizerChecksum: tokenizer.checksum, seed: request.seed, interpolation: request.interpolation)
 
     /// Encodes this rank's part of every stretch and hands everybody's, in order, to the writer on rank 0.
     func encode(_ writer: TokenFileWriter?) throws {

@@ -223,7 +223,10 @@ private struct Predictor {
     _ body: (Batch, (pictures: Tensor, correct: Int)) throws -> Void
   ) throws {
     let samples = SampleRecipe.whole(
-      seed: seed, picture: view, tokenizerPicture: .tokenizer(size: tokenizer.imageSize), mask: mask)
+      seed: seed, picture: view,
+      tokenizerPicture: .tokenizer(
+        size: tokenizer.imageSize, interpolation: configuration?.tokens.interpolation ?? .bicubic), mask: mask
+    )
     try dataset.forEachBatch(of: indices, samples) { batch in
       guard let pictures = batch.pictures, let view = batch.tokenizerPictures else {
         throw RunError("the loader gives no pictures")

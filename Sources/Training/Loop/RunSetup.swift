@@ -104,7 +104,7 @@ extension RunSetup {
   ) throws -> TrainingLoop.Outcome {
     var inputs = inputs
     inputs[.data] = dataset.fingerprint
-    inputs[.tokens] = tokens?.header.checksum
+    inputs[.tokens] = tokens?.checksum
     let loop = try TrainingLoop(
       recipe, plan: plan, configuration: resolved, inputs: inputs, run: run, communicator: communicator,
       logger: logger)

@@ -28,7 +28,7 @@ public enum TokenizerTraining {
     let samples = SampleRecipe(
       seed: configuration.shared.seed, augmentation: data.augmentation,
       tokenizerPicture: .tokenizer(size: data.imageSize, interpolation: data.interpolation))
-    let inputs = perceptual.map { [RunInput.perceptual: $0.checksum] } ?? [:]
+    let inputs = perceptual?.checksum.map { [RunInput.perceptual: $0] } ?? [:]
     return try setup.train(recipe, samples: samples, inputs: inputs, communicator: communicator)
   }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Imaging
 import Models
 
 /// The `config.json` that lies beside weights of Hugging Face's, and the `preprocessor_config.json`.
@@ -39,6 +40,15 @@ struct HuggingFaceConfiguration {
     let sides = ["shortest_edge", "height", "width"].compactMap { (size[$0] as? NSNumber)?.intValue }
     return sides.min()
   }
+
+  /// How `preprocessor_config.json` resizes pictures; nil where it does not say, or by a filter that is not here.
+  static func interpolation(beside path: String) -> ResampleFilter? {
+    let number = (SidecarFile.preprocessor.read(beside: path)?["resample"] as? NSNumber)?.intValue
+    return filters.first { $0.value == number }?.key
+  }
+
+  /// Pillow's numbers.
+  private static let filters: [ResampleFilter: Int] = [.lanczos: 1, .bilinear: 2, .bicubic: 3, .box: 4]
 
   /// Writes both files of a BEiT, but for those that are there already.
   ///
@@ -95,7 +105,7 @@ struct HuggingFaceConfiguration {
     return [
       "image_processor_type": "CLIPImageProcessor", "do_resize": true,
       "size": ["shortest_edge": description.resize ?? size],
-      "resample": 3,  // bicubic
+      "resample": filters[description.interpolation ?? .bicubic] ?? 3,
       "do_center_crop": true, "crop_size": ["height": size, "width": size], "do_rescale": true,
       "rescale_factor": 1.0 / 255, "do_normalize": true, "image_mean": normalization.mean,
       "image_std": normalization.standardDeviation,

@@ -8,16 +8,15 @@ import Tensors
 
 /// Builds the perceptual network of a configuration and fills in its weights.
 enum PerceptualNetworks {
-  /// The network and a checksum over its weights, or nil where the configuration has none. Collective; rank 0 reads the
-  /// weights for all.
+  /// The network, or nil where the configuration has none, and a checksum over the weights of its files, on rank 0 alone;
+  /// random ones need none. Collective; rank 0 reads the weights for all.
   static func make(
     _ configuration: TokenizerConfiguration, communicator: Communicator, logger: Logger
-  ) throws -> (network: any PerceptualNetwork, checksum: UInt64)? {
+  ) throws -> (network: any PerceptualNetwork, checksum: UInt64?)? {
     let settings = configuration.perceptual
     guard settings.network != .none, configuration.loss.perceptualWeight > 0 else { return nil }
     let (weights, naming) = try openWeights(settings, communicator: communicator, logger: logger)
     let scope = ParameterScope(seed: configuration.shared.seed, frozen: true)
-    var filled: [Parameter] = []
     /// Fills parameters on rank 0, and then on all.
     func fill(_ parameters: [Parameter], from file: (WeightFile) throws -> Void) throws {
       try communicator.agree {
@@ -26,7 +25,6 @@ enum PerceptualNetworks {
         try file(weights)
       }
       try broadcast(parameters, communicator)
-      filled = parameters
     }
     let network: any PerceptualNetwork
     /// Channels at each tap, and the number of each in a file of channel weights.
@@ -67,11 +65,12 @@ enum PerceptualNetworks {
       }
     }
     let shown = try pooled(network, configuration)
-    guard settings.comparison == .unitChannels else { return (shown, weightChecksum(filled)) }
+    let checksum = try communicator.agree { try weights?.checksum() }
+    guard settings.comparison == .unitChannels else { return (shown, checksum) }
     let channels = try channelWeights(settings, taps: taps, communicator: communicator)
     return (
       UnitChannelNetwork(shown, channelWeights: channels?.map(\.value.elements)),
-      weightChecksum(filled + (channels ?? []))
+      checksum.map { [$0, channels.map(weightChecksum) ?? 0].withUnsafeBytes { XXHash64.hash($0) } }
     )
   }
 

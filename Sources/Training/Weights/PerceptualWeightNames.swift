@@ -172,7 +172,8 @@ extension WeightFile {
     let body: [String] =
       switch network {
       case .none: []
-      case .vgg16: []  // its layers are numbered: another network has others at these numbers
+      // A deeper one has its stages elsewhere; its first convolution that is not here betrays it.
+      case .vgg16: [1, 16, 23, 25, 30, 32, 34].map { "features.\($0)" }
       case .resnet50:
         ["conv1", "bn1"] + (1...4).map { "layer\($0)" }.filter { known.contains("\($0).0.conv1.weight") }
       case .vit:

@@ -30,11 +30,12 @@ enum PretrainedWeights {
           fresh.append(parameter.name)
           continue
         }
-        if name == "pos_embed", source.grid != target.grid, source.width == target.width {
+        let grid = source.grid
+        if name == "pos_embed", grid != target.grid, values.count == (1 + grid * grid) * target.width {
           values = PositionInterpolation.absolute(
             values, width: source.width, from: source.grid, to: target.grid)
-        } else if name.hasSuffix("relative_position_bias_table"), source.grid != target.grid,
-          source.heads == target.heads
+        } else if name.hasSuffix("relative_position_bias_table"), grid != target.grid,
+          values.count == ((2 * grid - 1) * (2 * grid - 1) + 3) * target.heads
         {
           values = PositionInterpolation.relative(
             values, heads: source.heads, from: source.grid, to: target.grid)

@@ -1,4 +1,5 @@
 import Foundation
+import Imaging
 import Models
 
 /// The `config.json` that lies beside weights of timm's.
@@ -16,6 +17,9 @@ struct TimmConfiguration {
     self.trained = trained
     classes = file["label_names"] as? [String] ?? trained["label_names"] as? [String]
   }
+
+  /// How pictures are resized; nil where it is not said, or by a filter that is not here.
+  var interpolation: ResampleFilter? { (trained["interpolation"] as? String).flatMap { .init(rawValue: $0) } }
 
   /// Length in pixels that the shorter side of a picture is resized to before its middle, `imageSize` pixels wide and
   /// high, is cut out; nil where it is not said.
@@ -36,7 +40,8 @@ struct TimmConfiguration {
     let pooling = form.norm == .pooled ? "avg" : "token"
     let trained: [String: Any] = [
       "mean": normalization.mean, "std": normalization.standardDeviation, "input_size": [3, size, size],
-      "fixed_input_size": true, "interpolation": "bicubic", "crop_mode": "center",
+      "fixed_input_size": true, "interpolation": (description.interpolation ?? .bicubic).rawValue,
+      "crop_mode": "center",
       "crop_pct": cropShare(size, of: description.resize ?? size), "first_conv": "patch_embed.proj",
       "classifier": "head",
     ]

@@ -1,4 +1,5 @@
 import Foundation
+import Imaging
 import Layers
 import Models
 import Tensors
@@ -15,6 +16,8 @@ public struct TransformerForm: Codable, Equatable, Sendable {
   var normalization: PictureNormalization?
   /// Length that the shorter side of pictures was resized to for evaluation, where fine-tuning was told one.
   var resize: Int?
+  /// How pictures were resized in training, where that is known.
+  var interpolation: ResampleFilter?
   /// The names of the classes that `head` tells apart, where the checkpoint has them.
   var classNames: [String]?
 

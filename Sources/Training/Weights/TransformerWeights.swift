@@ -1,5 +1,6 @@
 import Communication
 import Foundation
+import Imaging
 import Models
 import Tensors
 import Yams
@@ -82,6 +83,7 @@ public struct TransformerWeights {
     }
     var form = TransformerForm(shapes: shapes, heads: heads, normEpsilon: settings.normEpsilon)
     (form.normalization, form.resize) = (settings.normalization, settings.resize)
+    form.interpolation = settings.interpolation
     form.classNames = header.classes
     return (file, form)
   }
@@ -110,7 +112,10 @@ public struct TransformerWeights {
   /// What a transformer's checkpoint says in its configuration, whatever was trained.
   static func settings(
     of header: CheckpointHeader, _ path: String
-  ) throws -> (heads: Int?, normEpsilon: Float, normalization: PictureNormalization?, resize: Int?) {
+  ) throws -> (
+    heads: Int?, normEpsilon: Float, normalization: PictureNormalization?, resize: Int?,
+    interpolation: ResampleFilter?
+  ) {
     let source = try ConfigurationSource(yaml: header.configuration, name: path, overrides: [])
     func node(_ key: String) -> Node? { source.entries[key]?.node }
     func text(_ key: String) -> String? { node("model.\(key)")?.scalar?.string }
@@ -126,7 +131,8 @@ public struct TransformerWeights {
     }
     return (
       heads, epsilon ?? VisionTransformerConfiguration().normEpsilon, normalization,
-      node("evaluation.resize")?.scalar.flatMap { Int($0.string) }
+      node("evaluation.resize")?.scalar.flatMap { Int($0.string) },
+      node("data.interpolation")?.scalar.flatMap { ResampleFilter(rawValue: $0.string) }
     )
   }
 }

@@ -140,6 +140,9 @@ public enum WeightConversion {
     } else {
       report.summary += "; nothing says what pictures are normalised by, ImageNet's is taken"
     }
+    if let interpolation = told.interpolation {
+      settings.append(("data.interpolation", interpolation.rawValue))
+    }
     if let resize = told.resize { settings.append(("evaluation.resize", "\(resize)")) }
     if let first = classes?.first, let last = classes?.last {
       report.summary += "; the classes are '\(first)' to '\(last)'"

@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import Imaging
 
 /// What names and shapes of a transformer's weights do not tell, as far as something else does.
 struct WeightDescription: Equatable {
@@ -11,6 +12,8 @@ struct WeightDescription: Equatable {
   var normalization: PictureNormalization?
   /// Length in pixels that the shorter side of a picture is resized to for evaluation, before its middle is cut out.
   var resize: Int?
+  /// How pictures are resized.
+  var interpolation: ResampleFilter?
   /// The names of the classes, in the order of the head's logits.
   var classes: [String]?
 
@@ -33,6 +36,9 @@ struct WeightDescription: Equatable {
     result.resize =
       resize ?? own.resize ?? HuggingFaceConfiguration.shortSide(beside: path)
       ?? timm?.shortSide(imageSize: imageSize)
+    result.interpolation =
+      interpolation ?? own.interpolation ?? HuggingFaceConfiguration.interpolation(beside: path)
+      ?? timm?.interpolation
     result.classes = classes ?? own.classes ?? model?.classes ?? timm?.classes
     // A side that the picture cannot be cut out of belongs to pictures of another size.
     if let side = result.resize, side < imageSize { result.resize = nil }
@@ -49,6 +55,7 @@ extension WeightDescription {
     case mean = "peco.mean"
     case standardDeviation = "peco.std"
     case resize = "peco.resize"
+    case interpolation = "peco.interpolation"
     case classes = "peco.classes"
   }
 
@@ -62,6 +69,7 @@ extension WeightDescription {
       result[Key.standardDeviation.rawValue] = "\(normalization.standardDeviation)"
     }
     if let resize { result[Key.resize.rawValue] = "\(resize)" }
+    if let interpolation { result[Key.interpolation.rawValue] = interpolation.rawValue }
     if let classes {
       result[Key.classes.rawValue] = "[" + classes.map(JSONObject.quoted).joined(separator: ", ") + "]"
     }
@@ -92,6 +100,8 @@ extension WeightDescription {
       return number
     }
     resize = try value(.resize, "a positive number", positive)
+    let filters = ResampleFilter.allCases.map(\.rawValue).joined(separator: ", ")
+    interpolation = try value(.interpolation, "one of \(filters)") { ResampleFilter(rawValue: $0) }
     classes = try value(.classes, "a list of names") { text -> [String]? in
       try? JSONDecoder().decode([String].self, from: Data(text.utf8))
     }
@@ -114,6 +124,6 @@ extension TransformerForm {
     WeightDescription(
       heads: heads, normEpsilon: normEpsilon, normalization: normalization ?? .imageNet,
       resize: resize ?? Augmentation.evaluationShortSide(size: imageSize),
-      classes: classNames?.count == classes ? classNames : nil)
+      interpolation: interpolation ?? .bicubic, classes: classNames?.count == classes ? classNames : nil)
   }
 }

@@ -61,6 +61,16 @@ public struct WeightFile {
   /// The values under a name that `shapes` has.
   public func values(of name: String) throws -> [Float] { try read(name) }
 
+  /// A checksum over all names and values.
+  func checksum() throws -> UInt64 {
+    var hash = XXHash64()
+    for name in shapes.keys.sorted() where !WeightLayout.isBuffer(name) {
+      Array(name.utf8).withUnsafeBytes { hash.update($0) }
+      try read(name).withUnsafeBytes { hash.update($0) }
+    }
+    return hash.value
+  }
+
   /// Fills parameters by name; what else the file holds is not needed.
   ///
   /// - Parameter prefix: What the parameters' names begin with and the file's do not.
