@@ -2,7 +2,7 @@
 
     python benchmarks/check_exports.py [--peco .build/release/peco]
 
-Weights are random but for nothing left at zero; pictures are noise of 224 x 224, so that nothing is resized. Every import is
+Weights are random but for nothing left at zero; images are noise of 224 x 224, so that nothing is resized. Every import is
 checked (`--check`), every export is loaded strictly. Needs timm and h5py beside what requirements.txt names.
 """
 
@@ -30,18 +30,18 @@ def randomize(model):
     return model.eval()
 
 
-def tokens(model, pictures):
+def tokens(model, images):
     """After the last block, before its norm."""
     with torch.no_grad():
         if hasattr(model, "blocks"):
-            return taps(model.blocks[-1:], model, pictures)[0]
-        return getattr(model, "beit", model)(pictures, output_hidden_states=True).hidden_states[-1]
+            return taps(model.blocks[-1:], model, images)[0]
+        return getattr(model, "beit", model)(images, output_hidden_states=True).hidden_states[-1]
 
 
 @torch.no_grad()
-def results(model, pictures):
+def results(model, images):
     """What comes out of the whole model: logits, or what its last norm makes of the tokens or their pooled ones."""
-    out = model(pictures)
+    out = model(images)
     return out if isinstance(out, torch.Tensor) else out[0]
 
 
@@ -84,14 +84,14 @@ cases = {
 }
 with tempfile.TemporaryDirectory() as folder:
     folder = Path(folder)
-    (folder / "pictures").mkdir()
+    (folder / "images").mkdir()
     rng = np.random.default_rng(0)
     arrays = [rng.integers(0, 256, (224, 224, 3), dtype=np.uint8) for _ in range(4)]
     for number, array in enumerate(arrays):
-        Image.fromarray(array).save(folder / "pictures" / f"{number}.png")
-    peco("dataset", "prepare", "--input", folder / "pictures", "--output", folder / "pictures.h5")
+        Image.fromarray(array).save(folder / "images" / f"{number}.png")
+    peco("dataset", "prepare", "--input", folder / "images", "--output", folder / "images.h5")
     mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-    pictures = torch.from_numpy((np.stack(arrays) / 255 - mean) / deviation).permute(0, 3, 1, 2).float()
+    images = torch.from_numpy((np.stack(arrays) / 255 - mean) / deviation).permute(0, 3, 1, 2).float()
 
     for name, (layout, architecture, make, *others) in cases.items():
         model = randomize(timm.create_model(architecture, **make) if architecture else make())
@@ -103,17 +103,17 @@ with tempfile.TemporaryDirectory() as folder:
             state = model.state_dict()
             if layout == "beit":  # its files have the buffer as well
                 state["rel_pos_bias.relative_position_index"] = model.rel_pos_bias.relative_position_index
-            if layout == "beit" and not model.num_classes:  # and that of pretraining what predicts the words
+            if layout == "beit" and not model.num_classes:  # and that of pretraining what predicts the tokens
                 width = model.num_features
                 state |= {"mask_token": torch.randn(1, 1, width), "lm_head.weight": torch.randn(8192, width),
                           "lm_head.bias": torch.randn(8192)}
             write(state, source)
         peco("import", "--from", source, "--layout", layout, "--output", checkpoint, "--check")
-        peco("features", "--checkpoint", checkpoint, "--data", folder / "pictures.h5", "--resize", 224, "--pool", "none",
+        peco("features", "--checkpoint", checkpoint, "--data", folder / "images.h5", "--resize", 224, "--pool", "none",
             "--block", 12, "--output", folder / "features.h5")
         with h5py.File(folder / "features.h5") as file:
             found = torch.from_numpy(file["features"][:])
-        imported = relative(found, tokens(model, pictures))
+        imported = relative(found, tokens(model, images))
 
         output = folder / "exported" / "model.safetensors"
         empty(output.parent)
@@ -121,7 +121,7 @@ with tempfile.TemporaryDirectory() as folder:
         if layout == "huggingface":
             again, report = type(model).from_pretrained(output.parent, output_loading_info=True)
             assert not any(report.values()), report
-            # The middle of a picture of this size is its middle at the shorter side's 256 pixels.
+            # The middle of an image of this size is its middle at the shorter side's 256 pixels.
             processor = AutoImageProcessor.from_pretrained(output.parent, backend="pil")
             large = Image.fromarray(arrays[0]).resize((256, 256))
             middle = (np.asarray(large)[16:240, 16:240] / 255 - mean) / deviation
@@ -132,7 +132,7 @@ with tempfile.TemporaryDirectory() as folder:
             again.load_state_dict(load_file(output))
         else:
             again = timm.create_model(architecture, checkpoint_path=str(output), **(others[0] if others else make))
-        exported = relative(tokens(again.eval(), pictures), found)
+        exported = relative(tokens(again.eval(), images), found)
         # What lies behind the last block: norms, pooling and classifier.
-        end = relative(results(again, pictures), results(model, pictures))
+        end = relative(results(again, images), results(model, images))
         print(f"{name}: imported {imported:.1e}, exported {exported:.1e}, results {end:.1e}")

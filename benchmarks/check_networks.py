@@ -2,7 +2,7 @@
 
     python benchmarks/check_networks.py [--peco .build/release/peco]
 
-Networks have their full size and random weights; what LPIPS's channels count is as published, in the package lpips. Pictures
+Networks have their full size and random weights; what LPIPS's channels count is as published, in the package lpips. Images
 are smooth noise of the networks' size, so that nothing is resized. Needs timm, lpips and DALL-E beside what requirements.txt
 names.
 """
@@ -32,8 +32,8 @@ warnings.filterwarnings("ignore", module="torchvision")
 
 def smooth_noise(side):
     noise = torch.rand(1, 3, side // 8, side // 8)
-    picture = F.interpolate(noise, size=side, mode="bicubic").clamp(0, 1)[0].permute(1, 2, 0)
-    return (255 * picture).round().byte().numpy()
+    image = F.interpolate(noise, size=side, mode="bicubic").clamp(0, 1)[0].permute(1, 2, 0)
+    return (255 * image).round().byte().numpy()
 
 
 def livelier(model):
@@ -109,7 +109,7 @@ def check_networks(folder):
     files = [folder / f"{number}.png" for number in range(2)]
     for array, path in zip(arrays, files):
         Image.fromarray(array).save(path)
-    pictures = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2) / 255
+    images = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2) / 255
 
     def distance(*settings):
         return json.loads(peco("perceptual", "distance", *files, "--json", "--set", *settings))
@@ -121,7 +121,7 @@ def check_networks(folder):
                        "transformers, ViT-B": hugging_face_vit}.items():
         state, features, network = make()
         write(state, weights)
-        expected = [F.mse_loss(f[:1], f[1:]).item() for f in features((pictures - mean) / deviation)]
+        expected = [F.mse_loss(f[:1], f[1:]).item() for f in features((images - mean) / deviation)]
         found = distance(f"perceptual.weights={weights}", f"perceptual.network={network}")["depths"]
         assert len(found) == len(expected)
         print(f"{name}: distances at {len(found)} depths within {max(map(relative, found, expected)):.1e}")
@@ -134,7 +134,7 @@ def check_networks(folder):
         theirs.load_state_dict(ours.state_dict())
     channels = folder / "channels.safetensors"
     write({f"lin{i}.model.1.weight": layer.model[1].weight for i, layer in enumerate(metric.lins)}, channels)
-    expected = metric(pictures[:1] * 2 - 1, pictures[1:] * 2 - 1).item()
+    expected = metric(images[:1] * 2 - 1, images[1:] * 2 - 1).item()
     found = distance(f"perceptual.weights={weights}", "perceptual.network=vgg16", "perceptual.comparison=unit_channels",
                      f"perceptual.channel_weights={channels}")["distance"]
     print(f"lpips 0.1, vgg: distance within {relative(found, expected):.1e}")
@@ -145,26 +145,26 @@ def check_discrete_vae(folder):
     model = torch.nn.ModuleDict({"encoder": dall_e.Encoder(), "decoder": dall_e.Decoder()})
     for part, network in model.items():
         write(network.state_dict(), folder / f"{part}.safetensors")
-    checkpoint, dataset, words = (folder / name for name in ["dalle.h5", "pictures.h5", "words.h5"])
+    checkpoint, dataset, tokens = (folder / name for name in ["dalle.h5", "images.h5", "tokens.h5"])
     peco("tokenizer", "import", "--encoder", folder / "encoder.safetensors", "--decoder", folder / "decoder.safetensors",
         "--output", checkpoint)
-    source = folder / "pictures" / "class"
+    source = folder / "images" / "class"
     source.mkdir(parents=True)
     arrays = [smooth_noise(112) for _ in range(4)]
     for number, array in enumerate(arrays):
         Image.fromarray(array).save(source / f"{number}.png")
     peco("dataset", "prepare", "--input", source.parent, "--output", dataset)
-    peco("tokenizer", "encode", "--tokenizer", checkpoint, "--data", dataset, "--output", words, "--views", 0)
-    pictures = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2) / 255
-    expected = model["encoder"](dall_e.map_pixels(pictures)).argmax(1).flatten(1)
-    with h5py.File(words) as file:
+    peco("tokenizer", "encode", "--tokenizer", checkpoint, "--data", dataset, "--output", tokens, "--views", 0)
+    images = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2) / 255
+    expected = model["encoder"](dall_e.map_pixels(images)).argmax(1).flatten(1)
+    with h5py.File(tokens) as file:
         found = torch.from_numpy(file["tokens"][:, 0].astype(np.int64))
     told = peco("tokenizer", "reconstruct", "--tokenizer", checkpoint, "--data", dataset, "--output", folder / "grid.png",
                "--count", len(arrays), "--measure", len(arrays))
     one_hot = F.one_hot(found, 8192).permute(0, 2, 1).reshape(len(arrays), 8192, 14, 14).float()
     drawn = dall_e.unmap_pixels(model["decoder"](one_hot)[:, :3].sigmoid())
-    psnr = 10 * (drawn - pictures).square().mean().log10().neg().item()
-    print(f"dall_e 0.1: {(found == expected).sum()} of {expected.numel()} words are the same; "
+    psnr = 10 * (drawn - images).square().mean().log10().neg().item()
+    print(f"dall_e 0.1: {(found == expected).sum()} of {expected.numel()} tokens are the same; "
           f"PSNR {psnr:.2f} dB, peco: {told.split(': ')[1].split(',')[0]}")
 
 

@@ -6,10 +6,10 @@ import Tensors
 
 /// Times what models are made of: matrix products, convolutions, and the sum over ranks.
 public enum KernelBenchmarks {
-  /// The products of a ViT-B block over the tokens of `batch` pictures, forward (NT), for the input's gradient (NN)
+  /// The products of a ViT-B block over the tokens of `batch` images, forward (NT), for the input's gradient (NN)
   /// and for the weight's (TN).
   public static func gemm(batch: Int, repeats: Int) throws -> BenchmarkReport {
-    var report = BenchmarkReport("gemm", "matrix products of ViT-B over \(batch) pictures of 197 tokens")
+    var report = BenchmarkReport("gemm", "matrix products of ViT-B over \(batch) images of 197 tokens")
     report.note("threads", ThreadPool.shared.threadCount)
     let peak = try Processor.measuredPeak(threads: ThreadPool.shared.threadCount)
     let rows = batch * 197
@@ -62,7 +62,7 @@ public enum KernelBenchmarks {
     return report
   }
 
-  /// The products q kᵀ of the heads of one picture on one thread: by the kernel for them, keys being turned anew for each
+  /// The products q kᵀ of the heads of one image on one thread: by the kernel for them, keys being turned anew for each
   /// head, and by a general product.
   private static func addAttentionScores(to report: inout BenchmarkReport, repeats: Int, peak: Double) {
     let (tokens, channels, heads) = (197, 64, 12)
@@ -109,7 +109,7 @@ public enum KernelBenchmarks {
 
   /// The 3 × 3 convolutions of a tokenizer of base width 64, forward, and backward for input and weights.
   public static func convolution(batch: Int, repeats: Int) throws -> BenchmarkReport {
-    var report = BenchmarkReport("convolution", "3×3 convolutions over \(batch) pictures, channels last")
+    var report = BenchmarkReport("convolution", "3×3 convolutions over \(batch) images, channels last")
     report.note("threads", ThreadPool.shared.threadCount)
     let peak = try Processor.measuredPeak(threads: ThreadPool.shared.threadCount)
     var (operations, seconds) = (0.0, 0.0)
@@ -117,14 +117,14 @@ public enum KernelBenchmarks {
       let scope = ParameterScope(seed: 0)
       let layer = Convolution2d(channels, channels, kernel: 3, padding: 1, in: scope)
       _ = FlatParameters(scope.parameters)
-      let pictures = Tensor.normal([batch, side, side, channels], time: 1)
+      let images = Tensor.normal([batch, side, side, channels], time: 1)
       let gradient = Tensor.normal([batch, side, side, channels], time: 2)
       let work = 18 * Double(batch * side * side * channels * channels)
-      let forward = Timings(warmup: 2, repeats: repeats) { _ = layer(pictures) }
+      let forward = Timings(warmup: 2, repeats: repeats) { _ = layer(images) }
       let backward = Timings(
         (0..<repeats + 2).map { _ in
           let tape = Tape()
-          let y = layer(tape.leaf(pictures))
+          let y = layer(tape.leaf(images))
           let loss = Tape.record(Tensor(Float(0)), from: [y]) { _ in y.addGradient(gradient) }
           return Timings(warmup: 0, repeats: 1) { tape.backward(from: loss) }.median
         }.dropFirst(2).map { $0 })

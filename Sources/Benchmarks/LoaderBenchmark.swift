@@ -6,15 +6,15 @@ import Training
 /// Times the loader as pretraining uses it: read, decode, random resized crop to 224² (bicubic), flip, colour jitter
 /// 0.4, normalise, blockwise mask.
 public enum LoaderBenchmark {
-  /// Runs for about `seconds` over a dataset's pictures.
+  /// Runs for about `seconds` over a dataset's images.
   public static func run(dataset path: String, workers: Int, seconds: Double) throws -> BenchmarkReport {
-    let dataset = try PictureDataset(opening: path)
-    var report = BenchmarkReport("loader", "loader, \(dataset.count) pictures, \(workers) threads")
-    let recipe = SampleRecipe(
+    let dataset = try ImageDataset(opening: path)
+    var report = BenchmarkReport("loader", "loader, \(dataset.count) images, \(workers) threads")
+    let recipe = SamplePipeline(
       seed: 0,
       augmentation: Augmentation(
         crop: .randomResized(scale: 0.08...1), flipProbability: 0.5, colorJitter: ColorJitterRange()),
-      picture: PictureView(size: 224), mask: try MaskGenerator(height: 14, width: 14, count: 75))
+      image: ImageView(size: 224), mask: try MaskGenerator(height: 14, width: 14, count: 75))
     let batchSize = min(16, dataset.count)
     let loader = try Loader(
       dataset, recipe, sampler: try GlobalSampler(count: dataset.count, globalBatchSize: batchSize, seed: 0),
@@ -34,7 +34,7 @@ public enum LoaderBenchmark {
     report.note("threads", workers)
     report.note("batch", batchSize)
     report.add(
-      "images_per_second", "pictures", Double(times.count * batchSize) / all, "a second", digits: 0)
+      "images_per_second", "images", Double(times.count * batchSize) / all, "a second", digits: 0)
     report.add(
       "images_per_second_per_thread", "a thread", Double(times.count * batchSize) / all / Double(workers),
       "a second", digits: 0)

@@ -5,7 +5,7 @@ import Models
 import Tensors
 import Training
 
-/// Times the step of masked image modelling: BEiT's setting, pictures of 224², 75 of 196 patches masked, 8192 words.
+/// Times the step of masked image modelling: BEiT's setting, images of 224², 75 of 196 patches masked, 8192 tokens.
 public enum PretrainBenchmark {
   private static let vocabulary = 8192
 
@@ -21,9 +21,9 @@ public enum PretrainBenchmark {
     ).configuration
     let side = configuration.shared.data.imageSize
     let patches = configuration.grid * configuration.grid
-    let recipe = try PretrainRecipe(configuration, words: .file, vocabulary: vocabulary)
+    let recipe = try PretrainRecipe(configuration, tokens: .file, vocabulary: vocabulary)
 
-    let pictures: Tensor
+    let images: Tensor
     let masked: [Int32]
     var tokens = [Int32](repeating: 0, count: options.batch * patches)
     var report = BenchmarkReport(
@@ -34,23 +34,23 @@ public enum PretrainBenchmark {
           opening: path, anchor: "patch_embed.proj.weight", batch: options.batch, size: side)
         try problem.fill(recipe.parameters)
         let places = 0..<Int32(tokens.count)
-        guard problem.masked.count == problem.words.count, !problem.masked.isEmpty,
+        guard problem.masked.count == problem.tokens.count, !problem.masked.isEmpty,
           problem.masked.allSatisfy(places.contains),
-          problem.words.allSatisfy({ 0..<Int32(vocabulary) ~= $0 })
-        else { throw BenchmarkError("masked and words in \(path) do not fit \(places.count) patches") }
+          problem.tokens.allSatisfy({ 0..<Int32(vocabulary) ~= $0 })
+        else { throw BenchmarkError("masked and tokens in \(path) do not fit \(places.count) patches") }
         return problem
       }
-      (pictures, masked) = (problem.pictures, problem.masked)
-      for (place, word) in zip(problem.masked, problem.words) { tokens[Int(place)] = word }
+      (images, masked) = (problem.images, problem.masked)
+      for (place, token) in zip(problem.masked, problem.tokens) { tokens[Int(place)] = token }
     } else {
-      (pictures, masked) = try randomBatch(configuration, options, rank: communicator.rank)
+      (images, masked) = try randomBatch(configuration, options, rank: communicator.rank)
       var stream = RandomStream(seed: 0, purpose: .test, time: communicator.rank)
       for place in tokens.indices { tokens[place] = Int32(stream.integer(below: vocabulary)) }
     }
     func batch(_ step: Int) -> Batch {
       let first = (step * communicator.size + communicator.rank) * options.batch
       return Batch(
-        step: step, samples: Array(first..<first + options.batch), pictures: pictures, masked: masked,
+        step: step, samples: Array(first..<first + options.batch), images: images, masked: masked,
         tokens: tokens)
     }
     if options.problem != nil {
@@ -59,10 +59,10 @@ public enum PretrainBenchmark {
       _ = recipe.takeSums()
     }
     let architecture = configuration.architecture
-    let perPicture = architecture.forwardOperations(
+    let perImage = architecture.forwardOperations(
       masked: masked.count / options.batch, vocabulary: vocabulary)
     try StepBenchmark(options: options, communicator: communicator).run(
-      recipe, configuration.shared, operations: 3 * perPicture, into: &report, makeBatch: batch)
+      recipe, configuration.shared, operations: 3 * perImage, into: &report, makeBatch: batch)
     return report
   }
 
@@ -70,7 +70,7 @@ public enum PretrainBenchmark {
     _ configuration: PretrainConfiguration, _ options: StepBenchmarkOptions, rank: Int
   ) throws -> (Tensor, [Int32]) {
     let side = configuration.shared.data.imageSize
-    let pictures = Tensor.normal([options.batch, side, side, 3], time: rank)
+    let images = Tensor.normal([options.batch, side, side, 3], time: rank)
     let generator = try MaskGenerator(
       height: configuration.grid, width: configuration.grid, count: 75,
       kind: .blockwise(minimumBlock: 16, minimumAspect: 0.3))
@@ -80,7 +80,7 @@ public enum PretrainBenchmark {
         Int32(index * patches) + $0
       }
     }
-    return (pictures, masked)
+    return (images, masked)
   }
 }
 

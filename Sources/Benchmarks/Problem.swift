@@ -4,26 +4,26 @@ import Tensors
 import Training
 
 /// Weights and a batch that another program wrote, so that both compute the same: a safetensors file with `model.NAME`,
-/// `pictures` [batch, height, width, 3] and, for masked image modelling, `masked` and `words`.
+/// `images` [batch, height, width, 3] and, for masked image modelling, `masked` and `tokens`.
 struct Problem {
-  let pictures: Tensor
+  let images: Tensor
   let masked: [Int32]
-  /// The words at the masked patches.
-  let words: [Int32]
+  /// The tokens at the masked patches.
+  let tokens: [Int32]
   private let weights: WeightFile
 
-  /// Opens a problem for a batch of pictures of the side `size`.
+  /// Opens a problem for a batch of images of the side `size`.
   ///
   /// - Parameter anchor: A parameter that the model has.
   init(opening path: String, anchor: String, batch: Int, size: Int) throws {
     let file = try SafetensorsFile(opening: path)
-    let shape = try file.shape(of: "pictures")
+    let shape = try file.shape(of: "images")
     guard shape == [batch, size, size, 3] else {
-      throw BenchmarkError("pictures in \(path) are \(shape); the benchmark needs \([batch, size, size, 3])")
+      throw BenchmarkError("images in \(path) are \(shape); the benchmark needs \([batch, size, size, 3])")
     }
-    pictures = Tensor(try file.readFloats("pictures"), shape: shape)
+    images = Tensor(try file.readFloats("images"), shape: shape)
     masked = file.contains("masked") ? try file.readIntegers("masked") : []
-    words = file.contains("words") ? try file.readIntegers("words") : []
+    tokens = file.contains("tokens") ? try file.readIntegers("tokens") : []
     weights = try WeightFile(opening: path, anchor: anchor)
   }
 

@@ -6,9 +6,9 @@ import Training
 
 /// How a benchmark of training goes.
 public struct StepBenchmarkOptions: Sendable {
-  /// Pictures of a rank's step.
+  /// Images of a rank's step.
   public var batch = 16
-  /// Pictures computed at a time, a divisor of the batch; gradients add up to the batch's. Nil: all at once.
+  /// Images computed at a time, a divisor of the batch; gradients add up to the batch's. Nil: all at once.
   public var microBatch: Int?
   /// What backward computes again.
   public var activationCheckpointing = ActivationCheckpointing.selective
@@ -16,7 +16,7 @@ public struct StepBenchmarkOptions: Sendable {
   public var warmup = 1
   /// Steps that are timed.
   public var steps = 4
-  /// Weights and pictures to compute with; nil: random ones.
+  /// Weights and images to compute with; nil: random ones.
   public var problem: String?
 
   public init() {}
@@ -50,7 +50,7 @@ struct StepBenchmark {
   ///
   /// - Parameters:
   ///   - shared: The configuration that the recipe was made of.
-  ///   - operations: Floating-point operations of a picture, forward and backward.
+  ///   - operations: Floating-point operations of an image, forward and backward.
   ///   - makeBatch: The batch of a step, counted from 0.
   func run(
     _ recipe: any Recipe, _ shared: SharedConfiguration, operations: Double,
@@ -84,13 +84,13 @@ struct StepBenchmark {
     let growth = ProcessMemory.resident - residentBefore
 
     let timings = Timings(measured.map(\.seconds))
-    let pictures = Double(shared.training.globalBatchSize)
+    let images = Double(shared.training.globalBatchSize)
     report.note("ranks", communicator.size)
     report.note("threads", ThreadPool.shared.threadCount)
     report.note("batch", options.batch)
     report.note("micro_batch", microBatch)
     report.add(
-      "images_per_second", "pictures", timings.median > 0 ? pictures / timings.median : 0, "a second")
+      "images_per_second", "images", timings.median > 0 ? images / timings.median : 0, "a second")
     report.add("seconds", "step", timings)
     for (key, label) in [
       ("data_wait_seconds", "  waiting for data"), ("forward_seconds", "  forward"),
@@ -100,7 +100,7 @@ struct StepBenchmark {
       report.add(
         key, label, Timings(measured.map { $0.others.first { $0.name == key }?.value ?? 0 }))
     }
-    report.add(operations: operations * pictures, inSeconds: timings.median, peak: peak)
+    report.add(operations: operations * images, inSeconds: timings.median, peak: peak)
     report.addMemory(peak: Int(try communicator.allReduce(.max, Int64(ProcessMemory.peak))))
     let tensors = MemoryPool.shared.usage
     report.note("peak_tensor_bytes", tensors.peak)

@@ -5,13 +5,13 @@ import Models
 import Tensors
 import Training
 
-/// Times the tokenizer at PeCo's size: pictures of 224², 14 × 14 words out of 8192.
+/// Times the tokenizer at PeCo's size: images of 224², 14 × 14 tokens out of 8192.
 public enum TokenizerBenchmark {
   /// What is timed.
   public enum Work: Sendable {
     /// The training step, on pixels and commitment alone.
     case training
-    /// From pictures to words.
+    /// From images to tokens.
     case encoding
   }
 
@@ -31,19 +31,19 @@ public enum TokenizerBenchmark {
       "tokenizer, base width \(width) at \(side)², \(work == .training ? "training" : "encoding")")
     report.note("width", width)
 
-    var pictures = Tensor.normal([options.batch, side, side, 3], time: communicator.rank)
+    var images = Tensor.normal([options.batch, side, side, 3], time: communicator.rank)
     if let path = options.problem {
-      pictures = try communicator.agree {
+      images = try communicator.agree {
         let problem = try Problem(
           opening: path, anchor: "encoder.conv_in.weight", batch: options.batch, size: side)
         try problem.fill(recipe.parameters)
         let quantizer = recipe.model.quantizer
-        quantizer.revive(words: Array(0..<quantizer.words), with: quantizer.embedding.value)
-        return problem.pictures
+        quantizer.revive(entries: Array(0..<quantizer.entries), with: quantizer.embedding.value)
+        return problem.images
       }
     }
     func batch(_ step: Int) -> Batch {
-      Batch(step: step, samples: Array(0..<options.batch), tokenizerPictures: pictures)
+      Batch(step: step, samples: Array(0..<options.batch), tokenizerImages: images)
     }
     if options.problem != nil {
       report.add(
@@ -59,13 +59,13 @@ public enum TokenizerBenchmark {
     case .encoding:
       let peak = try measuredPeak(communicator)
       let timings = Timings(warmup: options.warmup, repeats: options.steps) {
-        _ = recipe.model.tokens(pictures)
+        _ = recipe.model.tokens(images)
       }
       report.note("ranks", communicator.size)
       report.note("threads", ThreadPool.shared.threadCount)
       report.note("batch", options.batch)
       let all = Double(options.batch * communicator.size)
-      report.add("images_per_second", "pictures", all / timings.median, "a second")
+      report.add("images_per_second", "images", all / timings.median, "a second")
       report.add("seconds", "batch of \(options.batch)", timings)
       report.add(
         operations: all * (architecture.encoderOperations + architecture.quantizerOperations),

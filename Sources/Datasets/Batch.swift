@@ -1,7 +1,7 @@
 import Imaging
 import Tensors
 
-/// The pictures of one micro-batch and what goes with them.
+/// The images of one micro-batch and what goes with them.
 ///
 /// Tensors come from the memory pool and return there with the last reference.
 public struct Batch {
@@ -11,20 +11,20 @@ public struct Batch {
   public let epoch: Int
   /// Which of the rank's micro-batches of the step this is.
   public let microBatch: Int
-  /// The pictures' indices in the dataset.
+  /// The images' indices in the dataset.
   public let samples: [Int]
   /// The model's view: [batch, size, size, 3], normalised.
-  public let pictures: Tensor?
+  public let images: Tensor?
   /// The tokenizer's view: [batch, size, size, 3], from -1 to 1.
-  public let tokenizerPictures: Tensor?
-  /// Another view of the model's, as `pictures`.
-  public let secondPictures: Tensor?
+  public let tokenizerImages: Tensor?
+  /// Another view of the model's, as `images`.
+  public let secondImages: Tensor?
   /// The masked patches as positions in the flattened batch, sample · patches + patch, ascending; empty without
   /// masks.
   public let masked: [Int32]
   /// The classes, or -1.
   public let labels: [Int32]
-  /// The words at all positions, [batch · tokens], when a token file is used.
+  /// The tokens at all positions, [batch · tokens], when a token file is used.
   public let tokens: [Int32]?
   /// What each view was cut from.
   public let crops: [Region]
@@ -33,33 +33,33 @@ public struct Batch {
   /// How long the caller of `next` had to wait for it.
   public let secondsWaited: Double
 
-  /// Number of pictures.
+  /// Number of images.
   public var count: Int { samples.count }
 
-  /// A batch of pictures that come from elsewhere than a loader, with nothing about how they were made.
+  /// A batch of images that come from elsewhere than a loader, with nothing about how they were made.
   public init(
-    step: Int, samples: [Int], pictures: Tensor? = nil, tokenizerPictures: Tensor? = nil,
-    secondPictures: Tensor? = nil, masked: [Int32] = [], tokens: [Int32]? = nil
+    step: Int, samples: [Int], images: Tensor? = nil, tokenizerImages: Tensor? = nil,
+    secondImages: Tensor? = nil, masked: [Int32] = [], tokens: [Int32]? = nil
   ) {
     self.init(
-      step: step, epoch: 0, microBatch: 0, samples: samples, pictures: pictures,
-      tokenizerPictures: tokenizerPictures, secondPictures: secondPictures, masked: masked,
+      step: step, epoch: 0, microBatch: 0, samples: samples, images: images,
+      tokenizerImages: tokenizerImages, secondImages: secondImages, masked: masked,
       labels: samples.map { _ in -1 }, tokens: tokens,
       crops: [], flips: [], secondsWaited: 0)
   }
 
   init(
-    step: Int, epoch: Int, microBatch: Int, samples: [Int], pictures: Tensor?, tokenizerPictures: Tensor?,
-    secondPictures: Tensor?, masked: [Int32], labels: [Int32], tokens: [Int32]?, crops: [Region],
+    step: Int, epoch: Int, microBatch: Int, samples: [Int], images: Tensor?, tokenizerImages: Tensor?,
+    secondImages: Tensor?, masked: [Int32], labels: [Int32], tokens: [Int32]?, crops: [Region],
     flips: [Bool], secondsWaited: Double
   ) {
     self.step = step
     self.epoch = epoch
     self.microBatch = microBatch
     self.samples = samples
-    self.pictures = pictures
-    self.tokenizerPictures = tokenizerPictures
-    self.secondPictures = secondPictures
+    self.images = images
+    self.tokenizerImages = tokenizerImages
+    self.secondImages = secondImages
     self.masked = masked
     self.labels = labels
     self.tokens = tokens
@@ -70,7 +70,7 @@ public struct Batch {
 }
 
 extension Batch {
-  /// Some of its pictures as a micro-batch of their own.
+  /// Some of its images as a micro-batch of their own.
   public func part(_ range: Range<Int>, microBatch: Int) -> Batch {
     func part(_ tensor: Tensor?) -> Tensor? {
       tensor.map { whole in
@@ -82,8 +82,8 @@ extension Batch {
     let places = Int32(range.lowerBound * patches)..<Int32(range.upperBound * patches)
     return Batch(
       step: step, epoch: epoch, microBatch: microBatch, samples: Array(samples[range]),
-      pictures: part(pictures),
-      tokenizerPictures: part(tokenizerPictures), secondPictures: part(secondPictures),
+      images: part(images),
+      tokenizerImages: part(tokenizerImages), secondImages: part(secondImages),
       masked: masked.filter(places.contains).map { $0 - places.lowerBound }, labels: Array(labels[range]),
       tokens: tokens.map { Array($0[Int(places.lowerBound)..<Int(places.upperBound)]) },
       crops: crops.isEmpty ? [] : Array(crops[range]), flips: flips.isEmpty ? [] : Array(flips[range]),
@@ -91,19 +91,19 @@ extension Batch {
   }
 }
 
-/// Hands out micro-batches one after another: a `Loader`, or a benchmark's pictures again and again.
+/// Hands out micro-batches one after another: a `Loader`, or a benchmark's images again and again.
 public protocol BatchSource {
   /// The next batch, or nil when there are no more.
   func next() throws -> Batch?
 }
 
-/// Which pictures make which batch.
+/// Which images make which batch.
 enum BatchPlan {
   /// Steps without end, this rank's share of each.
   case training(GlobalSampler, RankShare, firstStep: Int)
-  /// Each picture of a range, view by view for every batch.
+  /// Each image of a range, view by view for every batch.
   case sequence(Range<Int>, batchSize: Int, views: Int)
-  /// Some pictures, in order.
+  /// Some images, in order.
   case selection([Int], batchSize: Int)
 
   struct Work {
@@ -115,7 +115,7 @@ enum BatchPlan {
     let samples: [Int]
   }
 
-  /// Pictures in a batch, but for the last of a sequence.
+  /// Images in a batch, but for the last of a sequence.
   var batchSize: Int {
     switch self {
     case .training(_, let share, _): share.microBatchSize
@@ -153,9 +153,9 @@ enum BatchPlan {
 /// A batch while threads fill it, each its own samples.
 final class PendingBatch: @unchecked Sendable {
   let work: BatchPlan.Work
-  let pictures: Tensor?
-  let tokenizerPictures: Tensor?
-  let secondPictures: Tensor?
+  let images: Tensor?
+  let tokenizerImages: Tensor?
+  let secondImages: Tensor?
   let masked: UnsafeMutableBufferPointer<Int32>
   let tokens: UnsafeMutableBufferPointer<Int32>
   let labels: UnsafeMutableBufferPointer<Int32>
@@ -167,14 +167,14 @@ final class PendingBatch: @unchecked Sendable {
   /// What went wrong at the first bad sample; guarded by the loader's lock.
   var failure: (sample: Int, error: Error)?
 
-  init(_ work: BatchPlan.Work, _ recipe: SampleRecipe, tokensPerView: Int) {
+  init(_ work: BatchPlan.Work, _ recipe: SamplePipeline, tokensPerView: Int) {
     self.work = work
     let count = work.samples.count
-    pictures = recipe.picture.map { Tensor(uninitialized: [count, $0.size, $0.size, 3]) }
-    tokenizerPictures = recipe.tokenizerPicture.map { Tensor(uninitialized: [count, $0.size, $0.size, 3]) }
-    secondPictures =
+    images = recipe.image.map { Tensor(uninitialized: [count, $0.size, $0.size, 3]) }
+    tokenizerImages = recipe.tokenizerImage.map { Tensor(uninitialized: [count, $0.size, $0.size, 3]) }
+    secondImages =
       recipe.secondAugmentation == nil
-      ? nil : recipe.picture.map { Tensor(uninitialized: [count, $0.size, $0.size, 3]) }
+      ? nil : recipe.image.map { Tensor(uninitialized: [count, $0.size, $0.size, 3]) }
     masked = .allocate(capacity: count * (recipe.mask?.count ?? 0))
     tokens = .allocate(capacity: count * tokensPerView)
     labels = .allocate(capacity: count)
@@ -193,7 +193,7 @@ final class PendingBatch: @unchecked Sendable {
   func finished(secondsWaited: Double) -> Batch {
     Batch(
       step: work.step, epoch: work.epoch, microBatch: work.microBatch, samples: work.samples,
-      pictures: pictures, tokenizerPictures: tokenizerPictures, secondPictures: secondPictures,
+      images: images, tokenizerImages: tokenizerImages, secondImages: secondImages,
       masked: Array(masked), labels: Array(labels),
       tokens: tokens.isEmpty ? nil : Array(tokens), crops: Array(crops), flips: Array(flips),
       secondsWaited: secondsWaited)

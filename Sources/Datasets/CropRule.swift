@@ -2,12 +2,12 @@ import Foundation
 import Imaging
 import Tensors
 
-/// How the crop of a picture is chosen.
+/// How the crop of an image is chosen.
 public enum CropRule: Sendable, Equatable {
-  /// A random part: its area a uniform share of the picture's, width / height log-uniform
+  /// A random part: its area a uniform share of the image's, width / height log-uniform
   /// (torchvision's `RandomResizedCrop`).
   case randomResized(scale: ClosedRange<Double> = 0.08...1, ratio: ClosedRange<Double> = 3 / 4...4 / 3)
-  /// The square in the middle whose side is this share of the picture's short side.
+  /// The square in the middle whose side is this share of the image's short side.
   case center(fraction: Double = 1)
 
   /// The usual evaluation crop: short side resized to `resizeShortSide`, the middle `size`² cut out.
@@ -34,7 +34,7 @@ public enum CropRule: Sendable, Equatable {
     }
   }
 
-  /// The crop of a picture of `width` × `height`, drawn for a sample in an epoch; in pixels of the picture.
+  /// The crop of an image of `width` × `height`, drawn for a sample in an epoch; in pixels of the image.
   ///
   /// - Parameter view: Which of several views of the sample, from 0.
   public func region(
@@ -66,7 +66,7 @@ public enum CropRule: Sendable, Equatable {
       let x = stream.integer(below: width - cropWidth + 1)
       return Region(x: x, y: y, width: cropWidth, height: cropHeight)
     }
-    // No draw fitted (a very long picture): the middle, as near to the picture's own shape as the ratios allow.
+    // No draw fitted (a very long image): the middle, as near to the image's own shape as the ratios allow.
     let shape = Double(width) / Double(height)
     let cropWidth = shape > ratio.upperBound ? rounded(Double(height) * ratio.upperBound) : width
     let cropHeight = shape < ratio.lowerBound ? rounded(Double(width) / ratio.lowerBound) : height

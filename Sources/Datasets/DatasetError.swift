@@ -1,6 +1,6 @@
-/// Something wrong with a dataset, a token file, a picture or a setting: where, what, and what to do.
+/// Something wrong with a dataset, a token file, an image or a setting: where, what, and what to do.
 public struct DatasetError: Error, CustomStringConvertible, Equatable, Sendable {
-  /// The file, the picture or the configuration key concerned.
+  /// The file, the image or the configuration key concerned.
   public let subject: String
   /// What is wrong.
   public let problem: String

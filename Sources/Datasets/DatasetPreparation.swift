@@ -20,11 +20,11 @@ public final class Cancellation: @unchecked Sendable {
   }
 }
 
-/// Turns a folder or an archive of pictures into a dataset file.
+/// Turns a folder or an archive of images into a dataset file.
 ///
-/// One thread walks the source, several check that the pictures decode and resize them, and what they make is
-/// gathered on disk: memory does not grow with the pictures' bytes. Pictures are stored sorted by class and
-/// name, so that the same pictures give the same dataset from a folder or an archive and with any number
+/// One thread walks the source, several check that the images decode and resize them, and what they make is
+/// gathered on disk: memory does not grow with the images' bytes. Images are stored sorted by class and
+/// name, so that the same images give the same dataset from a folder or an archive and with any number
 /// of threads.
 public struct DatasetPreparation: Sendable {
   /// A folder, a .tar, a .tar.gz, or a tar of tars.
@@ -33,15 +33,15 @@ public struct DatasetPreparation: Sendable {
   public var output: String
   /// Only what lies below this folder of the input.
   public var subset: String?
-  /// Pictures whose short side is longer are resized to this; none is enlarged.
+  /// Images whose short side is longer are resized to this; none is enlarged.
   public var shortSide: Int?
-  /// JPEG quality of resized pictures, 1 to 100.
+  /// JPEG quality of resized images, 1 to 100.
   public var quality = 95
   /// Threads that decode.
   public var workers = 1
-  /// Whether a picture that cannot be used is an error.
+  /// Whether an image that cannot be used is an error.
   public var isStrict = false
-  /// A file that lists every skipped picture and why.
+  /// A file that lists every skipped image and why.
   public var report: String?
 
   public init(input: String, output: String) {
@@ -51,19 +51,19 @@ public struct DatasetPreparation: Sendable {
 
   /// How far a preparation is.
   public struct Progress: Sendable {
-    /// Pictures looked at.
-    public var pictures = 0
+    /// Images looked at.
+    public var images = 0
     /// Of them, skipped.
     public var skipped = 0
     /// Bytes kept.
     public var bytes = 0
     /// Since the start.
     public var seconds = 0.0
-    /// The share of the final file that is written, once all pictures have been looked at.
+    /// The share of the final file that is written, once all images have been looked at.
     public var written: Double?
   }
 
-  /// A picture that was left out.
+  /// An image that was left out.
   public struct Skipped: Sendable, Equatable {
     public let path: String
     public let reason: String
@@ -71,12 +71,12 @@ public struct DatasetPreparation: Sendable {
 
   /// What came of a preparation.
   public struct Summary: Sendable {
-    public var pictures: Int
+    public var images: Int
     public var classes: Int
     public var resized: Int
-    /// The pictures left out, by path.
+    /// The images left out, by path.
     public var skipped: [Skipped]
-    /// Bytes of all pictures kept.
+    /// Bytes of all images kept.
     public var bytes: Int
     public var fingerprint: UInt64
     public var seconds: Double
@@ -97,7 +97,7 @@ public struct DatasetPreparation: Sendable {
       throw DatasetError("--quality", "is \(quality), must be 1 to 100")
     }
     guard workers > 0 else { throw DatasetError("--workers", "is \(workers), must be at least 1") }
-    let source = try PictureSource(path: input)
+    let source = try ImageSource(path: input)
     let started = Date()
     let job = PreparationJob(self, source, try DatasetWriter(path: output, madeFrom: [input]), cancellation)
     var progress = try job.gather { progress in
@@ -112,12 +112,12 @@ public struct DatasetPreparation: Sendable {
     skipped.sort { $0.path < $1.path }
     try writeReport(skipped)
     if isStrict, let first = skipped.first {
-      throw DatasetError(first.path, first.reason, advice: "without --strict such pictures are skipped")
+      throw DatasetError(first.path, first.reason, advice: "without --strict such images are skipped")
     }
     guard !records.isEmpty else {
       throw DatasetError(
         input,
-        "none of its \(skipped.count) pictures can be used; the first: \(skipped[0].path): \(skipped[0].reason)"
+        "none of its \(skipped.count) images can be used; the first: \(skipped[0].path): \(skipped[0].reason)"
       )
     }
     let fingerprint = try job.writer.finish(records, classes: order.classes) { file in
@@ -135,19 +135,19 @@ public struct DatasetPreparation: Sendable {
       onProgress(progress)
     }
     return Summary(
-      pictures: records.count, classes: order.classes.count, resized: job.resized, skipped: skipped,
+      images: records.count, classes: order.classes.count, resized: job.resized, skipped: skipped,
       bytes: records.reduce(0) { $0 + $1.size }, fingerprint: fingerprint,
       seconds: Date().timeIntervalSince(started), note: order.note)
   }
 
-  private func nothingFound(_ source: PictureSource) -> DatasetError {
-    let endings = PictureSource.extensions.map { "." + $0 }.joined(separator: ", ")
+  private func nothingFound(_ source: ImageSource) -> DatasetError {
+    let endings = ImageSource.extensions.map { "." + $0 }.joined(separator: ", ")
     let place = subset.map { " below '\($0)'" } ?? ""
     return DatasetError(
-      input, "no pictures\(place): looked for files ending in \(endings) in it and the folders below",
+      input, "no images\(place): looked for files ending in \(endings) in it and the folders below",
       advice: source.isArchive
         ? "expected CLASS/NAME.jpg, or the archives of classes, inside the archive"
-        : "expected CLASS/NAME.jpg, or pictures directly in the folder")
+        : "expected CLASS/NAME.jpg, or images directly in the folder")
   }
 
   private func writeReport(_ skipped: [Skipped]) throws {
@@ -163,7 +163,7 @@ public struct DatasetPreparation: Sendable {
   }
 }
 
-extension PictureSource {
+extension ImageSource {
   var isArchive: Bool { if case .archive = self { true } else { false } }
 }
 
@@ -173,7 +173,7 @@ private struct ClassOrder {
   var note: String?
 
   init(
-    _ records: inout [PictureRecord], _ skipped: inout [DatasetPreparation.Skipped],
+    _ records: inout [ImageRecord], _ skipped: inout [DatasetPreparation.Skipped],
     strippingCommonFolders: Bool
   ) {
     if strippingCommonFolders {
@@ -184,7 +184,7 @@ private struct ClassOrder {
     }
     let inFolders = records.filter { $0.name.contains("/") }.count
     if inFolders > 0, inFolders < records.count {
-      // Class folders and, beside them, pictures without a class.
+      // Class folders and, beside them, images without a class.
       for record in records where !record.name.contains("/") {
         skipped.append(
           .init(path: record.name, reason: "lies beside the class folders, so that it has no class"))
@@ -208,7 +208,7 @@ private struct ClassOrder {
     if let example = records.first, records.allSatisfy({ $0.name.filter { $0 == "/" }.count > 1 }) {
       note =
         "classes are the folders of the first level (\(classes.prefix(4).joined(separator: ", "))), but all "
-        + "pictures lie deeper (\(example.name)): if that is not meant, give a folder as --subset"
+        + "images lie deeper (\(example.name)): if that is not meant, give a folder as --subset"
     }
   }
 
@@ -220,9 +220,9 @@ private struct ClassOrder {
   /// How many characters the folders take that all names begin with.
   private static func commonFolders(_ names: [String]) -> Int {
     guard let first = names.first else { return 0 }
-    var common = PictureSource.components(first).dropLast()
+    var common = ImageSource.components(first).dropLast()
     for name in names where !common.isEmpty {
-      let parts = PictureSource.components(name).dropLast()
+      let parts = ImageSource.components(name).dropLast()
       let shared = zip(common, parts).prefix { $0 == $1 }.count
       common = common.prefix(shared)
     }

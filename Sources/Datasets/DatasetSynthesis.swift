@@ -1,13 +1,13 @@
 import Foundation
 import Storage
 
-/// Makes a dataset of drawn pictures: shapes of ten classes, for trying things out without any data.
+/// Makes a dataset of drawn images: shapes of ten classes, for trying things out without any data.
 public struct DatasetSynthesis: Sendable {
-  /// Number of pictures.
+  /// Number of images.
   public var count: Int
   /// Pixels from edge to edge.
   public var size: Int
-  /// Another seed gives other pictures.
+  /// Another seed gives other images.
   public var seed: UInt64
   /// JPEG quality, 1 to 100.
   public var quality = 92
@@ -22,22 +22,22 @@ public struct DatasetSynthesis: Sendable {
 
   /// Writes a dataset file; gives back its fingerprint.
   ///
-  /// - Parameter onProgress: Called a few times a second with the pictures done, on the calling thread.
+  /// - Parameter onProgress: Called a few times a second with the images done, on the calling thread.
   public func write(
     dataset path: String, cancellation: Cancellation = Cancellation(), onProgress: (Int) -> Void = { _ in }
   ) throws -> UInt64 {
     try validate()
     let writer = try DatasetWriter(path: path)
     let records = Records(count)
-    try forEachPicture(path, cancellation, onProgress) { index, bytes in
+    try forEachImage(path, cancellation, onProgress) { index, bytes in
       let (offset, checksum) = try bytes.withUnsafeBytes { (try writer.append($0), XXHash64.hash($0)) }
       records.set(
         index,
-        PictureRecord(
-          name: name(index), label: Int32(SyntheticPicture.label(index)), height: Int32(size),
+        ImageRecord(
+          name: name(index), label: Int32(SyntheticImage.label(index)), height: Int32(size),
           width: Int32(size), checksum: checksum, offset: offset, size: bytes.count))
     }
-    return try writer.finish(records.all, classes: SyntheticPicture.classes) { file in
+    return try writer.finish(records.all, classes: SyntheticImage.classes) { file in
       try file.setAttribute("source", "synthetic")
       try file.setAttribute("seed", seed)
       try file.setAttribute("skipped", 0)
@@ -46,20 +46,20 @@ public struct DatasetSynthesis: Sendable {
     }
   }
 
-  /// Writes the same pictures as a folder of CLASS/NAME.jpg, for trying `prepare` out.
+  /// Writes the same images as a folder of CLASS/NAME.jpg, for trying `prepare` out.
   public func write(
     folder path: String, cancellation: Cancellation = Cancellation(), onProgress: (Int) -> Void = { _ in }
   ) throws {
     try validate()
     do {
-      for name in SyntheticPicture.classes {
+      for name in SyntheticImage.classes {
         try FileManager.default.createDirectory(
           atPath: "\(path)/\(name)", withIntermediateDirectories: true)
       }
     } catch {
       throw DatasetError(path, "cannot make the folders: \(error.localizedDescription)")
     }
-    try forEachPicture(path, cancellation, onProgress) { index, bytes in
+    try forEachImage(path, cancellation, onProgress) { index, bytes in
       let file = "\(path)/\(name(index))"
       do {
         try Data(bytes).write(to: URL(fileURLWithPath: file))
@@ -81,16 +81,16 @@ public struct DatasetSynthesis: Sendable {
   private func name(_ index: Int) -> String {
     let digits = String(index)
     let padded = String(repeating: "0", count: max(0, 8 - digits.count)) + digits
-    return "\(SyntheticPicture.classes[SyntheticPicture.label(index)])/\(padded).jpg"
+    return "\(SyntheticImage.classes[SyntheticImage.label(index)])/\(padded).jpg"
   }
 
-  private func forEachPicture(
+  private func forEachImage(
     _ path: String, _ cancellation: Cancellation, _ onProgress: (Int) -> Void,
     _ body: @escaping (Int, [UInt8]) throws -> Void
   ) throws {
-    let picture = SyntheticPicture(size: size, seed: seed)
-    try WorkerGroup.forEach(count, workers: workers, context: PictureCodec.init) { index, codec in
-      try body(index, try codec.encode(picture.draw(index), width: size, height: size, quality: quality))
+    let image = SyntheticImage(size: size, seed: seed)
+    try WorkerGroup.forEach(count, workers: workers, context: ImageCodec.init) { index, codec in
+      try body(index, try codec.encode(image.draw(index), width: size, height: size, quality: quality))
     } onTick: { done in
       try cancellation.check(path)
       onProgress(done)
@@ -100,9 +100,9 @@ public struct DatasetSynthesis: Sendable {
   /// The records, each set by some thread.
   private final class Records: @unchecked Sendable {
     private let lock = NSLock()
-    private var records: [PictureRecord?]
+    private var records: [ImageRecord?]
     init(_ count: Int) { records = Array(repeating: nil, count: count) }
-    func set(_ index: Int, _ record: PictureRecord) { lock.withLock { records[index] = record } }
-    var all: [PictureRecord] { records.compactMap { $0 } }
+    func set(_ index: Int, _ record: ImageRecord) { lock.withLock { records[index] = record } }
+    var all: [ImageRecord] { records.compactMap { $0 } }
   }
 }

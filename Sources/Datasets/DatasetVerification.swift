@@ -1,22 +1,22 @@
 import Foundation
 
-/// Reads every picture of a dataset, compares it with its checksum and decodes it.
+/// Reads every image of a dataset, compares it with its checksum and decodes it.
 public struct DatasetVerification {
-  /// A picture that is not as it should be.
+  /// An image that is not as it should be.
   public struct Problem: Sendable, Equatable {
     public let index: Int
     public let reason: String
   }
 
-  /// Looks at all pictures; gives back those with a problem, in order.
+  /// Looks at all images; gives back those with a problem, in order.
   ///
-  /// - Parameter onProgress: Called a few times a second with the pictures done, on the calling thread.
+  /// - Parameter onProgress: Called a few times a second with the images done, on the calling thread.
   public static func verify(
-    _ dataset: PictureDataset, workers: Int, cancellation: Cancellation = Cancellation(),
+    _ dataset: ImageDataset, workers: Int, cancellation: Cancellation = Cancellation(),
     onProgress: (Int) -> Void = { _ in }
   ) throws -> [Problem] {
     final class Context {
-      let codec = PictureCodec()
+      let codec = ImageCodec()
       var bytes: [UInt8] = []
     }
     let found = ProblemList()

@@ -2,8 +2,8 @@ import CFileIO
 import Foundation
 import Storage
 
-/// What the index of a dataset says about one picture.
-struct PictureRecord {
+/// What the index of a dataset says about one image.
+struct ImageRecord {
   var name: String
   var label: Int32
   var height: Int32
@@ -16,9 +16,9 @@ struct PictureRecord {
 
 /// Writes a dataset file whose total size is only known at the end.
 ///
-/// The pictures' bytes gather in a file beside the target, written by any number of threads at once. That file is
+/// The images' bytes gather in a file beside the target, written by any number of threads at once. That file is
 /// unlinked as soon as it is open: its space is free again whatever becomes of the process. `finish` copies the
-/// pictures in their final order into the HDF5 file, which appears under its name complete or not at all.
+/// images in their final order into the HDF5 file, which appears under its name complete or not at all.
 final class DatasetWriter: @unchecked Sendable {
   private let path: String
   private let descriptor: Int32
@@ -27,7 +27,7 @@ final class DatasetWriter: @unchecked Sendable {
 
   /// Creates the payload file beside `path`.
   ///
-  /// - Parameter inputs: What the pictures come from.
+  /// - Parameter inputs: What the images come from.
   init(path: String, madeFrom inputs: [String] = []) throws {
     try FileSystem.requireOutput(path, madeFrom: inputs)
     self.path = path
@@ -39,7 +39,7 @@ final class DatasetWriter: @unchecked Sendable {
 
   deinit { close(descriptor) }
 
-  /// Appends a picture's bytes; tells where they went. Safe from any thread.
+  /// Appends an image's bytes; tells where they went. Safe from any thread.
   func append(_ bytes: UnsafeRawBufferPointer) throws -> UInt64 {
     let offset = lock.withLock {
       defer { end += UInt64(bytes.count) }
@@ -59,14 +59,14 @@ final class DatasetWriter: @unchecked Sendable {
     return offset
   }
 
-  /// Writes the dataset: the records' pictures in their order.
+  /// Writes the dataset: the records' images in their order.
   ///
   /// - Parameters:
   ///   - attributes: Sets further attributes of the file.
   ///   - onSlab: Called now and then with the share done; may throw to give up.
   /// - Returns: The dataset's fingerprint.
   func finish(
-    _ records: [PictureRecord], classes: [String], attributes: (HDF5File) throws -> Void,
+    _ records: [ImageRecord], classes: [String], attributes: (HDF5File) throws -> Void,
     onSlab: (Double) throws -> Void
   ) throws -> UInt64 {
     var offsets: [UInt64] = [0]
@@ -75,11 +75,11 @@ final class DatasetWriter: @unchecked Sendable {
     let total = Int(offsets[records.count])
     let checksums = records.map(\.checksum)
     let labels = records.map(\.label)
-    let fingerprint = PictureDataset.fingerprint(checksums: checksums, labels: labels)
+    let fingerprint = ImageDataset.fingerprint(checksums: checksums, labels: labels)
     try HDF5File.atomicallyWrite(to: path) { file in
       try file.setAttribute("format", DatasetFormat.name)
       try file.setAttribute("format_version", DatasetFormat.version)
-      try file.setAttribute("pictures", records.count)
+      try file.setAttribute("images", records.count)
       try file.setAttribute("classes", classes.count)
       try file.setAttribute("fingerprint", fingerprint)
       try attributes(file)
@@ -98,7 +98,7 @@ final class DatasetWriter: @unchecked Sendable {
 
   /// Copies the payload in the order of the records, a few megabytes at a time.
   private func copyPayload(
-    of records: [PictureRecord], total: Int, to file: HDF5File, _ onSlab: (Double) throws -> Void
+    of records: [ImageRecord], total: Int, to file: HDF5File, _ onSlab: (Double) throws -> Void
   ) throws {
     let capacity = max(8 << 20, records.map(\.size).max() ?? 0)
     let slab = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: capacity)

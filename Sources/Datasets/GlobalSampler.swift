@@ -1,18 +1,18 @@
 import Foundation
 import Tensors
 
-/// Decides which pictures make up the global batch of each step.
+/// Decides which images make up the global batch of each step.
 ///
 /// An epoch is a permutation of the dataset, keyed by the seed and the epoch alone, cut into global batches.
-/// The remainder that does not fill a batch (fewer than `globalBatchSize` pictures, others in every epoch) is
+/// The remainder that does not fill a batch (fewer than `globalBatchSize` images, others in every epoch) is
 /// left out of that epoch. Ranks only cut the global batch (see `RankShare`), so training sees the same
 /// batches on any number of them. Safe to use from any thread.
 public final class GlobalSampler: @unchecked Sendable {
-  /// Pictures that are used.
+  /// Images that are used.
   public let count: Int
-  /// Pictures in the dataset.
+  /// Images in the dataset.
   public let datasetCount: Int
-  /// Pictures in the batch of one step, over all ranks.
+  /// Images in the batch of one step, over all ranks.
   public let globalBatchSize: Int
   /// Steps in one epoch.
   public let stepsPerEpoch: Int
@@ -26,7 +26,7 @@ public final class GlobalSampler: @unchecked Sendable {
   /// Throws when the dataset is smaller than one batch.
   ///
   /// - Parameters:
-  ///   - count: Pictures in the dataset.
+  ///   - count: Images in the dataset.
   ///   - subset: Those that are used; nil for all.
   public init(count datasetCount: Int, subset: [Int]? = nil, globalBatchSize: Int, seed: UInt64) throws {
     precondition(
@@ -38,12 +38,12 @@ public final class GlobalSampler: @unchecked Sendable {
     guard count >= globalBatchSize else {
       throw DatasetError(
         "training.global_batch_size",
-        "is \(globalBatchSize), but the dataset holds only \(count) pictures"
+        "is \(globalBatchSize), but the dataset holds only \(count) images"
           + (subset == nil ? "" : " with the labels that data.labels_share leaves"),
         advice: "choose at most \(count), or a larger dataset")
     }
     guard count <= Int(UInt32.max) else {
-      throw DatasetError("data.path", "\(count) pictures are more than a permutation of 2³² can order")
+      throw DatasetError("data.path", "\(count) images are more than a permutation of 2³² can order")
     }
     self.count = count
     self.datasetCount = datasetCount
@@ -81,7 +81,7 @@ public final class GlobalSampler: @unchecked Sendable {
 ///
 /// Rank r of R takes the contiguous slice [G·r/R, G·(r+1)/R) of the global batch, in micro-batches in order.
 public struct RankShare: Sendable, Equatable {
-  /// Pictures of one micro-batch.
+  /// Images of one micro-batch.
   public let microBatchSize: Int
   /// Micro-batches that this rank computes for one step.
   public let microBatches: Int

@@ -1,7 +1,7 @@
 import Tensors
 
-extension PictureDataset {
-  /// A part of the pictures, the same share of every class and at least one of each, drawn by the seed; ascending.
+extension ImageDataset {
+  /// A part of the images, the same share of every class and at least one of each, drawn by the seed; ascending.
   ///
   /// - Parameter share: More than 0, at most 1.
   public func labeledShare(_ share: Double, seed: UInt64) -> [Int] {
@@ -16,11 +16,11 @@ extension PictureDataset {
     }.sorted()
   }
 
-  /// Throws unless every picture has a class.
+  /// Throws unless every image has a class.
   public func requireLabels() throws {
     guard !classes.isEmpty, !labels.contains(-1) else {
       throw DatasetError(
-        path, "has pictures without a class",
+        path, "has images without a class",
         advice: "prepare it from folders named after the classes (CLASS/NAME.jpg)")
     }
   }

@@ -1,7 +1,7 @@
 import Foundation
 import Threads
 
-/// Reads, decodes, augments and masks pictures ahead of time on threads of its own, and hands out micro-batches
+/// Reads, decodes, augments and masks images ahead of time on threads of its own, and hands out micro-batches
 /// strictly in order.
 ///
 /// What a batch holds depends on the seed, the step and the dataset alone: not on the number of threads, and
@@ -27,25 +27,25 @@ public final class Loader: BatchSource {
   /// With `tokens`, each sample takes one of the file's views, drawn by epoch, in place of a crop and flip of
   /// its own.
   public init(
-    _ dataset: PictureDataset, _ recipe: SampleRecipe, sampler: GlobalSampler, share: RankShare,
+    _ dataset: ImageDataset, _ recipe: SamplePipeline, sampler: GlobalSampler, share: RankShare,
     firstStep: Int = 0, tokens: TokenFile? = nil, options: Options = Options()
   ) throws {
-    precondition(sampler.datasetCount == dataset.count, "the sampler is for another number of pictures")
+    precondition(sampler.datasetCount == dataset.count, "the sampler is for another number of images")
     core = try LoaderCore(
       dataset, recipe, tokens, .training(sampler, share, firstStep: firstStep), options)
   }
 
-  /// A loader that delivers every picture of `range` once a view, the last batch perhaps smaller.
+  /// A loader that delivers every image of `range` once a view, the last batch perhaps smaller.
   ///
   /// For each batch all views follow one another. View k is augmented as epoch k of training would be, or is
   /// view k of the token file.
   public init(
-    sequenceOf dataset: PictureDataset, _ recipe: SampleRecipe, range: Range<Int>? = nil, batchSize: Int,
+    sequenceOf dataset: ImageDataset, _ recipe: SamplePipeline, range: Range<Int>? = nil, batchSize: Int,
     views: Int = 1, tokens: TokenFile? = nil, options: Options = Options()
   ) throws {
     let range = range ?? 0..<dataset.count
     precondition(
-      range.lowerBound >= 0 && range.upperBound <= dataset.count, "pictures \(range) of \(dataset.count)")
+      range.lowerBound >= 0 && range.upperBound <= dataset.count, "images \(range) of \(dataset.count)")
     guard batchSize > 0 else { throw DatasetError("batch size", "is \(batchSize), must be at least 1") }
     guard views > 0 else { throw DatasetError("views", "is \(views), must be at least 1") }
     if let tokens, views > tokens.header.views {
@@ -55,19 +55,19 @@ public final class Loader: BatchSource {
       dataset, recipe, tokens, .sequence(range, batchSize: batchSize, views: views), options)
   }
 
-  /// A loader that delivers some pictures in the order given, the last batch perhaps smaller.
+  /// A loader that delivers some images in the order given, the last batch perhaps smaller.
   public init(
-    of samples: [Int], in dataset: PictureDataset, _ recipe: SampleRecipe, batchSize: Int,
+    of samples: [Int], in dataset: ImageDataset, _ recipe: SamplePipeline, batchSize: Int,
     options: Options = Options()
   ) throws {
-    precondition(samples.allSatisfy((0..<dataset.count).contains), "pictures outside of the dataset")
+    precondition(samples.allSatisfy((0..<dataset.count).contains), "images outside of the dataset")
     guard batchSize > 0 else { throw DatasetError("batch size", "is \(batchSize), must be at least 1") }
     core = try LoaderCore(dataset, recipe, nil, .selection(samples, batchSize: batchSize), options)
   }
 
   deinit { core.stop() }
 
-  /// The next batch, or nil at the end of a sequence. Throws when one of its pictures cannot be read.
+  /// The next batch, or nil at the end of a sequence. Throws when one of its images cannot be read.
   public func next() throws -> Batch? { try core.next() }
 
   /// Ends the threads; `next` gives nothing more. Also happens when the loader goes.
@@ -76,8 +76,8 @@ public final class Loader: BatchSource {
 
 /// What a loader's threads share.
 private final class LoaderCore: @unchecked Sendable {
-  private let dataset: PictureDataset
-  private let recipe: SampleRecipe
+  private let dataset: ImageDataset
+  private let recipe: SamplePipeline
   private let tokens: TokenFile?
   private let plan: BatchPlan
   private let options: Loader.Options
@@ -92,7 +92,7 @@ private final class LoaderCore: @unchecked Sendable {
   private var running = 0
 
   init(
-    _ dataset: PictureDataset, _ recipe: SampleRecipe, _ tokens: TokenFile?, _ plan: BatchPlan,
+    _ dataset: ImageDataset, _ recipe: SamplePipeline, _ tokens: TokenFile?, _ plan: BatchPlan,
     _ options: Loader.Options
   ) throws {
     try recipe.validate(tokens: tokens?.header)

@@ -1,7 +1,7 @@
 import Foundation
 import Tensors
 
-/// Chooses which patches of a picture are masked: exactly `count` of them for every sample.
+/// Chooses which patches of an image are masked: exactly `count` of them for every sample.
 ///
 /// `blockwise` is BEiT's algorithm (Bao et al., 2106.08254, algorithm 1): blocks of random area and aspect
 /// ratio, placed at random, until enough is masked. BEiT stops where no further block fits, a few patches
@@ -20,7 +20,7 @@ public struct MaskGenerator: Sendable {
   public let height: Int
   /// Patches from left to right.
   public let width: Int
-  /// Patches masked in every picture.
+  /// Patches masked in every image.
   public let count: Int
   /// How they are chosen.
   public let kind: Kind

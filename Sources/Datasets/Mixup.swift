@@ -1,10 +1,10 @@
 import Foundation
 import Tensors
 
-/// Mixes pictures in pairs: mixup (Zhang et al., 1710.09412) and CutMix (Yun et al., 1905.04899), as timm's `Mixup` in
+/// Mixes images in pairs: mixup (Zhang et al., 1710.09412) and CutMix (Yun et al., 1905.04899), as timm's `Mixup` in
 /// its mode `pair`.
 ///
-/// timm's usual mode draws once for a whole batch and mixes each picture with the one at the mirrored place, so that a
+/// timm's usual mode draws once for a whole batch and mixes each image with the one at the mirrored place, so that a
 /// result depends on how the batch is split. Here neighbours in the order of the global batch make a pair, and each
 /// pair has a draw of its own, keyed by the step and its first sample: micro-batches of even size see the same pairs on
 /// any number of ranks.
@@ -43,7 +43,7 @@ public struct Mixup: Sendable, Equatable {
     case exchange(rows: Range<Int>, columns: Range<Int>)
   }
 
-  /// The draw of the pair whose first picture is the dataset's `sample`, for pictures of `size`².
+  /// The draw of the pair whose first image is the dataset's `sample`, for images of `size`².
   public func draw(step: Int, sample: Int, size: Int) -> Draw {
     var stream = RandomStream(seed: seed, purpose: .mixup, time: step, index: sample)
     let isMixed = stream.uniform() < probability
@@ -64,26 +64,26 @@ public struct Mixup: Sendable, Equatable {
   /// Mixes neighbours: 0 with 1, 2 with 3, and so on.
   ///
   /// - Parameters:
-  ///   - pictures: [B, size, size, 3]; B even.
+  ///   - images: [B, size, size, 3]; B even.
   ///   - samples: Their indices in the dataset.
-  /// - Returns: The mixed pictures, and of each the share that is its own.
+  /// - Returns: The mixed images, and of each the share that is its own.
   public func callAsFunction(
-    _ pictures: Tensor, step: Int, samples: [Int]
-  ) -> (pictures: Tensor, shares: [Float]) {
-    let size = pictures.shape[1]
+    _ images: Tensor, step: Int, samples: [Int]
+  ) -> (images: Tensor, shares: [Float]) {
+    let size = images.shape[1]
     return Self.mix(
-      pictures,
+      images,
       stride(from: 0, to: samples.count, by: 2).map { draw(step: step, sample: samples[$0], size: size) })
   }
 
   /// Mixes neighbours as has been drawn for each pair.
-  public static func mix(_ pictures: Tensor, _ draws: [Draw]) -> (pictures: Tensor, shares: [Float]) {
-    precondition(pictures.shape[0] == 2 * draws.count, "pictures are mixed in pairs")
-    let size = pictures.shape[1]
-    let count = pictures.count / max(2 * draws.count, 1)
-    let mixed = pictures.copy()
+  public static func mix(_ images: Tensor, _ draws: [Draw]) -> (images: Tensor, shares: [Float]) {
+    precondition(images.shape[0] == 2 * draws.count, "images are mixed in pairs")
+    let size = images.shape[1]
+    let count = images.count / max(2 * draws.count, 1)
+    let mixed = images.copy()
     ThreadPool.shared.forEach(draws.count) { pair in
-      let (first, second) = (pictures.pointer + 2 * pair * count, pictures.pointer + (2 * pair + 1) * count)
+      let (first, second) = (images.pointer + 2 * pair * count, images.pointer + (2 * pair + 1) * count)
       let (one, other) = (mixed.pointer + 2 * pair * count, mixed.pointer + (2 * pair + 1) * count)
       switch draws[pair] {
       case .unchanged: break
@@ -112,8 +112,8 @@ public struct Mixup: Sendable, Equatable {
     return (mixed, shares)
   }
 
-  /// The distributions that mixed pictures are to be told as, [B, classes], smoothed by `smoothing`; `shares` nil for
-  /// pictures that are whole.
+  /// The distributions that mixed images are to be told as, [B, classes], smoothed by `smoothing`; `shares` nil for
+  /// images that are whole.
   public static func targets(
     labels: [Int32], shares: [Float]?, classes: Int, smoothing: Float
   ) -> Tensor {

@@ -1,22 +1,22 @@
 import Foundation
 import Storage
 
-/// The threads of one preparation: one walks the source, the others look at the pictures it finds.
+/// The threads of one preparation: one walks the source, the others look at the images it finds.
 final class PreparationJob: @unchecked Sendable {
   let writer: DatasetWriter
   private let settings: DatasetPreparation
-  private let source: PictureSource
+  private let source: ImageSource
   private let cancellation: Cancellation
 
   private let lock = NSLock()
   private var progress = DatasetPreparation.Progress()
   /// What was found; read it after `gather`.
-  private(set) var records: [PictureRecord] = []
+  private(set) var records: [ImageRecord] = []
   private(set) var skipped: [DatasetPreparation.Skipped] = []
   private(set) var resized = 0
 
   init(
-    _ settings: DatasetPreparation, _ source: PictureSource, _ writer: DatasetWriter,
+    _ settings: DatasetPreparation, _ source: ImageSource, _ writer: DatasetWriter,
     _ cancellation: Cancellation
   ) {
     self.settings = settings
@@ -25,13 +25,13 @@ final class PreparationJob: @unchecked Sendable {
     self.cancellation = cancellation
   }
 
-  /// Looks at all pictures; returns when every thread has ended.
+  /// Looks at all images; returns when every thread has ended.
   func gather(onProgress: (DatasetPreparation.Progress) -> Void) throws -> DatasetPreparation.Progress {
-    let queue = BoundedQueue<PictureSource.Found>(limit: 64 << 20)
+    let queue = BoundedQueue<ImageSource.Found>(limit: 64 << 20)
     let group = WorkerGroup { queue.close(discarding: true) }
     group.start("peco-prepare-read") { [source, settings] in
       defer { queue.close() }
-      try source.forEachPicture(subset: settings.subset) { found in
+      try source.forEachImage(subset: settings.subset) { found in
         var cost = 1 << 12
         if case .bytes(let bytes) = found.content { cost += bytes.count }
         return queue.add(found, cost: cost)
@@ -39,7 +39,7 @@ final class PreparationJob: @unchecked Sendable {
     }
     for index in 0..<settings.workers {
       group.start("peco-prepare-\(index)") { [self] in
-        let codec = PictureCodec()
+        let codec = ImageCodec()
         while let found = queue.take() { try look(at: found, codec) }
       }
     }
@@ -50,8 +50,8 @@ final class PreparationJob: @unchecked Sendable {
     return progress
   }
 
-  private func look(at found: PictureSource.Found, _ codec: PictureCodec) throws {
-    let picture: PictureCodec.Checked
+  private func look(at found: ImageSource.Found, _ codec: ImageCodec) throws {
+    let image: ImageCodec.Checked
     do {
       let bytes: [UInt8]
       switch found.content {
@@ -59,27 +59,27 @@ final class PreparationJob: @unchecked Sendable {
       case .bytes(let content): bytes = content
       case .file(let path): bytes = try readWholeFile(path)
       }
-      picture = try codec.check(bytes, found.path, shortSide: settings.shortSide, quality: settings.quality)
+      image = try codec.check(bytes, found.path, shortSide: settings.shortSide, quality: settings.quality)
     } catch let error as DatasetError {
-      // With --strict the first bad picture ends the job, rather than the hour's work after it.
+      // With --strict the first bad image ends the job, rather than the hour's work after it.
       if settings.isStrict {
-        throw DatasetError(found.path, error.problem, advice: "without --strict such pictures are skipped")
+        throw DatasetError(found.path, error.problem, advice: "without --strict such images are skipped")
       }
       lock.withLock {
         skipped.append(.init(path: found.path, reason: error.problem))
-        progress.pictures += 1
+        progress.images += 1
         progress.skipped += 1
       }
       return
     }
-    let (offset, checksum) = try picture.bytes.withUnsafeBytes { (try writer.append($0), XXHash64.hash($0)) }
-    let record = PictureRecord(
-      name: found.path, label: -1, height: Int32(picture.height), width: Int32(picture.width),
-      checksum: checksum, offset: offset, size: picture.bytes.count)
+    let (offset, checksum) = try image.bytes.withUnsafeBytes { (try writer.append($0), XXHash64.hash($0)) }
+    let record = ImageRecord(
+      name: found.path, label: -1, height: Int32(image.height), width: Int32(image.width),
+      checksum: checksum, offset: offset, size: image.bytes.count)
     lock.withLock {
       records.append(record)
-      if picture.isResized { resized += 1 }
-      progress.pictures += 1
+      if image.isResized { resized += 1 }
+      progress.images += 1
       progress.bytes += record.size
     }
   }

@@ -3,7 +3,7 @@ import Imaging
 import Tensors
 
 /// RandAugment (Cubuk et al., 1909.13719) in timm's form: a few operations chosen at random, each applied to half of the
-/// pictures, with strengths that vary around one magnitude.
+/// images, with strengths that vary around one magnitude.
 ///
 /// Written as timm writes it: `rand-m9-mstd0.5-inc1` is magnitude 9 of 10, deviation 0.5, and operations whose strength
 /// rises with the magnitude.
@@ -12,7 +12,7 @@ public struct RandAugment: Sendable, Equatable {
   public var magnitude = 9.0
   /// Deviation of the magnitude from operation to operation; infinite where it is anything from 0 to `magnitude`.
   public var deviation = 0.5
-  /// Operations a picture.
+  /// Operations an image.
   public var layers = 2
   /// Whether every operation grows stronger with the magnitude; otherwise posterize, solarize and the four of colour have
   /// the ranges of the first implementation.
@@ -47,7 +47,7 @@ public struct RandAugment: Sendable, Equatable {
   }
 
   /// The operations of one view.
-  public func draw(_ stream: RandomStream) -> [PictureOperation] {
+  public func draw(_ stream: RandomStream) -> [ImageOperation] {
     var stream = stream
     return (0..<layers).compactMap { _ in
       let kind = Kind.allCases[stream.integer(below: Kind.allCases.count)]
@@ -62,9 +62,9 @@ public struct RandAugment: Sendable, Equatable {
   }
 
   /// An operation of a strength from 0 to 1.
-  public func operation(_ kind: Kind, level: Double, isNegative: Bool) -> PictureOperation {
+  public func operation(_ kind: Kind, level: Double, isNegative: Bool) -> ImageOperation {
     let sign = isNegative ? -1.0 : 1
-    // 1 leaves the picture as it is.
+    // 1 leaves the image as it is.
     let factor = Float(isIncreasing ? max(0.1, 1 + sign * 0.9 * level) : 0.1 + 1.8 * level)
     switch kind {
     case .autoContrast: return .autoContrast
@@ -90,7 +90,7 @@ public struct RandAugment: Sendable, Equatable {
   /// Applies operations to `side`² pixels of interleaved RGB in [0, 255], in place. What comes in from beyond the edges has
   /// the colour `fill`, from 0 to 1.
   static func apply(
-    _ operations: [PictureOperation], to pixels: UnsafeMutablePointer<Float>, side: Int, fill: [Float]
+    _ operations: [ImageOperation], to pixels: UnsafeMutablePointer<Float>, side: Int, fill: [Float]
   ) {
     guard !operations.isEmpty else { return }
     let color = fill.map { UInt8(min(255, max(0, ($0 * 255).rounded()))) }

@@ -1,21 +1,21 @@
 import Imaging
 import Tensors
 
-/// Makes one sample of a batch: reads, decodes, crops, changes and masks a picture. One for each thread.
+/// Makes one sample of a batch: reads, decodes, crops, changes and masks an image. One for each thread.
 final class SampleRenderer {
-  private let dataset: PictureDataset
-  private let recipe: SampleRecipe
+  private let dataset: ImageDataset
+  private let recipe: SamplePipeline
   private let tokens: TokenFile?
   private let decoder = CropDecoder()
   private var bytes: [UInt8] = []
 
-  init(_ dataset: PictureDataset, _ recipe: SampleRecipe, _ tokens: TokenFile?) {
+  init(_ dataset: ImageDataset, _ recipe: SamplePipeline, _ tokens: TokenFile?) {
     self.dataset = dataset
     self.recipe = recipe
     self.tokens = tokens
   }
 
-  /// Fills place `place` of a batch. What it draws depends on seed, epoch and the picture's index alone.
+  /// Fills place `place` of a batch. What it draws depends on seed, epoch and the image's index alone.
   func render(_ place: Int, of batch: PendingBatch) throws {
     let index = batch.work.samples[place]
     let epoch = batch.work.epoch
@@ -35,8 +35,8 @@ final class SampleRenderer {
           advice: "encode the dataset anew")
       }
       let size = tokens.header.tokensPerView
-      let words = UnsafeMutableBufferPointer(rebasing: batch.tokens[place * size..<(place + 1) * size])
-      try tokens.read(index, view: view, into: words)
+      let target = UnsafeMutableBufferPointer(rebasing: batch.tokens[place * size..<(place + 1) * size])
+      try tokens.read(index, view: view, into: target)
     } else {
       region = augmentation.crop.region(
         width: width, height: height, seed: recipe.seed, epoch: epoch, index: index)
@@ -52,7 +52,7 @@ final class SampleRenderer {
         batch.masked[place * mask.count + i] = Int32(place * mask.patches) + position
       }
     }
-    guard recipe.picture != nil || recipe.tokenizerPicture != nil else { return }
+    guard recipe.image != nil || recipe.tokenizerImage != nil else { return }
     do {
       try renderViews(place, batch, index, epoch, region, isFlipped)
     } catch let error as ImagingError {
@@ -69,13 +69,13 @@ final class SampleRenderer {
     _ place: Int, _ batch: PendingBatch, _ index: Int, _ epoch: Int, _ region: Region, _ isFlipped: Bool
   ) throws {
     try dataset.read(index, into: &bytes)
-    let size = max(recipe.picture?.size ?? 0, recipe.tokenizerPicture?.size ?? 0)
+    let size = max(recipe.image?.size ?? 0, recipe.tokenizerImage?.size ?? 0)
     let crop = try bytes.withUnsafeBytes {
       try decoder.decode($0, crop: region, width: size, height: size, scaledDecoding: true)
     }
     let appearance = recipe.augmentation.appearance(recipe.seed, epoch, index, view: 0)
     for (view, tensor) in [
-      (recipe.picture, batch.pictures), (recipe.tokenizerPicture, batch.tokenizerPictures),
+      (recipe.image, batch.images), (recipe.tokenizerImage, batch.tokenizerImages),
     ] {
       guard let view, let tensor else { continue }
       try finish(view, crop, appearance, isFlipped, into: tensor, place)
@@ -83,10 +83,10 @@ final class SampleRenderer {
     try renderSecondView(place, batch, index, epoch)
   }
 
-  /// Cuts another view out of the picture read last.
+  /// Cuts another view out of the image read last.
   private func renderSecondView(_ place: Int, _ batch: PendingBatch, _ index: Int, _ epoch: Int) throws {
-    guard let augmentation = recipe.secondAugmentation, let view = recipe.picture,
-      let tensor = batch.secondPictures
+    guard let augmentation = recipe.secondAugmentation, let view = recipe.image,
+      let tensor = batch.secondImages
     else { return }
     let region = augmentation.crop.region(
       width: Int(dataset.widths[index]), height: Int(dataset.heights[index]), seed: recipe.seed,
@@ -102,7 +102,7 @@ final class SampleRenderer {
 
   /// Resizes the crop decoded last, changes what it looks like, and normalises it.
   private func finish(
-    _ view: PictureView, _ crop: CropDecoder.Crop, _ appearance: Appearance, _ isFlipped: Bool,
+    _ view: ImageView, _ crop: CropDecoder.Crop, _ appearance: Appearance, _ isFlipped: Bool,
     into tensor: Tensor, _ place: Int
   ) throws {
     let count = view.size * view.size
@@ -134,8 +134,8 @@ extension ColorJitterRange {
   }
 }
 
-extension PictureDataset {
-  /// A picture, decoded.
+extension ImageDataset {
+  /// An image, decoded.
   public func image(_ index: Int) throws -> Image {
     var bytes: [UInt8] = []
     try read(index, into: &bytes)

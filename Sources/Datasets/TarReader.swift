@@ -126,7 +126,7 @@ final class TarReader {
   private func notTar() -> DatasetError {
     DatasetError(
       path, "is not a tar archive",
-      advice: "give a folder of pictures, or a .tar or .tar.gz of one, or ILSVRC2012's train.tar")
+      advice: "give a folder of images, or a .tar or .tar.gz of one, or ILSVRC2012's train.tar")
   }
 
   private func truncated() -> DatasetError {

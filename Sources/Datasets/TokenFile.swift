@@ -4,17 +4,17 @@ import Storage
 
 /// What a token file says about itself.
 public struct TokenFileDescription: Sendable, Equatable {
-  /// Pictures in the dataset the tokens belong to.
+  /// Images in the dataset the tokens belong to.
   public var count: Int
-  /// Views of each picture: crops, flipped or not, each with its own tokens.
+  /// Views of each image: crops, flipped or not, each with its own tokens.
   public var views: Int
   /// Tokens from top to bottom.
   public var gridHeight: Int
   /// Tokens from left to right.
   public var gridWidth: Int
-  /// Words in the tokenizer's codebook; tokens are smaller.
+  /// Tokens in the tokenizer's codebook; tokens are smaller.
   public var codebookSize: Int
-  /// `PictureDataset.fingerprint` of the dataset.
+  /// `ImageDataset.fingerprint` of the dataset.
   public var datasetFingerprint: UInt64
   /// Identifies the tokenizer's weights.
   public var tokenizerChecksum: UInt64
@@ -50,7 +50,7 @@ private enum TokenFormat {
   static let flips = "flips"
 }
 
-/// The tokenizer's words for every view of every picture of a dataset, computed once
+/// The tokenizer's tokens for every view of every image of a dataset, computed once
 /// (`peco tokenizer encode`) so that pretraining need not run the tokenizer.
 ///
 /// Crops and flips are kept in memory; tokens are read by `pread`, from any number of threads.
@@ -89,7 +89,7 @@ public final class TokenFile: @unchecked Sendable {
       return value
     }
     let header = TokenFileDescription(
-      count: try required("pictures"), views: try required("views"), gridHeight: try required("grid_height"),
+      count: try required("images"), views: try required("views"), gridHeight: try required("grid_height"),
       gridWidth: try required("grid_width"), codebookSize: try required("codebook_size"),
       datasetFingerprint: try required("dataset_fingerprint"),
       tokenizerChecksum: try required("tokenizer_checksum"), seed: try required("seed"),
@@ -131,7 +131,7 @@ public final class TokenFile: @unchecked Sendable {
 
   deinit { close(descriptor) }
 
-  /// Tells the words from others: the same tokenizer's of the same views of the same pictures are the same.
+  /// Tells the tokens from others: the same tokenizer's of the same views of the same images are the same.
   public var checksum: UInt64 {
     var hash = XXHash64()
     Array(header.interpolation.rawValue.utf8).withUnsafeBytes { hash.update($0) }
@@ -144,27 +144,27 @@ public final class TokenFile: @unchecked Sendable {
   }
 
   /// Throws unless the tokens belong to this dataset.
-  public func requireMatch(_ dataset: PictureDataset) throws {
+  public func requireMatch(_ dataset: ImageDataset) throws {
     guard header.datasetFingerprint == dataset.fingerprint, header.count == dataset.count else {
       throw DatasetError(
         path,
         "holds tokens of another dataset (fingerprint \(hexadecimal(header.datasetFingerprint)), "
-          + "\(header.count) pictures) than \(dataset.path) (\(hexadecimal(dataset.fingerprint)), "
-          + "\(dataset.count) pictures)", advice: "encode this dataset with `peco tokenizer encode`")
+          + "\(header.count) images) than \(dataset.path) (\(hexadecimal(dataset.fingerprint)), "
+          + "\(dataset.count) images)", advice: "encode this dataset with `peco tokenizer encode`")
     }
   }
 
-  /// The crop that a view of a picture was encoded from.
+  /// The crop that a view of an image was encoded from.
   public func crop(_ index: Int, view: Int) -> Region {
     let at = (index * header.views + view) * 4
     return Region(
       x: Int(crops[at]), y: Int(crops[at + 1]), width: Int(crops[at + 2]), height: Int(crops[at + 3]))
   }
 
-  /// Whether a view of a picture was flipped.
+  /// Whether a view of an image was flipped.
   public func isFlipped(_ index: Int, view: Int) -> Bool { flips[index * header.views + view] != 0 }
 
-  /// Reads the tokens of a view of a picture, row-major.
+  /// Reads the tokens of a view of an image, row-major.
   public func read(_ index: Int, view: Int, into tokens: UnsafeMutableBufferPointer<Int32>) throws {
     precondition(tokens.count == header.tokensPerView, "\(tokens.count) tokens asked for")
     let first = (index * header.views + view) * tokens.count
@@ -172,15 +172,15 @@ public final class TokenFile: @unchecked Sendable {
       try read(UnsafeMutableRawBufferPointer(tokens), at: first * 4)
       for i in tokens.indices { tokens[i] = Int32(littleEndian: tokens[i]) }
     } else {
-      try withUnsafeTemporaryAllocation(of: UInt16.self, capacity: tokens.count) { words in
-        try read(UnsafeMutableRawBufferPointer(words), at: first * 2)
-        for i in tokens.indices { tokens[i] = Int32(UInt16(littleEndian: words[i])) }
+      try withUnsafeTemporaryAllocation(of: UInt16.self, capacity: tokens.count) { stored in
+        try read(UnsafeMutableRawBufferPointer(stored), at: first * 2)
+        for i in tokens.indices { tokens[i] = Int32(UInt16(littleEndian: stored[i])) }
       }
     }
     let limit = Int32(clamping: header.codebookSize)
     guard tokens.allSatisfy({ $0 >= 0 && $0 < limit }) else {
       throw DatasetError(
-        path, "is damaged: a token of picture \(index), view \(view), is no word of the codebook",
+        path, "is damaged: a token of image \(index), view \(view), is no entry of the codebook",
         advice: "encode the dataset anew")
     }
   }
@@ -202,12 +202,12 @@ public final class TokenFile: @unchecked Sendable {
   }
 }
 
-/// Writes a token file, picture after picture, view after view.
+/// Writes a token file, image after image, view after view.
 public final class TokenFileWriter {
   private let path: String
   private let file: HDF5File
   private let header: TokenFileDescription
-  /// The pictures at work: their tokens come view by view and are written when the last view has come.
+  /// The images at work: their tokens come view by view and are written when the last view has come.
   private var pending: [Row] = []
   private var nextView = 0
   private var written = 0
@@ -218,7 +218,7 @@ public final class TokenFileWriter {
     var flips: [UInt8] = []
   }
 
-  /// Writes a whole token file: it appears under its name when `body` has appended all pictures.
+  /// Writes a whole token file: it appears under its name when `body` has appended all images.
   public static func write(
     to path: String, _ header: TokenFileDescription, _ body: (TokenFileWriter) throws -> Void
   ) throws {
@@ -227,7 +227,7 @@ public final class TokenFileWriter {
       try body(writer)
       guard writer.written == header.count, writer.nextView == 0 else {
         throw DatasetError(
-          path, "only \(writer.written) of \(header.count) pictures were encoded, with all views")
+          path, "only \(writer.written) of \(header.count) images were encoded, with all views")
       }
     }
   }
@@ -238,7 +238,7 @@ public final class TokenFileWriter {
     self.header = header
     try file.setAttribute("format", TokenFormat.name)
     try file.setAttribute("format_version", TokenFormat.version)
-    try file.setAttribute("pictures", header.count)
+    try file.setAttribute("images", header.count)
     try file.setAttribute("views", header.views)
     try file.setAttribute("grid_height", header.gridHeight)
     try file.setAttribute("grid_width", header.gridWidth)
@@ -257,23 +257,23 @@ public final class TokenFileWriter {
     try file.createDataset(TokenFormat.flips, shape: [header.count, header.views], of: UInt8.self)
   }
 
-  /// Appends one view of the next pictures; the same pictures come once a view, in order of views.
+  /// Appends one view of the next images; the same images come once a view, in order of views.
   ///
   /// - Parameters:
-  ///   - tokens: Row-major words, picture after picture.
-  ///   - crops: What each picture's view was cut from.
+  ///   - tokens: Row-major tokens, image after image.
+  ///   - crops: What each image's view was cut from.
   ///   - flips: Whether it was flipped.
   public func append(tokens: [Int32], crops: [Region], flips: [Bool]) throws {
-    let pictures = crops.count
+    let images = crops.count
     let size = header.tokensPerView
     precondition(
-      flips.count == pictures && tokens.count == pictures * size, "tokens, crops and flips disagree")
-    guard written + pictures <= header.count else {
-      throw DatasetError(path, "more than the \(header.count) pictures were encoded")
+      flips.count == images && tokens.count == images * size, "tokens, crops and flips disagree")
+    guard written + images <= header.count else {
+      throw DatasetError(path, "more than the \(header.count) images were encoded")
     }
-    if nextView == 0 { pending = [Row](repeating: Row(), count: pictures) }
-    precondition(pending.count == pictures, "the views of a batch hold different pictures")
-    for i in 0..<pictures {
+    if nextView == 0 { pending = [Row](repeating: Row(), count: images) }
+    precondition(pending.count == images, "the views of a batch hold different images")
+    for i in 0..<images {
       pending[i].tokens += tokens[i * size..<(i + 1) * size]
       pending[i].crops += [crops[i].x, crops[i].y, crops[i].width, crops[i].height].map(Float.init)
       pending[i].flips.append(flips[i] ? 1 : 0)
@@ -281,18 +281,18 @@ public final class TokenFileWriter {
     nextView += 1
     guard nextView == header.views else { return }
     nextView = 0
-    let words = pending.flatMap(\.tokens)
-    guard words.allSatisfy({ $0 >= 0 && Int($0) < header.codebookSize }) else {
-      throw DatasetError(path, "a token is no word of a codebook of \(header.codebookSize)")
+    let all = pending.flatMap(\.tokens)
+    guard all.allSatisfy({ $0 >= 0 && Int($0) < header.codebookSize }) else {
+      throw DatasetError(path, "a token is no entry of a codebook of \(header.codebookSize)")
     }
     if header.codebookSize > 1 << 16 {
-      try file.writeSlab(words, to: TokenFormat.tokens, row: written)
+      try file.writeSlab(all, to: TokenFormat.tokens, row: written)
     } else {
-      try file.writeSlab(words.map { UInt16($0) }, to: TokenFormat.tokens, row: written)
+      try file.writeSlab(all.map { UInt16($0) }, to: TokenFormat.tokens, row: written)
     }
     try file.writeSlab(pending.flatMap(\.crops), to: TokenFormat.crops, row: written)
     try file.writeSlab(pending.flatMap(\.flips), to: TokenFormat.flips, row: written)
-    written += pictures
+    written += images
     pending = []
   }
 }

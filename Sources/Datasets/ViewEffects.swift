@@ -48,16 +48,16 @@ struct Appearance {
   var isGray = false
   var blurSigma: Float?
   var isSolarized = false
-  var operations: [PictureOperation] = []
+  var operations: [ImageOperation] = []
   var erasing: RandomErasing.Draw?
 
   /// Changes `side`² pixels of interleaved RGB in [0, 255], in place.
   func apply(to pixels: UnsafeMutablePointer<Float>, side: Int) {
     ColorJitter.apply(isGray ? adjustments + [.saturation(0)] : adjustments, to: pixels, count: side * side)
     if let blurSigma {
-      PictureFilters.gaussianBlur(pixels, width: side, height: side, sigma: blurSigma)
+      ImageFilters.gaussianBlur(pixels, width: side, height: side, sigma: blurSigma)
     }
-    if isSolarized { PictureFilters.solarize(pixels, count: side * side) }
+    if isSolarized { ImageFilters.solarize(pixels, count: side * side) }
   }
 }
 

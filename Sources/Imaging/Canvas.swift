@@ -1,4 +1,4 @@
-/// A picture to place others on, for figures.
+/// An image to place others on, for figures.
 public struct Canvas: Sendable {
   public private(set) var image: Image
 
@@ -6,39 +6,39 @@ public struct Canvas: Sendable {
     image = Image(width: width, height: height, color: background)
   }
 
-  /// Draws a picture with its upper left corner at (x, y); what lies outside the canvas is cut off.
-  public mutating func place(_ picture: Image, x: Int, y: Int) {
-    let columns = max(0, -x)..<max(max(0, -x), min(picture.width, image.width - x))
+  /// Draws an image with its upper left corner at (x, y); what lies outside the canvas is cut off.
+  public mutating func place(_ drawn: Image, x: Int, y: Int) {
+    let columns = max(0, -x)..<max(max(0, -x), min(drawn.width, image.width - x))
     guard !columns.isEmpty else { return }
-    for row in 0..<picture.height where (0..<image.height).contains(y + row) {
-      let from = (row * picture.width + columns.lowerBound) * 3
+    for row in 0..<drawn.height where (0..<image.height).contains(y + row) {
+      let from = (row * drawn.width + columns.lowerBound) * 3
       let to = ((y + row) * image.width + x + columns.lowerBound) * 3
       image.pixels.replaceSubrange(
-        to..<(to + columns.count * 3), with: picture.pixels[from..<(from + columns.count * 3)])
+        to..<(to + columns.count * 3), with: drawn.pixels[from..<(from + columns.count * 3)])
     }
   }
 }
 
 extension Image {
-  /// Pictures in rows of `columns`, each in a cell of the largest one's size, with a margin around every cell.
+  /// Images in rows of `columns`, each in a cell of the largest one's size, with a margin around every cell.
   public static func grid(
-    _ pictures: [Image], columns: Int, margin: Int = 2,
+    _ images: [Image], columns: Int, margin: Int = 2,
     background: (UInt8, UInt8, UInt8) = (255, 255, 255)
   ) -> Image {
     precondition(columns > 0 && margin >= 0, "a grid has columns, and no negative margin")
-    let cellWidth = (pictures.map(\.width).max() ?? 0) + margin
-    let cellHeight = (pictures.map(\.height).max() ?? 0) + margin
-    let rows = (pictures.count + columns - 1) / columns
+    let cellWidth = (images.map(\.width).max() ?? 0) + margin
+    let cellHeight = (images.map(\.height).max() ?? 0) + margin
+    let rows = (images.count + columns - 1) / columns
     var canvas = Canvas(
       width: columns * cellWidth + margin, height: rows * cellHeight + margin, background: background)
-    for (index, picture) in pictures.enumerated() {
+    for (index, image) in images.enumerated() {
       canvas.place(
-        picture, x: margin + index % columns * cellWidth, y: margin + index / columns * cellHeight)
+        image, x: margin + index % columns * cellWidth, y: margin + index / columns * cellHeight)
     }
     return canvas.image
   }
 
-  /// The picture with every pixel made a square of `factor` × `factor`.
+  /// The image with every pixel made a square of `factor` × `factor`.
   public func enlarged(by factor: Int) -> Image {
     precondition(factor > 0, "the factor is 1 or more")
     var result = Image(width: width * factor, height: height * factor)

@@ -15,19 +15,19 @@ public enum ColorAdjustment: Sendable, Equatable {
 public enum ColorJitter {
   /// Adjusts `count` pixels of interleaved RGB in [0, 255], in place.
   ///
-  /// Contrast blends with the mean luma of all these pixels, so they must be one whole picture.
+  /// Contrast blends with the mean luma of all these pixels, so they must be one whole image.
   public static func apply(
     _ adjustments: [ColorAdjustment], to pixels: UnsafeMutablePointer<Float>, count: Int
   ) {
     for adjustment in adjustments {
       switch adjustment {
       case .brightness(let factor):
-        peco_picture_brightness(pixels, factor, count * 3)
+        peco_image_brightness(pixels, factor, count * 3)
       case .contrast(let factor):
-        let mean = Float(peco_picture_mean_luma(pixels, count))
-        peco_picture_scale_and_shift(pixels, factor, mean * (1 - factor), count * 3)
+        let mean = Float(peco_image_mean_luma(pixels, count))
+        peco_image_scale_and_shift(pixels, factor, mean * (1 - factor), count * 3)
       case .saturation(let factor):
-        peco_picture_saturation(pixels, factor, count)
+        peco_image_saturation(pixels, factor, count)
       case .hue(let turns):
         shiftHue(pixels, count, by: turns)
       }
@@ -40,7 +40,7 @@ public enum ColorJitter {
   ) {
     let scale = (0..<3).map { 1 / (255 * deviation[$0]) }
     let shift = (0..<3).map { -mean[$0] / deviation[$0] }
-    peco_picture_normalize(pixels, scale, shift, count)
+    peco_image_normalize(pixels, scale, shift, count)
   }
 
   /// RGB to HSV, the hue turned, and back; value and saturation stay.
@@ -75,7 +75,7 @@ public enum ColorJitter {
 }
 
 extension Image {
-  /// The picture with its colours changed as by torchvision's `ColorJitter`, in the order given.
+  /// The image with its colours changed as by torchvision's `ColorJitter`, in the order given.
   public func adjusted(_ adjustments: [ColorAdjustment]) -> Image {
     var values = pixels.map(Float.init)
     return values.withUnsafeMutableBufferPointer { buffer in

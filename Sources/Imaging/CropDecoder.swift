@@ -1,4 +1,4 @@
-/// Decodes a crop of a picture straight to the size a network reads; one for each loader thread.
+/// Decodes a crop of an image straight to the size a network reads; one for each loader thread.
 ///
 /// ```swift
 /// let decoder = CropDecoder()
@@ -13,10 +13,10 @@ public final class CropDecoder {
 
   public init() {}
 
-  /// Decodes, crops, resizes and perhaps mirrors a picture into floats in [0, 255]: `height × width × 3`.
+  /// Decodes, crops, resizes and perhaps mirrors an image into floats in [0, 255]: `height × width × 3`.
   ///
   /// - Parameters:
-  ///   - crop: in pixels of the whole picture; nil for all of it.
+  ///   - crop: in pixels of the whole image; nil for all of it.
   ///   - scaledDecoding: lets JPEG decode at 1/2, 1/4 or 1/8 when the crop is that much larger than the target.
   ///     Faster; the result differs a little from decoding at full size.
   @discardableResult
@@ -24,15 +24,15 @@ public final class CropDecoder {
     _ bytes: UnsafeRawBufferPointer, crop: Region? = nil, width: Int, height: Int,
     filter: ResampleFilter = .bicubic, flipped: Bool = false, scaledDecoding: Bool = false,
     into pixels: UnsafeMutablePointer<Float>
-  ) throws -> DecodedPicture {
-    let picture = try decode(bytes, crop: crop, width: width, height: height, scaledDecoding: scaledDecoding)
-    try resample(picture, width: width, height: height, filter: filter, flipped: flipped, into: pixels)
-    return picture.decoded
+  ) throws -> DecodedImage {
+    let image = try decode(bytes, crop: crop, width: width, height: height, scaledDecoding: scaledDecoding)
+    try resample(image, width: width, height: height, filter: filter, flipped: flipped, into: pixels)
+    return image.decoded
   }
 
   /// A crop held decoded by a `CropDecoder`, from which views of several sizes can be made.
   public struct Crop {
-    public let decoded: DecodedPicture
+    public let decoded: DecodedImage
     fileprivate let box: Box
   }
 
@@ -49,10 +49,10 @@ public final class CropDecoder {
       scale = ImageDecoder.scaleDenominator(for: region, width: width, height: height)
       crop = region
     }
-    let picture = try ImageDecoder.decode(bytes, region: crop, scaleDenominator: scale, into: decoded)
-    try picture.requireComplete()
-    let region = crop ?? Region(x: 0, y: 0, width: picture.info.width, height: picture.info.height)
-    return Crop(decoded: picture, box: picture.box(for: Box(region)))
+    let image = try ImageDecoder.decode(bytes, region: crop, scaleDenominator: scale, into: decoded)
+    try image.requireComplete()
+    let region = crop ?? Region(x: 0, y: 0, width: image.info.width, height: image.info.height)
+    return Crop(decoded: image, box: image.box(for: Box(region)))
   }
 
   /// Resizes the crop decoded last into floats in [0, 255]: `height × width × 3`.

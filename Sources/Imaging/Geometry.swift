@@ -12,7 +12,7 @@ public struct Region: Sendable, Equatable {
     self.height = height
   }
 
-  /// Whether it holds at least a pixel and lies within a picture of this size.
+  /// Whether it holds at least a pixel and lies within an image of this size.
   public func fits(width imageWidth: Int, height imageHeight: Int) -> Bool {
     x >= 0 && y >= 0 && width > 0 && height > 0 && width <= imageWidth && height <= imageHeight
       && x <= imageWidth - width && y <= imageHeight - height

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A picture: interleaved RGB, 8 bits a value, row by row from the top.
+/// An image: interleaved RGB, 8 bits a value, row by row from the top.
 public struct Image: Sendable, Equatable {
   public let width: Int
   public let height: Int
@@ -14,7 +14,7 @@ public struct Image: Sendable, Equatable {
     self.pixels = pixels
   }
 
-  /// A picture of one colour.
+  /// An image of one colour.
   public init(width: Int, height: Int, color: (UInt8, UInt8, UInt8) = (0, 0, 0)) {
     self.width = width
     self.height = height
@@ -27,7 +27,7 @@ public struct Image: Sendable, Equatable {
     }
   }
 
-  /// Rounds a picture of floats in [0, 255], `height × width × 3`, as decoders and resamplers make them.
+  /// Rounds an image of floats in [0, 255], `height × width × 3`, as decoders and resamplers make them.
   public init(width: Int, height: Int, rounding values: UnsafeBufferPointer<Float>) {
     precondition(values.count == width * height * 3, "three values a pixel")
     self.width = width
@@ -36,7 +36,7 @@ public struct Image: Sendable, Equatable {
     pixels = values.map { UInt8(min(255, max(0, $0.rounded()))) }
   }
 
-  /// Decodes JPEG or PNG data; a picture whose data ends early is an error.
+  /// Decodes JPEG or PNG data; an image whose data ends early is an error.
   public init(decoding bytes: UnsafeRawBufferPointer) throws {
     let buffer = PixelBuffer()
     let decoded = try ImageDecoder.decode(bytes, into: buffer)
@@ -44,7 +44,7 @@ public struct Image: Sendable, Equatable {
     self = buffer.image
   }
 
-  /// Decodes JPEG or PNG data; a picture whose data ends early is an error.
+  /// Decodes JPEG or PNG data; an image whose data ends early is an error.
   public init(decoding bytes: [UInt8]) throws {
     self = try bytes.withUnsafeBytes { try Image(decoding: $0) }
   }
@@ -64,10 +64,10 @@ public struct Image: Sendable, Equatable {
     }
   }
 
-  /// The part of the picture within a region, which must lie inside it.
+  /// The part of the image within a region, which must lie inside it.
   public func cropped(to region: Region) throws -> Image {
     guard region.fits(width: width, height: height) else {
-      throw ImagingError(problem: "the region \(region) is outside the \(width)×\(height) picture")
+      throw ImagingError(problem: "the region \(region) is outside the \(width)×\(height) image")
     }
     var cut: [UInt8] = []
     cut.reserveCapacity(region.width * region.height * 3)
@@ -78,7 +78,7 @@ public struct Image: Sendable, Equatable {
     return Image(width: region.width, height: region.height, pixels: cut)
   }
 
-  /// The picture mirrored left to right.
+  /// The image mirrored left to right.
   public func flippedHorizontally() -> Image {
     var flipped = self
     for row in 0..<height {
@@ -92,7 +92,7 @@ public struct Image: Sendable, Equatable {
     return flipped
   }
 
-  /// The picture, or a box of it, at another size; as Pillow's `Image.resize(size, filter, box)`.
+  /// The image, or a box of it, at another size; as Pillow's `Image.resize(size, filter, box)`.
   public func resized(
     width: Int, height: Int, filter: ResampleFilter = .bicubic, box: Box? = nil
   ) throws -> Image {

@@ -1,21 +1,21 @@
 import CJPEG
 import CPNG
 
-/// What came of decoding: where the pixels lie in the picture, and what the decoder had to say.
-public struct DecodedPicture: Sendable, Equatable {
-  /// The header of the whole picture.
+/// What came of decoding: where the pixels lie in the image, and what the decoder had to say.
+public struct DecodedImage: Sendable, Equatable {
+  /// The header of the whole image.
   public let info: ImageInfo
-  /// The picture was scaled by 1 over this: the denominator asked for in JPEG, 1 in PNG.
+  /// The image was scaled by 1 over this: the denominator asked for in JPEG, 1 in PNG.
   public let scaleDenominator: Int
-  /// Where the first decoded pixel lies in the scaled picture.
+  /// Where the first decoded pixel lies in the scaled image.
   public let originX: Int
   public let originY: Int
-  /// The data ended before the picture did; the rest is grey. Only JPEG: a PNG cut short is an error.
+  /// The data ended before the image did; the rest is grey. Only JPEG: a PNG cut short is an error.
   public let isTruncated: Bool
   /// The decoder's first complaint about data it could decode all the same.
   public let warning: String?
 
-  /// Where a box of the whole picture lies in the decoded pixels.
+  /// Where a box of the whole image lies in the decoded pixels.
   public func box(for box: Box) -> Box {
     let scale = Double(scaleDenominator)
     return Box(
@@ -23,11 +23,11 @@ public struct DecodedPicture: Sendable, Equatable {
       height: box.height / scale)
   }
 
-  /// Throws if the data ended before the picture did.
+  /// Throws if the data ended before the image did.
   public func requireComplete() throws {
     if isTruncated {
       throw ImagingError(
-        problem: "the data ends before the picture does (\(warning ?? "truncated"))",
+        problem: "the data ends before the image does (\(warning ?? "truncated"))",
         advice: "copy the file anew, or leave it out")
     }
   }
@@ -39,28 +39,28 @@ public struct DecodedPicture: Sendable, Equatable {
 /// bits are cut to the upper 8, alpha is dropped (as by Pillow's `convert("RGB")`), and the orientation that a
 /// camera noted is not applied.
 public enum ImageDecoder {
-  /// Decodes a picture or a region of it.
+  /// Decodes an image or a region of it.
   ///
   /// - Parameters:
-  ///   - region: what to decode, in pixels of the whole picture; nil for all of it. With a scale, the result
-  ///     covers the region and up to a pixel more on each side: see `DecodedPicture.box(for:)`. The pixels are
+  ///   - region: what to decode, in pixels of the whole image; nil for all of it. With a scale, the result
+  ///     covers the region and up to a pixel more on each side: see `DecodedImage.box(for:)`. The pixels are
   ///     those that decoding the whole would give.
   ///   - scaleDenominator: 1, 2, 4 or 8: JPEG is decoded at that fraction of its size, which is much faster.
   ///     PNG is decoded at full size.
   public static func decode(
     _ bytes: UnsafeRawBufferPointer, region: Region? = nil, scaleDenominator: Int = 1,
     into buffer: PixelBuffer
-  ) throws -> DecodedPicture {
+  ) throws -> DecodedImage {
     precondition([1, 2, 4, 8].contains(scaleDenominator), "the scale is 1/1, 1/2, 1/4 or 1/8")
     let info = try ImageInfo(bytes)
     let region = region ?? Region(x: 0, y: 0, width: info.width, height: info.height)
     guard region.fits(width: info.width, height: info.height) else {
-      throw ImagingError(problem: "the region \(region) is outside the \(info.width)×\(info.height) picture")
+      throw ImagingError(problem: "the region \(region) is outside the \(info.width)×\(info.height) image")
     }
     let scale = info.format == .jpeg ? scaleDenominator : 1
     let left = region.x / scale
     let top = region.y / scale
-    // The last scaled pixel may stand for fewer than `scale` pixels of the picture.
+    // The last scaled pixel may stand for fewer than `scale` pixels of the image.
     let right = (region.x + region.width + scale - 1) / scale
     let bottom = (region.y + region.height + scale - 1) / scale
     buffer.resize(width: right - left, height: bottom - top)
@@ -90,7 +90,7 @@ public enum ImageDecoder {
       }
       warning = report.warnings > 0 ? message : nil
     }
-    return DecodedPicture(
+    return DecodedImage(
       info: info, scaleDenominator: scale, originX: left, originY: top, isTruncated: truncated,
       warning: warning)
   }

@@ -52,24 +52,24 @@ public enum ImageEncoder {
 }
 
 extension Image {
-  /// The picture as JPEG data of a quality from 1 to 100.
+  /// The image as JPEG data of a quality from 1 to 100.
   public func jpeg(quality: Int = 90, subsampling: ChromaSubsampling = .half420) throws -> [UInt8] {
     try pixels.withUnsafeBufferPointer { buffer in
-      guard let base = buffer.baseAddress else { throw ImagingError(problem: "the picture has no pixels") }
+      guard let base = buffer.baseAddress else { throw ImagingError(problem: "the image has no pixels") }
       return try ImageEncoder.jpeg(
         base, width: width, height: height, quality: quality, subsampling: subsampling)
     }
   }
 
-  /// The picture as PNG data.
+  /// The image as PNG data.
   public func png() throws -> [UInt8] {
     try pixels.withUnsafeBufferPointer { buffer in
-      guard let base = buffer.baseAddress else { throw ImagingError(problem: "the picture has no pixels") }
+      guard let base = buffer.baseAddress else { throw ImagingError(problem: "the image has no pixels") }
       return try ImageEncoder.png(base, width: width, height: height)
     }
   }
 
-  /// Writes the picture to a PNG file.
+  /// Writes the image to a PNG file.
   public func writePNG(to path: String) throws {
     let bytes = try png()
     do {

@@ -1,6 +1,6 @@
 import CJPEG
 
-/// A format in which pictures are stored.
+/// A format in which images are stored.
 public enum ImageFormat: String, Sendable, Equatable {
   case jpeg = "JPEG"
   case png = "PNG"
@@ -16,7 +16,7 @@ public enum ImageFormat: String, Sendable, Equatable {
   public static func detect(_ bytes: [UInt8]) -> ImageFormat? { bytes.withUnsafeBytes { detect($0) } }
 }
 
-/// What a picture's header says, read without decoding it.
+/// What an image's header says, read without decoding it.
 public struct ImageInfo: Sendable, Equatable {
   /// How the stored components make a colour.
   public enum ColorSpace: String, Sendable {

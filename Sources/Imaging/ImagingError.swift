@@ -1,6 +1,6 @@
-/// A picture that could not be decoded, encoded or resized: which one, what is wrong, what to do.
+/// An image that could not be decoded, encoded or resized: which one, what is wrong, what to do.
 public struct ImagingError: Error, CustomStringConvertible, Equatable, Sendable {
-  /// Where the picture comes from (a path, an index in a dataset), when that is known.
+  /// Where the image comes from (a path, an index in a dataset), when that is known.
   public var source: String?
   /// What is wrong.
   public let problem: String
@@ -17,7 +17,7 @@ public struct ImagingError: Error, CustomStringConvertible, Equatable, Sendable 
     (source.map { "\($0): " } ?? "") + problem + (advice.map { "; \($0)" } ?? "")
   }
 
-  /// The same error, saying where the picture comes from.
+  /// The same error, saying where the image comes from.
   public func at(_ source: String) -> ImagingError {
     var named = self
     named.source = source

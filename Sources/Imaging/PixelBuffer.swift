@@ -1,6 +1,6 @@
-/// Memory for one picture of interleaved 8-bit RGB, kept and used again for the next.
+/// Memory for one image of interleaved 8-bit RGB, kept and used again for the next.
 ///
-/// A loader thread has its own and allocates only when a picture is larger than all before it.
+/// A loader thread has its own and allocates only when an image is larger than all before it.
 public final class PixelBuffer {
   public private(set) var width = 0
   public private(set) var height = 0
@@ -23,7 +23,7 @@ public final class PixelBuffer {
 
   deinit { pixels.deallocate() }
 
-  /// Makes room for a picture; what was in the buffer is lost.
+  /// Makes room for an image; what was in the buffer is lost.
   public func resize(width: Int, height: Int) {
     let needed = width * height * 3
     if needed > capacity {

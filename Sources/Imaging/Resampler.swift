@@ -2,7 +2,7 @@ import CKernels
 
 /// How a pixel of the target is weighed from those of the source; Pillow's filters of the same names.
 ///
-/// When a picture shrinks, the filter widens with it (antialiasing).
+/// When an image shrinks, the filter widens with it (antialiasing).
 public enum ResampleFilter: String, Sendable, CaseIterable, Codable {
   case box, bilinear, bicubic, lanczos
 
@@ -16,7 +16,7 @@ public enum ResampleFilter: String, Sendable, CaseIterable, Codable {
   }
 }
 
-/// Resizes pictures; owns the work memory, so that a thread's second picture allocates nothing.
+/// Resizes images; owns the work memory, so that a thread's second image allocates nothing.
 ///
 /// Gives the values of Pillow's `Image.resize(size, filter, box)`, with the same arithmetic. Pixels outside the
 /// box but within the filter's reach count, as in Pillow; crop first where they must not.
@@ -28,7 +28,7 @@ public final class Resampler {
 
   public init() {}
 
-  /// Resizes a picture, or a box of it, into another buffer.
+  /// Resizes an image, or a box of it, into another buffer.
   public func resample(
     _ source: PixelBuffer, box: Box? = nil, width: Int, height: Int, filter: ResampleFilter = .bicubic,
     flipped: Bool = false, into target: PixelBuffer
@@ -41,7 +41,7 @@ public final class Resampler {
       vertical.bounds, vertical.weights)
   }
 
-  /// Resizes a picture, or a box of it, to floats in [0, 255]: `height × width × 3`, not rounded.
+  /// Resizes an image, or a box of it, to floats in [0, 255]: `height × width × 3`, not rounded.
   ///
   /// - Parameter flipped: mirrors the result left to right.
   public func resample(
@@ -66,7 +66,7 @@ public final class Resampler {
     guard box.x >= 0, box.y >= 0, box.width > 0, box.height > 0,
       box.x + box.width <= Double(source.width) + 1e-6, box.y + box.height <= Double(source.height) + 1e-6
     else {
-      throw ImagingError(problem: "the box \(box) is outside the \(source.width)×\(source.height) picture")
+      throw ImagingError(problem: "the box \(box) is outside the \(source.width)×\(source.height) image")
     }
     horizontal.prepare(filter, in: source.width, from: box.x, extent: box.width, out: width)
     vertical.prepare(filter, in: source.height, from: box.y, extent: box.height, out: height)

@@ -81,7 +81,7 @@ public struct Attention {
     return scaledDotProductAttention(query, rows: rows, keyValue: keyValue, heads: heads, bias: bias)
   }
 
-  /// How much some tokens attend to all of their picture's, by head: [B, N, width] → [rows.count, heads, N], off the tape.
+  /// How much some tokens attend to all of their image's, by head: [B, N, width] → [rows.count, heads, N], off the tape.
   ///
   /// - Parameter rows: Flat token numbers (b · N + n).
   public func probabilities(_ x: Tensor, rows: [Int], bias: Tensor? = nil) -> Tensor {

@@ -1,7 +1,7 @@
 import CKernels
 import Tensors
 
-/// A fixed factor and offset for each channel, such as between the ranges two networks expect pictures in.
+/// A fixed factor and offset for each channel, such as between the ranges two networks expect images in.
 public struct ChannelAffine {
   private let scale: Tensor
   private let offset: Tensor
@@ -13,13 +13,13 @@ public struct ChannelAffine {
     self.offset = Tensor(offset, shape: [offset.count])
   }
 
-  /// From pictures in [−1, 1] to pictures whose [0, 1] values are normalised by mean and standard deviation.
+  /// From images in [−1, 1] to images whose [0, 1] values are normalised by mean and standard deviation.
   public static func normalization(mean: [Float], deviation: [Float]) -> ChannelAffine {
     ChannelAffine(
       scale: deviation.map { 0.5 / $0 }, offset: zip(mean, deviation).map { (0.5 - $0) / $1 })
   }
 
-  /// From pictures in [−1, 1] to what networks trained on ImageNet by torchvision's recipe expect.
+  /// From images in [−1, 1] to what networks trained on ImageNet by torchvision's recipe expect.
   public static var imageNetNormalization: ChannelAffine {
     normalization(mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225])
   }

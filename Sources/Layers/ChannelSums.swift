@@ -1,10 +1,10 @@
 import CKernels
 import Tensors
 
-/// Adds to `total` [channels] the sums of `x` over all pixels of all pictures, in either layout of pictures.
+/// Adds to `total` [channels] the sums of `x` over all pixels of all images, in either layout of images.
 func addChannelSums(of x: Tensor, into total: Tensor) {
-  let layout = PictureLayout(x.shape)
-  // What lies side by side are the rows of one picture's block of channels; channels last, all of them are of one block.
+  let layout = ChannelLayout(x.shape)
+  // What lies side by side are the rows of one image's block of channels; channels last, all of them are of one block.
   let (run, blocks) = (layout.run, layout.blocks)
   let planes = layout.isBlocked ? layout.batch * blocks : 1
   let rows = x.count / run / max(planes, 1)

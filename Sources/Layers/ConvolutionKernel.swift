@@ -2,7 +2,7 @@ import COneDNN
 import Foundation
 import Tensors
 
-/// Zeros around a picture, in pixels.
+/// Zeros around an image, in pixels.
 public struct Padding: Sendable, Equatable, ExpressibleByIntegerLiteral {
   /// Rows above.
   public var top: Int
@@ -25,44 +25,44 @@ public struct Padding: Sendable, Equatable, ExpressibleByIntegerLiteral {
   public init(integerLiteral all: Int) { self.init(all) }
 }
 
-/// oneDNN's convolution of one shape: pictures NHWC or in blocks of channels, weights OIHW.
+/// oneDNN's convolution of one shape: images NHWC or in blocks of channels, weights OIHW.
 struct ConvolutionKernel {
   private var shape: peco_dnn_convolution
 
   /// The convolution of `input` [batch, height, width, in channels], or the same in blocks of channels (then the
   /// output has them, too), with `weight` [out, in, height, width].
   init(input: [Int], weight: [Int], stride: Int, padding: Padding) {
-    let layout = PictureLayout(input)
+    let layout = ChannelLayout(input)
     precondition(
       weight.count == 4 && weight[1] == layout.channels,
       "weights \(weight) do not fit an input of \(layout.channels) channels")
     precondition(
-      !layout.isBlocked || weight[0] % PictureLayout.block == 0,
+      !layout.isBlocked || weight[0] % ChannelLayout.block == 0,
       "\(weight[0]) output channels cannot be cut into blocks")
     precondition(
       layout.height + padding.top + padding.bottom >= weight[2]
         && layout.width + padding.left + padding.right >= weight[3],
-      "a picture of \(layout.height)x\(layout.width) is smaller than the kernel \(weight[2])x\(weight[3])")
+      "an image of \(layout.height)x\(layout.width) is smaller than the kernel \(weight[2])x\(weight[3])")
     shape = peco_dnn_convolution(
       batch: Int32(layout.batch), height: Int32(layout.height), width: Int32(layout.width),
       in_channels: Int32(layout.channels), out_channels: Int32(weight[0]), kernel_height: Int32(weight[2]),
       kernel_width: Int32(weight[3]), stride: Int32(stride), pad_top: Int32(padding.top),
       pad_bottom: Int32(padding.bottom), pad_left: Int32(padding.left), pad_right: Int32(padding.right),
-      channel_block: layout.isBlocked ? Int32(PictureLayout.block) : 0)
+      channel_block: layout.isBlocked ? Int32(ChannelLayout.block) : 0)
   }
 
   /// Shape of the output, [batch, height, width, out channels] or the same in blocks of channels.
   var outputShape: [Int] {
     let height = (shape.height + shape.pad_top + shape.pad_bottom - shape.kernel_height) / shape.stride + 1
     let width = (shape.width + shape.pad_left + shape.pad_right - shape.kernel_width) / shape.stride + 1
-    return pictures(height: height, width: width, channels: shape.out_channels)
+    return images(height: height, width: width, channels: shape.out_channels)
   }
 
   /// Shape of the input.
-  var inputShape: [Int] { pictures(height: shape.height, width: shape.width, channels: shape.in_channels) }
+  var inputShape: [Int] { images(height: shape.height, width: shape.width, channels: shape.in_channels) }
 
-  private func pictures(height: Int32, width: Int32, channels: Int32) -> [Int] {
-    PictureLayout.shape(
+  private func images(height: Int32, width: Int32, channels: Int32) -> [Int] {
+    ChannelLayout.shape(
       batch: Int(shape.batch), height: Int(height), width: Int(width), channels: Int(channels),
       isBlocked: shape.channel_block != 0)
   }
@@ -81,15 +81,15 @@ struct ConvolutionKernel {
     return dx
   }
 
-  /// Most groups of pictures whose gradients of the weight are computed apart.
+  /// Most groups of images whose gradients of the weight are computed apart.
   private static let mostGroups = 8
 
   /// Adds to the gradients of weight and bias.
   ///
-  /// They are the same to the bit on any number of threads, up to that of groups. oneDNN would cut the pictures by the
+  /// They are the same to the bit on any number of threads, up to that of groups. oneDNN would cut the images by the
   /// number of threads; so a group of them is one thread's here, and the groups' gradients are added in order.
   /// Winograd's algorithm between many channels it cuts by channels, which does not show, and is faster with all
-  /// pictures at once.
+  /// images at once.
   func backwardWeights(_ dy: Tensor, _ x: Tensor, weightGradient: Tensor, biasGradient: Tensor?) {
     let pool = ThreadPool.shared
     let batch = Int(shape.batch)

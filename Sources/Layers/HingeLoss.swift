@@ -2,7 +2,7 @@ import Tensors
 
 /// What a discriminator's score should be.
 public enum HingeSide: Sendable {
-  /// At least 1: the pictures are real.
+  /// At least 1: the images are real.
   case real
   /// At most −1: they are not.
   case fake

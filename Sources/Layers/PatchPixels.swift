@@ -4,25 +4,25 @@ import Tensors
 /// [patches.count, patchSize² · 3], pixel by pixel, row by row, the channels of a pixel side by side.
 ///
 /// - Parameters:
-///   - pictures: [B, H, W, channels], H and W multiples of the patch size; no gradient flows to them.
-///   - patches: Flat numbers (b · patches of a picture + p) of the patches.
+///   - images: [B, H, W, channels], H and W multiples of the patch size; no gradient flows to them.
+///   - patches: Flat numbers (b · patches of an image + p) of the patches.
 ///   - normalized: Whether each patch is brought to mean 0 and variance 1, with Bessel's correction and 1e-6 added to
 ///     the variance, as the paper's code does.
 public func patchPixels(
-  _ pictures: Tensor, patchSize: Int, patches: [Int32], normalized: Bool
+  _ images: Tensor, patchSize: Int, patches: [Int32], normalized: Bool
 ) -> Tensor {
   precondition(
-    pictures.shape.count == 4 && pictures.shape[1] % patchSize == 0 && pictures.shape[2] % patchSize == 0,
-    "pictures of shape \(pictures.shape) do not fall into patches of \(patchSize)")
-  let columns = pictures.shape[2] / patchSize
-  let (line, stride) = (patchSize * pictures.shape[3], pictures.shape[2] * pictures.shape[3])
+    images.shape.count == 4 && images.shape[1] % patchSize == 0 && images.shape[2] % patchSize == 0,
+    "images of shape \(images.shape) do not fall into patches of \(patchSize)")
+  let columns = images.shape[2] / patchSize
+  let (line, stride) = (patchSize * images.shape[3], images.shape[2] * images.shape[3])
   let size = patchSize * line
   let result = Tensor(uninitialized: [patches.count, size])
   ThreadPool.shared.forEachRange(of: patches.count, grain: rowGrain(size)) { range in
     for index in range {
-      // Lines of patches go on from picture to picture as rows of pixels do.
+      // Lines of patches go on from image to image as rows of pixels do.
       let (row, column) = Int(patches[index]).quotientAndRemainder(dividingBy: columns)
-      let source = pictures.pointer + row * patchSize * stride + column * line
+      let source = images.pointer + row * patchSize * stride + column * line
       let target = result.pointer + index * size
       for y in 0..<patchSize { (target + y * line).update(from: source + y * stride, count: line) }
       if normalized { normalize(target, size) }

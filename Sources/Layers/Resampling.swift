@@ -1,7 +1,7 @@
 import CKernels
 import Tensors
 
-/// Pictures [batch, height, width, channels], or in blocks of channels, enlarged by a whole factor, each pixel repeated.
+/// Images [batch, height, width, channels], or in blocks of channels, enlarged by a whole factor, each pixel repeated.
 public func upsampleNearest(_ x: Tensor, factor: Int = 2) -> Tensor {
   channelwise(x) { upsampleChannelsLast($0, factor: factor) }
 }
@@ -53,7 +53,7 @@ private func forEachRow(of rows: Int, width: Int, _ body: (Int) -> Void) {
   }
 }
 
-/// Each pixel times `scale`, `factor` times in both directions, into pictures of `size` [batch, height, width];
+/// Each pixel times `scale`, `factor` times in both directions, into images of `size` [batch, height, width];
 /// pixels beyond the last repeat are 0.
 private func repeatPixels(_ x: Tensor, _ factor: Int, scale: Float, to size: [Int]) -> Tensor {
   let (batch, height, width, channels) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3])

@@ -1,7 +1,7 @@
 import CKernels
 import Tensors
 
-/// The cross-entropy of logits against distributions over the classes, averaged over rows: the loss of mixed pictures
+/// The cross-entropy of logits against distributions over the classes, averaged over rows: the loss of mixed images
 /// (Zhang et al., 1710.09412).
 ///
 /// - Parameters:

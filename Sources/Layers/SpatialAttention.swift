@@ -7,7 +7,7 @@ public struct SpatialAttention {
   private let norm: GroupNorm
   private let query, key, value, projection: Convolution2d
 
-  /// A block on pictures of `channels`; its parameters are `norm`, `q`, `k`, `v` and `proj_out`.
+  /// A block on images of `channels`; its parameters are `norm`, `q`, `k`, `v` and `proj_out`.
   public init(channels: Int, groups: Int, in scope: ParameterScope) {
     norm = GroupNorm(groups: groups, channels: channels, in: scope / "norm")
     query = Convolution2d(channels, channels, kernel: 1, in: scope / "q")
@@ -23,54 +23,54 @@ public struct SpatialAttention {
     let attended = singleHeadAttention(
       query: query(normalized), key: key(normalized), value: value(normalized))
     let y = projection(attended)
-    return add(x, PictureLayout(x.shape).isBlocked ? channelBlocked(y) : y)
+    return add(x, ChannelLayout(x.shape).isBlocked ? channelBlocked(y) : y)
   }
 }
 
-/// softmax(q·kᵀ/√channels)·v within each picture, pixels as tokens: [batch, height, width, channels], of the same
+/// softmax(q·kᵀ/√channels)·v within each image, pixels as tokens: [batch, height, width, channels], of the same
 /// shape.
 public func singleHeadAttention(query q: Tensor, key k: Tensor, value v: Tensor) -> Tensor {
   precondition(q.shape == k.shape && q.shape == v.shape, "query, key and value are of one shape")
-  let (pictures, tokens, channels) = (q.shape[0], q.shape[1] * q.shape[2], q.shape[3])
+  let (images, tokens, channels) = (q.shape[0], q.shape[1] * q.shape[2], q.shape[3])
   let scale = 1 / Float(channels).squareRoot()
-  let probabilities = Tensor(uninitialized: [pictures, tokens, tokens])
+  let probabilities = Tensor(uninitialized: [images, tokens, tokens])
   let y = Tensor(uninitialized: q.shape)
 
-  func matrix(_ tensor: Tensor, _ picture: Int, transposed: Bool = false) -> MatrixView {
-    let width = tensor.count / (pictures * tokens)
-    return MatrixView(tensor.pointer + picture * tokens * width, stride: width, transposed: transposed)
+  func matrix(_ tensor: Tensor, _ image: Int, transposed: Bool = false) -> MatrixView {
+    let width = tensor.count / (images * tokens)
+    return MatrixView(tensor.pointer + image * tokens * width, stride: width, transposed: transposed)
   }
-  // One picture a task; a single picture is spread over all threads inside the products.
-  ThreadPool.shared.forEach(pictures) { picture in
-    let p = probabilities.pointer + picture * tokens * tokens
+  // One image a task; a single image is spread over all threads inside the products.
+  ThreadPool.shared.forEach(images) { image in
+    let p = probabilities.pointer + image * tokens * tokens
     let normalizer = Tensor(uninitialized: [tokens])
     MatrixMultiply.parallel(
-      tokens, tokens, channels, matrix(q, picture), matrix(k, picture, transposed: true),
-      into: matrix(probabilities, picture), alpha: scale)
+      tokens, tokens, channels, matrix(q, image), matrix(k, image, transposed: true),
+      into: matrix(probabilities, image), alpha: scale)
     peco_attention_softmax(p, normalizer.pointer, nil, nil, tokens, tokens)
     MatrixMultiply.parallel(
-      tokens, channels, tokens, matrix(probabilities, picture), matrix(v, picture), into: matrix(y, picture))
+      tokens, channels, tokens, matrix(probabilities, image), matrix(v, image), into: matrix(y, image))
   }
 
   return Tape.record(y, from: [q, k, v]) { dy in
     let (dq, dk) = (Tensor(uninitialized: q.shape), Tensor(uninitialized: q.shape))
     let (dv, dp) = (Tensor(uninitialized: q.shape), Tensor(uninitialized: probabilities.shape))
-    ThreadPool.shared.forEach(pictures) { picture in
+    ThreadPool.shared.forEach(images) { image in
       MatrixMultiply.parallel(
-        tokens, channels, tokens, matrix(probabilities, picture, transposed: true), matrix(dy, picture),
-        into: matrix(dv, picture))
+        tokens, channels, tokens, matrix(probabilities, image, transposed: true), matrix(dy, image),
+        into: matrix(dv, image))
       MatrixMultiply.parallel(
-        tokens, tokens, channels, matrix(dy, picture), matrix(v, picture, transposed: true),
-        into: matrix(dp, picture))
-      let start = picture * tokens * tokens
+        tokens, tokens, channels, matrix(dy, image), matrix(v, image, transposed: true),
+        into: matrix(dp, image))
+      let start = image * tokens * tokens
       peco_attention_softmax_gradient(
         dp.pointer + start, probabilities.pointer + start, nil, nil, tokens, tokens)
       MatrixMultiply.parallel(
-        tokens, channels, tokens, matrix(dp, picture), matrix(k, picture), into: matrix(dq, picture),
+        tokens, channels, tokens, matrix(dp, image), matrix(k, image), into: matrix(dq, image),
         alpha: scale)
       MatrixMultiply.parallel(
-        tokens, channels, tokens, matrix(dp, picture, transposed: true), matrix(q, picture),
-        into: matrix(dk, picture), alpha: scale)
+        tokens, channels, tokens, matrix(dp, image, transposed: true), matrix(q, image),
+        into: matrix(dk, image), alpha: scale)
     }
     q.addGradient(dq)
     k.addGradient(dk)

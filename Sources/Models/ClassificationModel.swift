@@ -4,7 +4,7 @@ import Tensors
 /// A vision transformer that tells classes apart: what BEiT and PeCo become by fine-tuning (BEiT, section 2.6).
 ///
 ///     let model = try ClassificationModel(.base, classes: 1000, in: scope)
-///     let logits = model(tape.constant(pictures), depth: depth)
+///     let logits = model(tape.constant(images), depth: depth)
 public struct ClassificationModel {
   /// What the class is read from.
   public enum Pooling: String, Sendable, CaseIterable {
@@ -45,16 +45,16 @@ public struct ClassificationModel {
       initializer: .truncatedNormal(configuration.initialDeviation * Self.headScale))
   }
 
-  /// The logits of pictures [B, imageSize, imageSize, 3]: [B, classes].
+  /// The logits of images [B, imageSize, imageSize, 3]: [B, classes].
   ///
   /// - Parameter depth: The draws of stochastic depth; nil to use every branch of every sample.
-  public func callAsFunction(_ pictures: Tensor, depth: StochasticDepth? = nil) -> Tensor {
+  public func callAsFunction(_ images: Tensor, depth: StochasticDepth? = nil) -> Tensor {
     let pooled =
       switch pooling {
-      case .mean: meanOfPatches(backbone.hiddenStates(pictures, depth: depth))
+      case .mean: meanOfPatches(backbone.hiddenStates(images, depth: depth))
       case .classToken:
         backbone.hiddenStates(
-          pictures, rows: (0..<pictures.shape[0]).map { $0 * backbone.configuration.tokens }, depth: depth)
+          images, rows: (0..<images.shape[0]).map { $0 * backbone.configuration.tokens }, depth: depth)
       }
     return head(backbone.norm(pooled))
   }

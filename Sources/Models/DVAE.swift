@@ -4,28 +4,28 @@ import Tensors
 /// BEiT's tokenizer, the baseline that PeCo is compared with: DALL-E's discrete VAE (Ramesh et al., 2102.12092, section
 /// 2.1 and appendix A), with the architecture and the parameter names of its published code.
 ///
-/// The encoder gives logits over the words at each place of a grid. In training the decoder sees soft samples of them
-/// (Gumbel-softmax), elsewhere the words of the greatest logits. Pictures are [batch, height, width, 3] in [−1, 1]; the
+/// The encoder gives logits over the tokens at each place of a grid. In training the decoder sees soft samples of them
+/// (Gumbel-softmax), elsewhere the tokens of the greatest logits. Images are [batch, height, width, 3] in [−1, 1]; the
 /// networks see them from 0.1 to 0.9, where the decoder's logit-Laplace distribution lives.
 public final class DVAE: Tokenizer {
   /// What a forward pass gives.
   public struct Output {
-    /// The pictures as drawn from their samples of words, [batch, height, width, 3]: where the decoder's distribution
+    /// The images as drawn from their samples of tokens, [batch, height, width, 3]: where the decoder's distribution
     /// has its median.
     public let reconstruction: Tensor
     /// The decoder's distribution of each pixel, [batch, height, width, 6]; see `logitLaplaceLoss`.
     public let statistics: Tensor
-    /// KL of the words' distribution from the uniform prior, the mean over tokens in nats.
+    /// KL of the tokens' distribution from the uniform prior, the mean over tokens in nats.
     public let divergence: Tensor
-    /// The word of the greatest logit of each token, picture by picture, row by row.
+    /// The token of the greatest logit of each token, image by image, row by row.
     public let tokens: [Int32]
   }
 
-  /// A soft sample of the words.
+  /// A soft sample of the tokens.
   public struct Sampling {
     /// What is added to the logits, [batch, grid, grid, vocabulary]; see `GumbelNoise`.
     public let noise: Tensor
-    /// Of the softmax; the lower, the nearer to single words.
+    /// Of the softmax; the lower, the nearer to single tokens.
     public let temperature: Float
 
     /// A sample by `noise` at `temperature`.
@@ -57,26 +57,26 @@ public final class DVAE: Tokenizer {
   public var patchSize: Int { configuration.patchSize }
   public var vocabulary: Int { configuration.vocabulary }
 
-  /// The logits over the words, [batch, height / patch, width / patch, vocabulary].
-  public func logits(_ pictures: Tensor) -> Tensor { encoder(mapping(pictures)) }
+  /// The logits over the tokens, [batch, height / patch, width / patch, vocabulary].
+  public func logits(_ images: Tensor) -> Tensor { encoder(mapping(images)) }
 
-  public func tokens(_ pictures: Tensor) -> [Int32] { argmax(logits(pictures)) }
+  public func tokens(_ images: Tensor) -> [Int32] { argmax(logits(images)) }
 
-  public func words(_ tokens: [Int32]) -> Tensor { decoder.words(tokens) }
+  public func codebookVectors(_ tokens: [Int32]) -> Tensor { decoder.codebookVectors(tokens) }
 
-  public func pictures(from tokens: [Int32]) -> Tensor {
+  public func images(from tokens: [Int32]) -> Tensor {
     let grid = configuration.gridSize
     precondition(
-      tokens.count % (grid * grid) == 0, "\(tokens.count) tokens do not fill pictures of \(grid)²")
-    // The distribution reaches a little beyond the pictures' range.
+      tokens.count % (grid * grid) == 0, "\(tokens.count) tokens do not fill images of \(grid)²")
+    // The distribution reaches a little beyond the images' range.
     return cutOff(median(decoder(tokens, grid: grid)))
   }
 
   /// Encodes, samples and decodes.
   ///
-  /// - Parameter sampling: How words are sampled in training; nil for the words of the greatest logits.
-  public func callAsFunction(_ pictures: Tensor, sampling: Sampling?) -> Output {
-    let logits = logits(pictures)
+  /// - Parameter sampling: How tokens are sampled in training; nil for the tokens of the greatest logits.
+  public func callAsFunction(_ images: Tensor, sampling: Sampling?) -> Output {
+    let logits = logits(images)
     let tokens = argmax(logits)
     let statistics =
       sampling.map { decoder(gumbelSoftmax(logits, noise: $0.noise, temperature: $0.temperature)) }
@@ -86,9 +86,9 @@ public final class DVAE: Tokenizer {
       tokens: tokens)
   }
 
-  /// The mean negative log-likelihood of pictures under the decoder's distribution of `statistics`.
-  public func likelihoodLoss(_ statistics: Tensor, _ pictures: Tensor) -> Tensor {
-    logitLaplaceLoss(statistics, mapping(pictures.detached))
+  /// The mean negative log-likelihood of images under the decoder's distribution of `statistics`.
+  public func likelihoodLoss(_ statistics: Tensor, _ images: Tensor) -> Tensor {
+    logitLaplaceLoss(statistics, mapping(images.detached))
   }
 
   private func median(_ statistics: Tensor) -> Tensor { inverse(sigmoid(channelSlice(statistics, 0..<3))) }

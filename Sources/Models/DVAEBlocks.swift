@@ -69,7 +69,7 @@ struct DVAEGroup {
   func callAsFunction(_ x: Tensor) -> Tensor { blocks.reduce(x) { $1($0) } }
 }
 
-/// DALL-E's encoder, from pictures to logits over the words at each place of the grid.
+/// DALL-E's encoder, from images to logits over the entries at each place of the grid.
 struct DVAEEncoder {
   private let isBlocked: Bool
   private let input: DVAEConvolution
@@ -90,8 +90,8 @@ struct DVAEEncoder {
       widths[widths.count - 1], configuration.vocabulary, kernel: 1, in: scope / "output" / "conv")
   }
 
-  func callAsFunction(_ pictures: Tensor) -> Tensor {
-    var h = input(pictures)
+  func callAsFunction(_ images: Tensor) -> Tensor {
+    var h = input(images)
     if isBlocked { h = channelBlocked(h) }
     for (index, group) in groups.enumerated() {
       if index > 0 { h = maxPool2x2(h) }
@@ -101,7 +101,7 @@ struct DVAEEncoder {
   }
 }
 
-/// DALL-E's decoder, from words, or mixtures of them, to the statistics of every pixel.
+/// DALL-E's decoder, from entries, or mixtures of them, to the statistics of every pixel.
 struct DVAEDecoder {
   private let isBlocked: Bool
   private let input: DVAEConvolution
@@ -111,36 +111,38 @@ struct DVAEDecoder {
   init(_ configuration: DVAEConfiguration, in scope: ParameterScope) {
     let scope = scope / "blocks"
     let widths = Array(configuration.widths.reversed())
-    isBlocked = prefersChannelBlocks(widths.map { $0 / 4 } + [configuration.wordLength])
+    isBlocked = prefersChannelBlocks(widths.map { $0 / 4 } + [configuration.codebookDimension])
     input = DVAEConvolution(
-      configuration.vocabulary, configuration.wordLength, kernel: 1, in: scope / "input")
+      configuration.vocabulary, configuration.codebookDimension, kernel: 1, in: scope / "input")
     groups = widths.indices.map { index in
       DVAEGroup(
-        index == 0 ? configuration.wordLength : widths[index - 1], widths[index], kernels: [1, 3, 3, 3],
+        index == 0 ? configuration.codebookDimension : widths[index - 1], widths[index],
+        kernels: [1, 3, 3, 3],
         configuration, in: scope / "group_\(index + 1)")
     }
     output = DVAEConvolution(widths[widths.count - 1], 6, kernel: 1, in: scope / "output" / "conv")
   }
 
-  /// [batch, grid, grid, vocabulary], the share of each word, to [batch, height, width, 6].
+  /// [batch, grid, grid, vocabulary], the share of each entry, to [batch, height, width, 6].
   func callAsFunction(_ shares: Tensor) -> Tensor { draw(input(shares)) }
 
-  /// Tokens of pictures of a grid to [batch, height, width, 6].
+  /// Tokens of images of a grid to [batch, height, width, 6].
   func callAsFunction(_ tokens: [Int32], grid: Int) -> Tensor {
-    draw(words(tokens).reshaped([tokens.count / (grid * grid), grid, grid, input.weight.shape[0]]))
+    draw(codebookVectors(tokens).reshaped([tokens.count / (grid * grid), grid, grid, input.weight.shape[0]]))
   }
 
-  /// What the first convolution makes of single words: [tokens, word length].
-  func words(_ tokens: [Int32]) -> Tensor {
-    let (length, words) = (input.weight.shape[0], input.weight.shape[1])
+  /// What the first convolution makes of single entries: [tokens, codebook dimension].
+  func codebookVectors(_ tokens: [Int32]) -> Tensor {
+    let (length, entries) = (input.weight.shape[0], input.weight.shape[1])
     let vectors = Tensor(uninitialized: [tokens.count, length])
     let (weight, bias) = (input.weight.value.pointer, input.bias.value.pointer)
-    // The convolution of a word alone is its column of the weight.
+    // The convolution of an entry alone is its column of the weight.
     ThreadPool.shared.forEachRange(of: tokens.count, grain: 64) { range in
       for i in range {
-        let word = Int(tokens[i])
-        precondition(word >= 0 && word < words, "there is no word \(word) in a vocabulary of \(words)")
-        for c in 0..<length { vectors.pointer[i * length + c] = weight[c * words + word] + bias[c] }
+        let entry = Int(tokens[i])
+        precondition(
+          entry >= 0 && entry < entries, "there is no entry \(entry) in a vocabulary of \(entries)")
+        for c in 0..<length { vectors.pointer[i * length + c] = weight[c * entries + entry] + bias[c] }
       }
     }
     return vectors

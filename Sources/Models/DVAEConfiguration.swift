@@ -1,24 +1,24 @@
 /// The size of a discrete VAE in the form of DALL-E's (Ramesh et al., 2102.12092, appendix A).
 public struct DVAEConfiguration: Sendable, Equatable {
-  /// Height and width of the pictures, in pixels.
+  /// Height and width of the images, in pixels.
   public var imageSize = 256
-  /// Channels at the level of the full picture (`n_hid`).
+  /// Channels at the level of the full image (`n_hid`).
   public var baseWidth = 256
   /// Channels of each group of blocks as multiples of `baseWidth`; every group after the first halves height and width.
   public var channelMultipliers = [1, 2, 4, 8]
   /// Residual blocks of each group of encoder and decoder (`n_blk_per_group`).
   public var blocksPerGroup = 2
-  /// Number of words.
+  /// Number of tokens.
   public var vocabulary = 8192
-  /// Elements of the vector that the decoder makes of a word (`n_init`).
-  public var wordLength = 128
+  /// Elements of the vector that the decoder makes of a token (`n_init`).
+  public var codebookDimension = 128
 
   /// DALL-E's.
   public init() {}
 
-  /// Pixels of the picture along one side of a token.
+  /// Pixels of the image along one side of a token.
   public var patchSize: Int { 1 << (channelMultipliers.count - 1) }
-  /// Tokens along each side of a picture.
+  /// Tokens along each side of an image.
   public var gridSize: Int { imageSize / patchSize }
   /// Channels of each group.
   var widths: [Int] { channelMultipliers.map { $0 * baseWidth } }
@@ -35,7 +35,7 @@ public struct DVAEConfiguration: Sendable, Equatable {
     }
     for (value, field) in [
       (imageSize, "imageSize"), (baseWidth, "baseWidth"), (blocksPerGroup, "blocksPerGroup"),
-      (vocabulary, "vocabulary"), (wordLength, "wordLength"),
+      (vocabulary, "vocabulary"), (codebookDimension, "codebookDimension"),
     ] {
       try require(value > 0, field, "is \(value), but must be at least 1")
     }

@@ -1,18 +1,18 @@
 import Layers
 import Tensors
 
-/// A vision transformer that predicts the visual words of masked patches, BEiT's and PeCo's pretraining, or their
+/// A vision transformer that predicts the visual tokens of masked patches, BEiT's and PeCo's pretraining, or their
 /// pixels.
 ///
 ///     let scope = ParameterScope(seed: 0)
 ///     let model = try MaskedImageModel(.base, vocabulary: 8192, in: scope)
-///     let logits = model(tape.constant(pictures), masked: masked, depth: nil)
-///     let (loss, correct) = crossEntropy(logits, words)
+///     let logits = model(tape.constant(images), masked: masked, depth: nil)
+///     let (loss, correct) = crossEntropy(logits, tokens)
 public struct MaskedImageModel {
   /// What is predicted of a patch.
   public enum Target: Sendable, Equatable {
-    /// Its visual word.
-    case words(vocabulary: Int)
+    /// Its visual token.
+    case tokens(vocabulary: Int)
     /// The values of its pixels, patch² · 3.
     case pixels
   }
@@ -24,12 +24,12 @@ public struct MaskedImageModel {
 
   /// Makes the parameters in `scope`.
   ///
-  /// - Parameter vocabulary: Number of visual words.
+  /// - Parameter vocabulary: Number of visual tokens.
   /// - Throws: `VisionTransformerConfigurationError`.
   public init(
     _ configuration: VisionTransformerConfiguration, vocabulary: Int, in scope: ParameterScope
   ) throws {
-    try self.init(configuration, predicting: .words(vocabulary: vocabulary), in: scope)
+    try self.init(configuration, predicting: .tokens(vocabulary: vocabulary), in: scope)
   }
 
   /// Makes the parameters in `scope`.
@@ -41,10 +41,10 @@ public struct MaskedImageModel {
     backbone = try VisionTransformer(configuration, maskToken: true, in: scope)
     let (name, outputs): (String, Int)
     switch target {
-    case .words(let vocabulary):
+    case .tokens(let vocabulary):
       guard vocabulary > 0 else {
         throw VisionTransformerConfigurationError(
-          field: "vocabulary", found: "\(vocabulary)", allowed: "a positive number of words")
+          field: "vocabulary", found: "\(vocabulary)", allowed: "a positive number of tokens")
       }
       (name, outputs) = ("lm_head", vocabulary)
     case .pixels:
@@ -58,15 +58,15 @@ public struct MaskedImageModel {
   /// The logits or pixels of the masked patches, or of those asked for, [patches, vocabulary or patch² · 3].
   ///
   /// - Parameters:
-  ///   - pictures: [B, imageSize, imageSize, 3]
+  ///   - images: [B, imageSize, imageSize, 3]
   ///   - masked: Flat numbers (b · N + p) of the masked patches, ascending.
   ///   - predicted: Flat numbers of the patches to predict, ascending; nil for the masked ones.
   ///   - depth: The draws of stochastic depth; nil to use every branch of every sample.
   public func callAsFunction(
-    _ pictures: Tensor, masked: [Int32], predicted: [Int32]? = nil, depth: StochasticDepth? = nil
+    _ images: Tensor, masked: [Int32], predicted: [Int32]? = nil, depth: StochasticDepth? = nil
   ) -> Tensor {
     let patches = backbone.configuration.patches
     let rows = (predicted ?? masked).map { Int($0) / patches * (patches + 1) + 1 + Int($0) % patches }
-    return head(backbone.norm(backbone.hiddenStates(pictures, masked: masked, rows: rows, depth: depth)))
+    return head(backbone.norm(backbone.hiddenStates(images, masked: masked, rows: rows, depth: depth)))
   }
 }

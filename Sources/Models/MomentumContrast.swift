@@ -3,7 +3,7 @@ import Layers
 import Tensors
 
 /// MoCo v3 (Chen et al., "An Empirical Study of Training Self-Supervised Vision Transformers", 2104.02057): a vision
-/// transformer learns, from unlabelled pictures, to tell by one view of a picture which of many other views is of the
+/// transformer learns, from unlabelled images, to tell by one view of an image which of many other views is of the
 /// same one.
 ///
 /// The encoder's names begin at the root of `scope`, so that a checkpoint is that of a vision transformer, with
@@ -55,7 +55,7 @@ public struct MomentumContrast {
   /// 2 n queries are most similar to their own key among those of all ranks.
   ///
   /// - Parameters:
-  ///   - first: A view of each picture, [n, side, side, 3]; the same number on every rank.
+  ///   - first: A view of each image, [n, side, side, 3]; the same number on every rank.
   ///   - second: Another view of each.
   ///   - momentum: Of the momentum encoder, which follows the encoder before it makes the keys; nil in evaluation,
   ///     where nothing changes.

@@ -1,12 +1,12 @@
 // Floating-point operations of the products in a model, a multiply-add counted as two; everything else is a few per
-// cent of them. Forward only: backward takes twice as many, but for the picture's gradient, which nobody asks for.
+// cent of them. Forward only: backward takes twice as many, but for the image's gradient, which nobody asks for.
 
 extension VisionTransformerConfiguration {
-  /// Operations of one picture's way through the transformer, and of the head on its masked patches.
+  /// Operations of one image's way through the transformer, and of the head on its masked patches.
   ///
   /// - Parameters:
-  ///   - masked: Masked patches of the picture.
-  ///   - vocabulary: Words the head tells apart; 0 without a head.
+  ///   - masked: Masked patches of the image.
+  ///   - vocabulary: Tokens the head tells apart; 0 without a head.
   public func forwardOperations(masked: Int = 0, vocabulary: Int = 0) -> Double {
     let (n, d) = (Double(tokens), Double(width))
     let embedding = Double(patches * patchSize * patchSize * 3) * d
@@ -18,7 +18,7 @@ extension VisionTransformerConfiguration {
 }
 
 extension VQVAEConfiguration {
-  /// Operations of encoding one picture to vectors, without the search for the nearest words.
+  /// Operations of encoding one image to vectors, without the search for the nearest tokens.
   public var encoderOperations: Double {
     var count = convolution(3, baseWidth, level: 0)
     for level in channelMultipliers.indices {
@@ -26,17 +26,17 @@ extension VQVAEConfiguration {
         level == 0 ? baseWidth : width(level - 1), level: level, number: blocksPerLevel)
       if level < last { count += convolution(width(level), width(level), level: level + 1) }
     }
-    return count + middle + convolution(width(last), wordLength, level: last)
+    return count + middle + convolution(width(last), codebookDimension, level: last)
   }
 
-  /// Operations of the search for the nearest word of each vector of a picture.
+  /// Operations of the search for the nearest token of each vector of an image.
   public var quantizerOperations: Double {
-    2 * Double(gridSize * gridSize) * Double(codebookSize) * Double(wordLength)
+    2 * Double(gridSize * gridSize) * Double(codebookSize) * Double(codebookDimension)
   }
 
-  /// Operations of drawing one picture from its words.
+  /// Operations of drawing one image from its tokens.
   public var decoderOperations: Double {
-    var count = convolution(wordLength, width(last), level: last) + middle
+    var count = convolution(codebookDimension, width(last), level: last) + middle
     for level in channelMultipliers.indices.reversed() {
       count += residualBlocks(
         width(min(level + 1, last)), level: level, number: blocksPerLevel + extraDecoderBlocks)

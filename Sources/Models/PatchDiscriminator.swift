@@ -11,14 +11,14 @@ public struct PatchDiscriminatorConfiguration: Sendable, Equatable {
   /// VQGAN's.
   public init() {}
 
-  /// Scores along each side of pictures of a size.
+  /// Scores along each side of images of a size.
   public func scores(ofSide side: Int) -> Int { (side >> layers) - 2 }
 }
 
 /// The discriminator of pix2pix (Isola et al., 1611.07004) and VQGAN (Esser et al., 2012.09841), which scores overlapping
 /// patches: convolutions of 4 × 4 with LeakyReLU, with the names of VQGAN's published code.
 ///
-/// Group normalisation stands in place of batch normalisation. Statistics over the batch would make a picture's score
+/// Group normalisation stands in place of batch normalisation. Statistics over the batch would make an image's score
 /// depend on its company in the micro-batch and on the rank: no longer one result, whatever the split.
 public struct PatchDiscriminator {
   /// The parameters, in the order of forward.
@@ -57,17 +57,17 @@ public struct PatchDiscriminator {
     last = other.last.held
   }
 
-  /// The same discriminator, its weights held: gradients flow through to the pictures and not into the weights.
+  /// The same discriminator, its weights held: gradients flow through to the images and not into the weights.
   public var held: PatchDiscriminator { PatchDiscriminator(holding: self) }
 
-  /// Scores of overlapping patches, [batch, rows, columns, 1], of pictures [batch, height, width, 3] in [−1, 1].
-  public func callAsFunction(_ pictures: Tensor) -> Tensor {
-    var h = leakyReLU(first(pictures))
+  /// Scores of overlapping patches, [batch, rows, columns, 1], of images [batch, height, width, 3] in [−1, 1].
+  public func callAsFunction(_ images: Tensor) -> Tensor {
+    var h = leakyReLU(first(images))
     for block in blocks { h = leakyReLU(block.norm(block.convolution(h))) }
     return last(h)
   }
 
-  /// The discriminator's loss: the hinge losses of real pictures and of reconstructions, half of each.
+  /// The discriminator's loss: the hinge losses of real images and of reconstructions, half of each.
   public func loss(real: Tensor, fake: Tensor) -> Tensor {
     weightedSum([(0.5, hingeLoss(self(real), .real)), (0.5, hingeLoss(self(fake), .fake))])
   }

@@ -1,13 +1,13 @@
 import Layers
 import Tensors
 
-/// A fixed network whose features tell how alike two pictures look.
+/// A fixed network whose features tell how alike two images look.
 public protocol PerceptualNetwork {
-  /// Features at several depths of pictures [batch, height, width, 3] in [−1, 1]; each with channels last.
-  func features(_ pictures: Tensor) -> [Tensor]
+  /// Features at several depths of images [batch, height, width, 3] in [−1, 1]; each with channels last.
+  func features(_ images: Tensor) -> [Tensor]
 }
 
-/// How the features of two pictures are compared at each depth.
+/// How the features of two images are compared at each depth.
 public enum FeatureComparison: String, Sendable, Codable, CaseIterable {
   /// The mean squared difference over all elements (Dong et al., 2111.12710, equation 3).
   case meanSquared = "mean_squared"
@@ -52,8 +52,8 @@ public struct UnitChannelNetwork: PerceptualNetwork {
     self.channelWeights = channelWeights
   }
 
-  public func features(_ pictures: Tensor) -> [Tensor] {
-    network.features(pictures).enumerated().map { depth, features in
+  public func features(_ images: Tensor) -> [Tensor] {
+    network.features(images).enumerated().map { depth, features in
       let channels = features.shape.last ?? 1
       let weights = channelWeights?[depth] ?? [Float](repeating: 1, count: channels)
       let scales = weights.map { (Float(channels) * $0).squareRoot() }

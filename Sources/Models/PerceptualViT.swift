@@ -10,7 +10,7 @@ public struct PerceptualViT: PerceptualNetwork {
   public let blocks: [Int]
   private let normalization: ChannelAffine
 
-  /// Reads `transformer` after `blocks`; `normalization` takes pictures from [−1, 1] to what it was trained on.
+  /// Reads `transformer` after `blocks`; `normalization` takes images from [−1, 1] to what it was trained on.
   public init(
     _ transformer: VisionTransformer, blocks: [Int] = [3, 6, 9, 12],
     normalization: ChannelAffine = .imageNetNormalization
@@ -26,7 +26,7 @@ public struct PerceptualViT: PerceptualNetwork {
   }
 
   /// The tokens after each of `blocks`, [batch, tokens, width].
-  public func features(_ pictures: Tensor) -> [Tensor] {
-    transformer.features(normalization(pictures), blocks: blocks)
+  public func features(_ images: Tensor) -> [Tensor] {
+    transformer.features(normalization(images), blocks: blocks)
   }
 }

@@ -18,7 +18,7 @@ public struct ResNet50: PerceptualNetwork {
 
   /// The network of some weights, read after the stages `taps` (1 to 4); those behind the last are left out.
   ///
-  /// - Parameter normalization: Takes pictures from [−1, 1] to what the network was trained on.
+  /// - Parameter normalization: Takes images from [−1, 1] to what the network was trained on.
   public init(
     _ weights: ResNet50Weights, taps: Set<Int> = [1, 2, 3, 4],
     normalization: ChannelAffine = .imageNetNormalization
@@ -35,8 +35,8 @@ public struct ResNet50: PerceptualNetwork {
   }
 
   /// The features after the stages, in the order of depth.
-  public func features(_ pictures: Tensor) -> [Tensor] {
-    var h = stem(normalization(pictures), relu: true)
+  public func features(_ images: Tensor) -> [Tensor] {
+    var h = stem(normalization(images), relu: true)
     if isBlocked { h = channelBlocked(h) }
     h = maxPool3x3(h)
     var result: [Tensor] = []

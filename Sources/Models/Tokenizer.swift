@@ -1,34 +1,34 @@
 import Tensors
 
-/// What turns pictures into visual words and back: `VQVAE` or `DVAE`.
+/// What turns images into visual tokens and back: `VQVAE` or `DVAE`.
 ///
-/// Pictures are [batch, height, width, 3] with values in [−1, 1]. Tokens are words' indices, picture by picture, row by
+/// Images are [batch, height, width, 3] with values in [−1, 1]. Tokens are tokens' indices, image by image, row by
 /// row.
 public protocol Tokenizer: AnyObject {
-  /// Height and width of the pictures it is made for.
+  /// Height and width of the images it is made for.
   var imageSize: Int { get }
-  /// Pixels of the picture along one side of a token.
+  /// Pixels of the image along one side of a token.
   var patchSize: Int { get }
-  /// Number of words.
+  /// Number of tokens.
   var vocabulary: Int { get }
   /// Everything that is learnt.
   var parameters: [Parameter] { get }
 
-  /// The word of each token of the pictures.
-  func tokens(_ pictures: Tensor) -> [Int32]
+  /// The token of each token of the images.
+  func tokens(_ images: Tensor) -> [Int32]
   /// The vectors that the decoder reads in the place of tokens, [tokens, length]: a VQ-VAE's codebook, a discrete VAE's
-  /// embeddings of words.
-  func words(_ tokens: [Int32]) -> Tensor
-  /// Pictures of `imageSize` drawn from the words of their tokens, cut off at black and white.
-  func pictures(from tokens: [Int32]) -> Tensor
+  /// embeddings of tokens.
+  func codebookVectors(_ tokens: [Int32]) -> Tensor
+  /// Images of `imageSize` drawn from the tokens of their tokens, cut off at black and white.
+  func images(from tokens: [Int32]) -> Tensor
 }
 
 extension Tokenizer {
-  /// Tokens along each side of a picture.
+  /// Tokens along each side of an image.
   public var gridSize: Int { imageSize / patchSize }
 }
 
-/// Cuts pictures that were just drawn off at black and white, in place.
+/// Cuts images that were just drawn off at black and white, in place.
 func cutOff(_ drawn: Tensor) -> Tensor {
   for i in 0..<drawn.count { drawn.pointer[i] = min(max(drawn.pointer[i], -1), 1) }
   return drawn

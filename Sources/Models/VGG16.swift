@@ -53,8 +53,8 @@ public struct VGG16: PerceptualNetwork {
   }
 
   /// The features at the taps, in the order of depth.
-  public func features(_ pictures: Tensor) -> [Tensor] {
-    var h = normalization(pictures)
+  public func features(_ images: Tensor) -> [Tensor] {
+    var h = normalization(images)
     var result: [Tensor] = []
     for (index, stage) in stages.enumerated() {
       if index > 0 { h = maxPool2x2(h) }

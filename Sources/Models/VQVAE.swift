@@ -1,25 +1,25 @@
 import Layers
 import Tensors
 
-/// The tokenizer of PeCo: a convolutional encoder, a codebook, and a decoder that draws pictures from words.
+/// The tokenizer of PeCo: a convolutional encoder, a codebook, and a decoder that draws images from entries.
 ///
 /// Architecture and parameter names are VQGAN's (Esser et al., 2012.09841), with two residual blocks at each
-/// resolution and self-attention at the smallest (Dong et al., 2111.12710, section 3). Pictures are
+/// resolution and self-attention at the smallest (Dong et al., 2111.12710, section 3). Images are
 /// [batch, height, width, 3] with values in [−1, 1].
 public final class VQVAE: Tokenizer {
   /// What a forward pass in training gives.
   public struct Output {
-    /// The pictures as drawn from their words, [batch, height, width, 3].
+    /// The images as drawn from their entries, [batch, height, width, 3].
     public let reconstruction: Tensor
     /// What the last layer drew them from, [batch, height, width, base width], off the tape.
     public let features: Tensor
     /// The commitment loss, a scalar without its weight.
     public let commitment: Tensor
-    /// The codebook's own loss, a scalar, where words learn by gradient.
+    /// The codebook's own loss, a scalar, where entries learn by gradient.
     public let codebookLoss: Tensor?
-    /// The word of each token, picture by picture, row by row.
+    /// The entry of each token, image by image, row by row.
     public let tokens: [Int32]
-    /// What the encoder gave before the codebook, [batch, grid, grid, word length], off the tape.
+    /// What the encoder gave before the codebook, [batch, grid, grid, codebook dimension], off the tape.
     public let encoded: Tensor
   }
 
@@ -38,13 +38,13 @@ public final class VQVAE: Tokenizer {
   /// A tokenizer whose parameters are made in `scope`. Throws if the configuration cannot be.
   public init(_ configuration: VQVAEConfiguration, in scope: ParameterScope) throws {
     try configuration.validate()
-    let length = configuration.wordLength
+    let length = configuration.codebookDimension
     self.configuration = configuration
     encoder = VQVAEEncoder(configuration, in: scope / "encoder")
     quantizerInput = Convolution2d(length, length, kernel: 1, in: scope / "quant_conv")
     quantizer = VectorQuantizer(
-      words: configuration.codebookSize, length: length, decay: configuration.codebookDecay,
-      learning: configuration.codebookLearning, normalized: configuration.normalizesWords,
+      entries: configuration.codebookSize, length: length, decay: configuration.codebookDecay,
+      learning: configuration.codebookLearning, normalized: configuration.normalizesCodebook,
       in: scope / "quantize")
     quantizerOutput = Convolution2d(length, length, kernel: 1, in: scope / "post_quant_conv")
     decoder = VQVAEDecoder(configuration, in: scope / "decoder")
@@ -55,10 +55,10 @@ public final class VQVAE: Tokenizer {
   public var patchSize: Int { configuration.patchSize }
   public var vocabulary: Int { configuration.codebookSize }
 
-  /// Vectors before the codebook, [batch, height / patch, width / patch, word length].
-  public func encode(_ pictures: Tensor) -> Tensor { quantizerInput(encoder(pictures)) }
+  /// Vectors before the codebook, [batch, height / patch, width / patch, codebook dimension].
+  public func encode(_ images: Tensor) -> Tensor { quantizerInput(encoder(images)) }
 
-  /// Pictures from vectors of the codebook, [batch, height, width, 3].
+  /// Images from vectors of the codebook, [batch, height, width, 3].
   public func decode(_ quantized: Tensor) -> Tensor {
     decoder.output(decoder.features(quantizerOutput(quantized)))
   }
@@ -66,28 +66,29 @@ public final class VQVAE: Tokenizer {
   /// The decoder's last convolution.
   public var lastLayer: Convolution2d { decoder.output }
 
-  /// The word of each token of the pictures, picture by picture, row by row.
-  public func tokens(_ pictures: Tensor) -> [Int32] { quantizer.nearest(encode(pictures)) }
+  /// The entry of each token of the images, image by image, row by row.
+  public func tokens(_ images: Tensor) -> [Int32] { quantizer.nearest(encode(images)) }
 
-  public func words(_ tokens: [Int32]) -> Tensor {
-    quantizer.lookUp(tokens, shape: [tokens.count, configuration.wordLength])
+  public func codebookVectors(_ tokens: [Int32]) -> Tensor {
+    quantizer.lookUp(tokens, shape: [tokens.count, configuration.codebookDimension])
   }
 
-  public func pictures(from tokens: [Int32]) -> Tensor {
+  public func images(from tokens: [Int32]) -> Tensor {
     let grid = configuration.gridSize
-    let pictures = tokens.count / (grid * grid)
+    let images = tokens.count / (grid * grid)
     precondition(
-      tokens.count == pictures * grid * grid, "\(tokens.count) tokens do not fill pictures of \(grid)²")
-    return cutOff(decode(quantizer.lookUp(tokens, shape: [pictures, grid, grid, configuration.wordLength])))
+      tokens.count == images * grid * grid, "\(tokens.count) tokens do not fill images of \(grid)²")
+    return cutOff(
+      decode(quantizer.lookUp(tokens, shape: [images, grid, grid, configuration.codebookDimension])))
   }
 
   /// Encodes, quantizes and decodes. On a tape, the vectors count in the codebook's next update.
-  public func callAsFunction(_ pictures: Tensor) -> Output {
-    let z = encode(pictures)
-    let words = quantizer(z)
-    let features = decoder.features(quantizerOutput(words.quantized))
+  public func callAsFunction(_ images: Tensor) -> Output {
+    let z = encode(images)
+    let entries = quantizer(z)
+    let features = decoder.features(quantizerOutput(entries.quantized))
     return Output(
-      reconstruction: decoder.output(features), features: features.detached, commitment: words.commitment,
-      codebookLoss: words.codebookLoss, tokens: words.indices, encoded: z.detached)
+      reconstruction: decoder.output(features), features: features.detached, commitment: entries.commitment,
+      codebookLoss: entries.codebookLoss, tokens: entries.indices, encoded: z.detached)
   }
 }

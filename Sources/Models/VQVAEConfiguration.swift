@@ -2,9 +2,9 @@ import Layers
 
 /// The size of a VQ-VAE tokenizer.
 public struct VQVAEConfiguration: Sendable, Equatable, Codable {
-  /// Height and width of the pictures, in pixels.
+  /// Height and width of the images, in pixels.
   public var imageSize = 224
-  /// Channels at the level of the full picture.
+  /// Channels at the level of the full image.
   public var baseWidth = 64
   /// Channels at each level as multiples of `baseWidth`; every level after the first halves height and width.
   public var channelMultipliers = [1, 1, 2, 2, 4]
@@ -14,28 +14,28 @@ public struct VQVAEConfiguration: Sendable, Equatable, Codable {
   public var extraDecoderBlocks = 0
   /// Whether self-attention follows each residual block at the smallest level, beside that in the middle.
   public var attentionAtSmallestLevel = true
-  /// Number of words in the codebook.
+  /// Number of entries in the codebook.
   public var codebookSize = 8192
-  /// Length of a word.
-  public var wordLength = 256
+  /// Length of an entry.
+  public var codebookDimension = 256
   /// Groups of the group normalisation; where the channels of a level are not a multiple, their greatest common
   /// divisor.
   public var normalizationGroups = 32
   /// How much of the codebook's moving averages one step keeps.
   public var codebookDecay: Float = 0.99
-  /// What the words follow.
+  /// What the entries follow.
   public var codebookLearning = VectorQuantizer.Learning.movingAverage
-  /// Whether vectors and words are compared and used at length 1.
-  public var normalizesWords = false
+  /// Whether vectors and entries are compared and used at length 1.
+  public var normalizesCodebook = false
   /// Weight of the commitment loss.
   public var commitmentWeight: Float = 0.25
 
   /// PeCo's tokenizer at base width 64.
   public init() {}
 
-  /// Pixels of the picture along one side of a token.
+  /// Pixels of the image along one side of a token.
   public var patchSize: Int { 1 << (channelMultipliers.count - 1) }
-  /// Tokens along each side of a picture.
+  /// Tokens along each side of an image.
   public var gridSize: Int { imageSize / patchSize }
 
   /// Throws an error that names the field that cannot be.
@@ -50,7 +50,7 @@ public struct VQVAEConfiguration: Sendable, Equatable, Codable {
     try requirePositive(baseWidth, "baseWidth")
     try requirePositive(blocksPerLevel, "blocksPerLevel")
     try requirePositive(codebookSize, "codebookSize")
-    try requirePositive(wordLength, "wordLength")
+    try requirePositive(codebookDimension, "codebookDimension")
     try requirePositive(normalizationGroups, "normalizationGroups")
     try require(
       extraDecoderBlocks >= 0, "extraDecoderBlocks", "is \(extraDecoderBlocks), but must not be negative")

@@ -1,7 +1,7 @@
 import Layers
 import Tensors
 
-/// The convolutional decoder of VQGAN (Esser et al., 2012.09841), from vectors on a grid to pictures.
+/// The convolutional decoder of VQGAN (Esser et al., 2012.09841), from vectors on a grid to images.
 struct VQVAEDecoder {
   /// Whether the levels work on blocks of channels.
   private let isBlocked: Bool
@@ -17,7 +17,7 @@ struct VQVAEDecoder {
     let last = widths.count - 1
     isBlocked = prefersChannelBlocks(widths)
     input = Convolution2d(
-      configuration.wordLength, widths[last], kernel: 3, padding: 1, in: scope / "conv_in")
+      configuration.codebookDimension, widths[last], kernel: 3, padding: 1, in: scope / "conv_in")
     middle = MiddleBlocks(widths[last], configuration, in: scope / "mid")
     levels = widths.indices.reversed().map { level in
       let scope = scope / "up" / level
@@ -35,7 +35,7 @@ struct VQVAEDecoder {
     output = Convolution2d(widths[0], 3, kernel: 3, padding: 1, in: scope / "conv_out")
   }
 
-  /// What the last layer draws pictures from, [batch, height, width, base width].
+  /// What the last layer draws images from, [batch, height, width, base width].
   func features(_ z: Tensor) -> Tensor {
     var h = input(z)
     if isBlocked { h = channelBlocked(h) }

@@ -1,7 +1,7 @@
 import Layers
 import Tensors
 
-/// The convolutional encoder of VQGAN (Esser et al., 2012.09841), from pictures to vectors on a grid.
+/// The convolutional encoder of VQGAN (Esser et al., 2012.09841), from images to vectors on a grid.
 struct VQVAEEncoder {
   /// Whether the levels work on blocks of channels.
   private let isBlocked: Bool
@@ -23,7 +23,7 @@ struct VQVAEEncoder {
         blocks: configuration.blocksPerLevel,
         attention: configuration.attentionAtSmallestLevel && level == last, configuration, in: scope)
       if level == last { return (blocks, nil) }
-      // Padding on one side only, so that the grid of an even picture halves exactly.
+      // Padding on one side only, so that the grid of an even image halves exactly.
       let downsample = Convolution2d(
         widths[level], widths[level], kernel: 3, stride: 2,
         padding: Padding(top: 0, bottom: 1, left: 0, right: 1), in: scope / "downsample" / "conv")
@@ -33,11 +33,11 @@ struct VQVAEEncoder {
     norm = GroupNorm(
       groups: configuration.groups(for: widths[last]), channels: widths[last], in: scope / "norm_out")
     output = Convolution2d(
-      widths[last], configuration.wordLength, kernel: 3, padding: 1, in: scope / "conv_out")
+      widths[last], configuration.codebookDimension, kernel: 3, padding: 1, in: scope / "conv_out")
   }
 
-  func callAsFunction(_ pictures: Tensor) -> Tensor {
-    var h = input(pictures)
+  func callAsFunction(_ images: Tensor) -> Tensor {
+    var h = input(images)
     if isBlocked { h = channelBlocked(h) }
     for level in levels {
       h = level.blocks(h)

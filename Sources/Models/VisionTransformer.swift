@@ -61,13 +61,13 @@ public struct VisionTransformer {
   /// The tokens after the last block, before the final norm: [B, N + 1, width], the class token first.
   ///
   /// - Parameters:
-  ///   - pictures: [B, imageSize, imageSize, 3]
+  ///   - images: [B, imageSize, imageSize, 3]
   ///   - masked: Flat numbers (b · N + p) of the masked patches, ascending.
   ///   - depth: The draws of stochastic depth; nil to use every branch of every sample.
   public func hiddenStates(
-    _ pictures: Tensor, masked: [Int32] = [], depth: StochasticDepth? = nil
+    _ images: Tensor, masked: [Int32] = [], depth: StochasticDepth? = nil
   ) -> Tensor {
-    let entry = embed(pictures, masked: masked)
+    let entry = embed(images, masked: masked)
     return pass(entry, through: blocks[...], depth: depth)
   }
 
@@ -77,27 +77,27 @@ public struct VisionTransformer {
   ///
   /// - Parameter rows: Flat token numbers (b · (N + 1) + n), ascending.
   public func hiddenStates(
-    _ pictures: Tensor, masked: [Int32] = [], rows: [Int], depth: StochasticDepth? = nil
+    _ images: Tensor, masked: [Int32] = [], rows: [Int], depth: StochasticDepth? = nil
   ) -> Tensor {
-    let entry = embed(pictures, masked: masked)
+    let entry = embed(images, masked: masked)
     let last = blocks.count - 1
     return blocks[last](
       pass(entry, through: blocks[..<last], depth: depth), rows: rows, bias: entry.bias, depth: depth)
   }
 
   /// The class tokens after the last block and the final norm: [B, width].
-  public func classTokens(_ pictures: Tensor, depth: StochasticDepth? = nil) -> Tensor {
-    let rows = (0..<pictures.shape[0]).map { $0 * configuration.tokens }
-    return norm(hiddenStates(pictures, rows: rows, depth: depth))
+  public func classTokens(_ images: Tensor, depth: StochasticDepth? = nil) -> Tensor {
+    let rows = (0..<images.shape[0]).map { $0 * configuration.tokens }
+    return norm(hiddenStates(images, rows: rows, depth: depth))
   }
 
   /// The tokens after several blocks, for example after 3, 6, 9 and 12 as PeCo's perceptual loss reads them:
   /// [B, N + 1, width] each. Blocks after the last one asked for are not computed.
   ///
   /// - Parameter blocks: How many blocks the tokens have passed; 0 stands for the embedding.
-  public func features(_ pictures: Tensor, blocks wanted: [Int]) -> [Tensor] {
+  public func features(_ images: Tensor, blocks wanted: [Int]) -> [Tensor] {
     precondition(wanted.allSatisfy { $0 >= 0 && $0 <= blocks.count }, "no such block among \(wanted)")
-    let entry = embed(pictures, masked: [])
+    let entry = embed(images, masked: [])
     var tokens = entry.tokens
     var states = [0: tokens]
     for number in 0..<(wanted.max() ?? 0) {
@@ -107,15 +107,15 @@ public struct VisionTransformer {
     return wanted.compactMap { states[$0] }
   }
 
-  /// How much some tokens attend to all of their picture's in a block, by head: [rows.count, heads, N + 1], summing to 1.
+  /// How much some tokens attend to all of their image's in a block, by head: [rows.count, heads, N + 1], summing to 1.
   /// The class token comes first. Blocks after the one asked for are not computed.
   ///
   /// - Parameters:
   ///   - rows: Flat token numbers (b · (N + 1) + n).
   ///   - block: From 1.
-  public func attentionProbabilities(_ pictures: Tensor, rows: [Int], block: Int) -> Tensor {
+  public func attentionProbabilities(_ images: Tensor, rows: [Int], block: Int) -> Tensor {
     precondition((1...blocks.count).contains(block), "no block \(block) among \(blocks.count)")
-    let entry = embed(pictures, masked: [])
+    let entry = embed(images, masked: [])
     return blocks[block - 1].attentionProbabilities(
       pass(entry, through: blocks[..<(block - 1)], depth: nil), rows: rows, bias: entry.bias)
   }
@@ -129,14 +129,14 @@ public struct VisionTransformer {
     let bias: Tensor?
   }
 
-  private func embed(_ pictures: Tensor, masked: [Int32]) -> Entry {
+  private func embed(_ images: Tensor, masked: [Int32]) -> Entry {
     let side = configuration.imageSize
     precondition(
-      pictures.shape.count == 4 && pictures.shape[1] == side && pictures.shape[2] == side,
-      "pictures of shape \(pictures.shape) for a model of \(side) × \(side)")
-    let samples = pictures.shape[0]
+      images.shape.count == 4 && images.shape[1] == side && images.shape[2] == side,
+      "images of shape \(images.shape) for a model of \(side) × \(side)")
+    let samples = images.shape[0]
     let visible = masked.isEmpty ? nil : assembly.visible(masked: masked, samples: samples)
-    let tokens = assembly(patchEmbedding(pictures, patches: visible), visible: visible, samples: samples)
+    let tokens = assembly(patchEmbedding(images, patches: visible), visible: visible, samples: samples)
     return Entry(
       tokens: tokens, repetition: assembly.repetition(visible: visible, samples: samples),
       bias: sharedBias?(alongside: tokens))

@@ -88,7 +88,7 @@ struct VisionTransformerBlock {
       middle, kept: places(depth?.kept(layer: number, branch: 1, rate: dropRate)), depth: depth)
   }
 
-  /// How much some tokens attend to all of their picture's, by head: [B, N, width] → [rows.count, heads, N].
+  /// How much some tokens attend to all of their image's, by head: [B, N, width] → [rows.count, heads, N].
   func attentionProbabilities(_ x: Tensor, rows: [Int], bias: Tensor?) -> Tensor {
     attention.probabilities(norm1(x), rows: rows, bias: relativePositions?(alongside: x) ?? bias)
   }

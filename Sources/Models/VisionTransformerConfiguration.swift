@@ -26,7 +26,7 @@ public struct VisionTransformerConfiguration: Sendable, Equatable {
     case xavierUniform
   }
 
-  /// Side of the square pictures in pixels.
+  /// Side of the square images in pixels.
   public var imageSize = 224
   /// Side of the square patches in pixels.
   public var patchSize = 16
@@ -86,9 +86,9 @@ public struct VisionTransformerConfiguration: Sendable, Equatable {
     return configuration
   }
 
-  /// Patches along each side of a picture.
+  /// Patches along each side of an image.
   public var grid: Int { imageSize / patchSize }
-  /// Patches of a picture.
+  /// Patches of an image.
   public var patches: Int { grid * grid }
   /// Patches and the class token.
   public var tokens: Int { patches + 1 }

@@ -5,7 +5,7 @@ extension VisionTransformerConfiguration {
   /// What one block has all are taken to have, up to the one of the greatest number: where a file lacks a part of it,
   /// parameters are missing from this transformer, rather than that it is another one.
   ///
-  /// What names and shapes do not tell stays as it is by default: the rate of drop path, and the size of pictures
+  /// What names and shapes do not tell stays as it is by default: the rate of drop path, and the size of images
   /// where no table of positions says it.
   ///
   /// - Parameter heads: Attention heads of each block, which do not show in any shape.

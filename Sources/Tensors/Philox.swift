@@ -34,7 +34,7 @@ public enum RandomPurpose: UInt32, Sendable {
   case grayscale, blur, solarize, evaluation
   case mixup = 48
   case labels, randAugment, erasing, probe
-  /// The noise that turns a dVAE's logits into samples of words.
+  /// The noise that turns a dVAE's logits into samples of tokens.
   case gumbel = 64
   /// What a figure shows.
   case figure = 80

@@ -12,7 +12,7 @@ public enum ActivationCheckpointing: String, Sendable, CaseIterable {
 /// plain tensors is not. A tape belongs to one thread and serves one backward pass.
 ///
 ///     let tape = Tape()
-///     let loss = model(tape.constant(pictures))
+///     let loss = model(tape.constant(images))
 ///     tape.backward(from: loss)
 public final class Tape {
   private struct Node {
@@ -33,7 +33,7 @@ public final class Tape {
     self.activationCheckpointing = activationCheckpointing
   }
 
-  /// Puts data on the tape without asking for its gradient (pictures, targets).
+  /// Puts data on the tape without asking for its gradient (images, targets).
   public func constant(_ value: Tensor) -> Tensor {
     let tensor = value.detached
     tensor.tape = self

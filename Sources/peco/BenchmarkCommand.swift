@@ -16,7 +16,7 @@ struct BenchmarkCommand: ParsableCommand {
       benchmarks/compare runs the same against PyTorch.
       """,
     subcommands: [
-      Pretrain.self, Tokenizer.self, LoaderOfPictures.self, AllReduce.self, Gemm.self, Convolution.self,
+      Pretrain.self, Tokenizer.self, LoaderOfImages.self, AllReduce.self, Gemm.self, Convolution.self,
       CheckpointFiles.self,
     ])
 
@@ -54,9 +54,9 @@ struct BenchmarkCommand: ParsableCommand {
 
   /// How many steps of which batch.
   struct Steps: ParsableArguments {
-    @Option(help: "Pictures of a rank's step.")
+    @Option(help: "Images of a rank's step.")
     var batch: Int?
-    @Option(help: "Pictures computed at a time; by default the whole batch.")
+    @Option(help: "Images computed at a time; by default the whole batch.")
     var microBatch: Int?
     @Option(help: "Steps before the clock starts.")
     var warmup = 1
@@ -64,7 +64,7 @@ struct BenchmarkCommand: ParsableCommand {
     var steps = 4
     @Option(
       help: ArgumentHelp(
-        "Weights and pictures that another program wrote, to compute the same as it does.",
+        "Weights and images that another program wrote, to compute the same as it does.",
         valueName: "file.safetensors"))
     var problem: String?
 
@@ -123,7 +123,7 @@ struct BenchmarkCommand: ParsableCommand {
     }
   }
 
-  struct LoaderOfPictures: ParsableCommand {
+  struct LoaderOfImages: ParsableCommand {
     static let configuration = CommandConfiguration(
       commandName: "loader", abstract: "From a dataset's bytes to batches.")
     @Option(help: ArgumentHelp("A dataset.", valueName: "file.h5")) var data: String
@@ -153,7 +153,7 @@ struct BenchmarkCommand: ParsableCommand {
 
   struct Gemm: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "The matrix products of ViT-B.")
-    @Option(help: "Pictures.") var batch = 8
+    @Option(help: "Images.") var batch = 8
     @Option(help: "Repeats of each.") var repeats = 9
     @OptionGroup var common: Common
 
@@ -164,7 +164,7 @@ struct BenchmarkCommand: ParsableCommand {
 
   struct Convolution: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "The convolutions of the tokenizer.")
-    @Option(help: "Pictures.") var batch = 4
+    @Option(help: "Images.") var batch = 4
     @Option(help: "Repeats of each.") var repeats = 5
     @OptionGroup var common: Common
 

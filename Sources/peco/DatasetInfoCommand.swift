@@ -14,7 +14,7 @@ struct DatasetInfoCommand: ParsableCommand {
   var json = false
 
   func run() throws {
-    let dataset = try PictureDataset(opening: file)
+    let dataset = try ImageDataset(opening: file)
     var perClass = [Int](repeating: 0, count: dataset.classes.count)
     for label in dataset.labels where label >= 0 { perClass[Int(label)] += 1 }
     let heights = (dataset.heights.min() ?? 0, dataset.heights.max() ?? 0)
@@ -22,7 +22,7 @@ struct DatasetInfoCommand: ParsableCommand {
     let bytes = Int(dataset.totalBytes)
     if json {
       var object: [String: Any] = [
-        "path": file, "pictures": dataset.count, "bytes": bytes, "classes": dataset.classes.count,
+        "path": file, "images": dataset.count, "bytes": bytes, "classes": dataset.classes.count,
         "fingerprint": hexadecimal(dataset.fingerprint), "height_min": Int(heights.0),
         "height_max": Int(heights.1), "width_min": Int(widths.0), "width_max": Int(widths.1),
       ]
@@ -39,17 +39,17 @@ struct DatasetInfoCommand: ParsableCommand {
       print("  " + name.padding(toLength: 13, withPad: " ", startingAt: 0) + value)
     }
     row(
-      "pictures",
+      "images",
       "\(dataset.count), \(formatted(bytes: bytes)), \(formatted(bytes: bytes / dataset.count)) each")
     row("size", "width \(widths.0) to \(widths.1), height \(heights.0) to \(heights.1) pixels")
     if dataset.classes.isEmpty {
-      row("classes", "none: the pictures have no labels")
+      row("classes", "none: the images have no labels")
     } else {
       let names =
         dataset.classes.prefix(10).joined(separator: ", ") + (dataset.classes.count > 10 ? ", ..." : "")
       let counts = (perClass.min() ?? 0, perClass.max() ?? 0)
       let each =
-        counts.0 == counts.1 ? "\(counts.0) pictures each" : "\(counts.0) to \(counts.1) pictures each"
+        counts.0 == counts.1 ? "\(counts.0) images each" : "\(counts.0) to \(counts.1) images each"
       row("classes", "\(dataset.classes.count), \(each): \(names)")
     }
     row("source", "\(dataset.source), \(dataset.skipped) skipped")

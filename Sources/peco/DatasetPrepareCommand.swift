@@ -2,18 +2,18 @@ import ArgumentParser
 import Datasets
 import Foundation
 
-/// `peco dataset prepare`: a folder or an archive of pictures becomes a dataset file.
+/// `peco dataset prepare`: a folder or an archive of images becomes a dataset file.
 struct DatasetPrepareCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "prepare", abstract: "Turn a folder or an archive of pictures into a dataset file.",
+    commandName: "prepare", abstract: "Turn a folder or an archive of images into a dataset file.",
     discussion: """
-      The input is a folder of CLASS/NAME.jpg (or .jpeg, .png), a folder of pictures without classes, a .tar or \
+      The input is a folder of CLASS/NAME.jpg (or .jpeg, .png), a folder of images without classes, a .tar or \
       .tar.gz of either, or a tar of one tar a class, as ILSVRC2012's own train.tar; archives are read as a \
-      stream. Pictures that cannot be decoded are listed and skipped. The output appears under its name only \
+      stream. Images that cannot be decoded are listed and skipped. The output appears under its name only \
       when it is complete.
       """)
 
-  @Option(help: ArgumentHelp("Folder or archive of pictures.", valueName: "dir|tar"))
+  @Option(help: ArgumentHelp("Folder or archive of images.", valueName: "dir|tar"))
   var input: String
 
   @Option(help: ArgumentHelp("Dataset file to write.", valueName: "file.h5"))
@@ -23,19 +23,19 @@ struct DatasetPrepareCommand: ParsableCommand {
   var subset: String?
 
   @Option(
-    help: ArgumentHelp("Resize pictures whose short side is longer; none is enlarged.", valueName: "pixels"))
+    help: ArgumentHelp("Resize images whose short side is longer; none is enlarged.", valueName: "pixels"))
   var shortSide: Int?
 
-  @Option(help: ArgumentHelp("JPEG quality of resized pictures, 1 to 100.", valueName: "q"))
+  @Option(help: ArgumentHelp("JPEG quality of resized images, 1 to 100.", valueName: "q"))
   var quality = 95
 
   @Option(help: ArgumentHelp("Threads that decode (default: one a processor).", valueName: "n"))
   var workers: Int?
 
-  @Flag(help: "Make a picture that cannot be used an error.")
+  @Flag(help: "Make an image that cannot be used an error.")
   var strict = false
 
-  @Option(help: ArgumentHelp("Write the list of skipped pictures and reasons here.", valueName: "file"))
+  @Option(help: ArgumentHelp("Write the list of skipped images and reasons here.", valueName: "file"))
   var report: String?
 
   func run() throws {
@@ -55,24 +55,24 @@ struct DatasetPrepareCommand: ParsableCommand {
     if let note = summary.note { FileHandle.standardError.write(Data("note: \(note)\n".utf8)) }
     let classes = summary.classes == 0 ? "no labels" : "\(summary.classes) classes"
     let resized = shortSide == nil ? "" : ", \(summary.resized) resized"
-    let rate = Double(summary.pictures) / max(summary.seconds, 1e-3)
+    let rate = Double(summary.images) / max(summary.seconds, 1e-3)
     print(
-      "\(output): \(summary.pictures) pictures, \(classes), \(formatted(bytes: summary.bytes))\(resized), "
-        + "\(summary.skipped.count) skipped, \(formatted(seconds: summary.seconds)) (\(Int(rate)) pictures/s), "
+      "\(output): \(summary.images) images, \(classes), \(formatted(bytes: summary.bytes))\(resized), "
+        + "\(summary.skipped.count) skipped, \(formatted(seconds: summary.seconds)) (\(Int(rate)) images/s), "
         + "fingerprint \(hexadecimal(summary.fingerprint))")
   }
 
   private static func text(_ progress: DatasetPreparation.Progress) -> String {
     if let written = progress.written { return "writing \(Int(written * 100)) %" }
-    let rate = Int(Double(progress.pictures) / max(progress.seconds, 1e-3))
+    let rate = Int(Double(progress.images) / max(progress.seconds, 1e-3))
     return
-      "\(progress.pictures) pictures, \(formatted(bytes: progress.bytes)), \(progress.skipped) skipped, \(rate) pictures/s"
+      "\(progress.images) images, \(formatted(bytes: progress.bytes)), \(progress.skipped) skipped, \(rate) images/s"
   }
 
   private func list(_ skipped: [DatasetPreparation.Skipped]) {
     guard !skipped.isEmpty else { return }
     var text = "skipped \(skipped.count):\n"
-    for picture in skipped.prefix(20) { text += "  \(picture.path): \(picture.reason)\n" }
+    for image in skipped.prefix(20) { text += "  \(image.path): \(image.reason)\n" }
     if skipped.count > 20 {
       text +=
         "  and \(skipped.count - 20) more" + (report.map { ", all in \($0)" } ?? "; --report FILE lists all")

@@ -2,11 +2,11 @@ import ArgumentParser
 import Datasets
 import Foundation
 
-/// `peco dataset synthesize`: drawn pictures of ten classes, for trying things out without any data.
+/// `peco dataset synthesize`: drawn images of ten classes, for trying things out without any data.
 struct DatasetSynthesizeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "synthesize", abstract: "Draw a dataset of textured shapes in ten classes.",
-    discussion: "The pictures are a pure function of seed and index: the same on every machine.")
+    discussion: "The images are a pure function of seed and index: the same on every machine.")
 
   @Option(help: ArgumentHelp("Dataset file to write.", valueName: "file.h5"))
   var output: String?
@@ -14,13 +14,13 @@ struct DatasetSynthesizeCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Write CLASS/NAME.jpg files into this folder.", valueName: "dir"))
   var folder: String?
 
-  @Option(help: ArgumentHelp("Number of pictures.", valueName: "n"))
+  @Option(help: ArgumentHelp("Number of images.", valueName: "n"))
   var count: Int
 
   @Option(help: ArgumentHelp("Pixels from edge to edge.", valueName: "s"))
   var size = 64
 
-  @Option(help: ArgumentHelp("Another seed gives other pictures.", valueName: "k"))
+  @Option(help: ArgumentHelp("Another seed gives other images.", valueName: "k"))
   var seed: UInt64 = 0
 
   @Option(help: ArgumentHelp("JPEG quality, 1 to 100.", valueName: "q"))
@@ -44,17 +44,17 @@ struct DatasetSynthesizeCommand: ParsableCommand {
       defer { line.clear() }
       if let folder {
         try synthesis.write(folder: folder, cancellation: cancellation) { done in
-          line.show("\(done) of \(count) pictures")
+          line.show("\(done) of \(count) images")
         }
         line.clear()
-        print("\(folder): \(count) pictures in \(SyntheticPicture.classes.count) folders")
+        print("\(folder): \(count) images in \(SyntheticImage.classes.count) folders")
       }
       if let output {
         let fingerprint = try synthesis.write(dataset: output, cancellation: cancellation) { done in
-          line.show("\(done) of \(count) pictures")
+          line.show("\(done) of \(count) images")
         }
         line.clear()
-        print("\(output): \(count) pictures of \(size) × \(size), fingerprint \(hexadecimal(fingerprint))")
+        print("\(output): \(count) images of \(size) × \(size), fingerprint \(hexadecimal(fingerprint))")
       }
     }
   }

@@ -2,11 +2,11 @@ import ArgumentParser
 import Datasets
 import Foundation
 
-/// `peco dataset verify`: every checksum, every picture decoded.
+/// `peco dataset verify`: every checksum, every image decoded.
 struct DatasetVerifyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "verify",
-    abstract: "Check every picture of a dataset file: its checksum, and that it decodes.")
+    abstract: "Check every image of a dataset file: its checksum, and that it decodes.")
 
   @Argument(help: "Dataset file.")
   var file: String
@@ -15,14 +15,14 @@ struct DatasetVerifyCommand: ParsableCommand {
   var workers: Int?
 
   func run() throws {
-    let dataset = try PictureDataset(opening: file)
+    let dataset = try ImageDataset(opening: file)
     let line = ProgressLine()
     let started = Date()
     let problems = try withInterruption { cancellation in
       defer { line.clear() }
       return try DatasetVerification.verify(
         dataset, workers: max(1, workers ?? defaultWorkers()), cancellation: cancellation
-      ) { done in line.show("\(done) of \(dataset.count) pictures") }
+      ) { done in line.show("\(done) of \(dataset.count) images") }
     }
     guard problems.isEmpty else {
       var text = ""
@@ -30,11 +30,11 @@ struct DatasetVerifyCommand: ParsableCommand {
       if problems.count > 20 { text += "  and \(problems.count - 20) more\n" }
       FileHandle.standardError.write(Data(text.utf8))
       throw DatasetError(
-        file, "\(problems.count) of \(dataset.count) pictures are damaged",
+        file, "\(problems.count) of \(dataset.count) images are damaged",
         advice: "copy the file again or prepare the dataset anew")
     }
     print(
-      "\(file): all \(dataset.count) pictures match their checksums and decode "
+      "\(file): all \(dataset.count) images match their checksums and decode "
         + "(\(formatted(seconds: Date().timeIntervalSince(started))))")
   }
 }

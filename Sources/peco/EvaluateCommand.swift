@@ -6,7 +6,7 @@ import Training
 struct EvaluateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "evaluate",
-    abstract: "Classifies the pictures of a dataset, each once; data-parallel under mpirun.")
+    abstract: "Classifies the images of a dataset, each once; data-parallel under mpirun.")
 
   @Option(help: ArgumentHelp("A checkpoint of `peco finetune`, or its run.", valueName: "checkpoint"))
   var checkpoint: String
@@ -25,24 +25,24 @@ struct EvaluateCommand: ParsableCommand {
       guard communicator.isRoot else { return 0 }
       if json {
         var object = JSONObject()
-        object.append("pictures", score.pictures)
+        object.append("images", score.images)
         object.append(score, as: "evaluation")
         object.append("evaluation_loss", score.loss)
         print(object.text)
       } else {
         print(
-          "\(data): \(score.shares), loss \(fixed(score.loss, 4)), over \(score.pictures) pictures")
+          "\(data): \(score.shares), loss \(fixed(score.loss, 4)), over \(score.images) images")
       }
       return 0
     }
   }
 }
 
-/// How pictures are shown to a transformer that is not being trained.
+/// How images are shown to a transformer that is not being trained.
 struct ViewOptions: ParsableArguments {
   @Option(
     help:
-      "Side of the pictures the transformer sees; by default what it was trained on. Positions are interpolated."
+      "Side of the images the transformer sees; by default what it was trained on. Positions are interpolated."
   )
   var imageSize: Int?
   @Option(
@@ -56,7 +56,7 @@ struct ViewOptions: ParsableArguments {
   var mean: [Double] = []
   @Option(parsing: .upToNextOption, help: "Deviation of the channels, likewise.")
   var std: [Double] = []
-  @Option(help: "Pictures a rank computes at a time.")
+  @Option(help: "Images a rank computes at a time.")
   var batchSize = 32
   @Option(help: "Threads a rank that decode.")
   var workers = 2

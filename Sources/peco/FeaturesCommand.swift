@@ -1,11 +1,11 @@
 import ArgumentParser
 import Training
 
-/// `peco features`: what a transformer makes of pictures.
+/// `peco features`: what a transformer makes of images.
 struct FeaturesCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "features",
-    abstract: "Writes a transformer's features of every picture of a dataset; data-parallel under mpirun.")
+    abstract: "Writes a transformer's features of every image of a dataset; data-parallel under mpirun.")
 
   @Option(help: ArgumentHelp("A transformer's checkpoint, or its run.", valueName: "checkpoint"))
   var checkpoint: String

@@ -7,33 +7,33 @@ struct FigureCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "figure",
     abstract: "Draws what tokenizers and transformers have learned, as PNG.",
-    subcommands: [Reconstructions.self, Codewords.self, Masked.self, Attention.self])
+    subcommands: [Reconstructions.self, Codebook.self, Masked.self, Attention.self])
 
   struct Reconstructions: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Draws pictures beside what each of several tokenizers makes of their words.")
+      abstract: "Draws images beside what each of several tokenizers makes of their tokens.")
 
     @Option(
       help: ArgumentHelp("A tokenizer's checkpoint, or its run; once a column.", valueName: "checkpoint"))
     var tokenizer: [String]
     @Option(help: "What a column is called, once for each tokenizer; by default the run's name.")
     var label: [String] = []
-    @OptionGroup var pictures: PictureOptions
+    @OptionGroup var images: ImageOptions
 
     func run() throws {
-      pictures.write(madeFrom: tokenizer) {
+      images.write(madeFrom: tokenizer) {
         try ReconstructionFigure.draw(
-          .init(tokenizers: tokenizer, labels: label, dataset: pictures.data, pictures: pictures.choice))
+          .init(tokenizers: tokenizer, labels: label, dataset: images.data, images: images.choice))
       }
     }
   }
 
-  struct Codewords: ParsableCommand {
+  struct Codebook: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Draws patches of different pictures that share a word of the codebook, a row a word.",
+      abstract: "Draws patches of different images that share a codebook entry, a row an entry.",
       discussion: """
-        Pictures are turned into words; of the words that occur in enough of them, some are taken evenly from the most \
-        frequent to the rarest. Beside each stands its share of all words.
+        Of the codes that occur in enough images, some are taken evenly from the most frequent to the rarest. Beside \
+        each stands its share of all tokens.
         """)
 
     @Option(help: ArgumentHelp("The tokenizer's checkpoint, or its run.", valueName: "checkpoint"))
@@ -42,23 +42,23 @@ struct FigureCommand: ParsableCommand {
     var data: String
     @Option(help: ArgumentHelp("Where to write the figure.", valueName: "file.png"))
     var output: String
-    @Option(help: "How many words to show.")
-    var words = 12
+    @Option(help: "How many codes to show.")
+    var codes = 12
     @Option(
-      parsing: .upToNextOption, help: ArgumentHelp("Words to show in place of those.", valueName: "word"))
-    var word: [Int] = []
-    @Option(help: "How many patches of a word to show, each of another picture.")
+      parsing: .upToNextOption, help: ArgumentHelp("Codes to show in place of those.", valueName: "code"))
+    var code: [Int] = []
+    @Option(help: "How many patches of a code to show, each of another image.")
     var patches = 10
     @Option(help: "How many patches around each to show with it.")
     var context = 1
-    @Option(help: "How many pictures to look through; by default 512, or all where there are fewer.")
-    var pictures: Int?
-    @Option(help: "Decides which pictures, and which of their patches.")
+    @Option(help: "How many images to look through; by default 512, or all where there are fewer.")
+    var images: Int?
+    @Option(help: "Decides which images, and which of their patches.")
     var seed: UInt64 = 0
 
     func validate() throws {
-      guard words >= 1, patches >= 1, pictures ?? 1 >= 1 else {
-        throw ValidationError("--words, --patches and --pictures must be at least 1")
+      guard codes >= 1, patches >= 1, images ?? 1 >= 1 else {
+        throw ValidationError("--codes, --patches and --images must be at least 1")
       }
       guard (0...16).contains(context) else {
         throw ValidationError("--context is \(context), must be 0 to 16")
@@ -66,19 +66,19 @@ struct FigureCommand: ParsableCommand {
     }
 
     func run() throws {
-      var request = CodewordFigure.Request(tokenizer: tokenizer, dataset: data)
-      request.words = word.isEmpty ? .frequent(words) : .listed(word)
+      var request = CodebookFigure.Request(tokenizer: tokenizer, dataset: data)
+      request.codes = code.isEmpty ? .frequent(codes) : .listed(code)
       (request.patches, request.context) = (patches, context)
-      (request.pictures, request.seed) = (pictures, seed)
-      writeFigure(to: output, madeFrom: [data, tokenizer]) { try CodewordFigure.draw(request).table }
+      (request.images, request.seed) = (images, seed)
+      writeFigure(to: output, madeFrom: [data, tokenizer]) { try CodebookFigure.draw(request).table }
     }
   }
 
   struct Masked: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Draws masked pictures beside what the words that pretrained transformers predict look like.",
+      abstract: "Draws masked images beside what the tokens that pretrained transformers predict look like.",
       discussion: """
-        Each transformer's own tokenizer draws the predicted words at masked patches, and its own words at all others. \
+        Each transformer's own tokenizer draws the predicted tokens at masked patches, and its own tokens at all others. \
         How many were predicted as the tokenizer has them is printed.
         """)
 
@@ -95,7 +95,7 @@ struct FigureCommand: ParsableCommand {
     var label: [String] = []
     @Option(help: "Share of the patches that are masked; by default as the first model was trained.")
     var maskRatio: Double?
-    @OptionGroup var pictures: PictureOptions
+    @OptionGroup var images: ImageOptions
 
     func validate() throws {
       if let maskRatio, !(maskRatio > 0 && maskRatio < 1) {
@@ -104,14 +104,14 @@ struct FigureCommand: ParsableCommand {
     }
 
     func run() throws {
-      var request = MaskedFigure.Request(models: model, dataset: pictures.data, pictures: pictures.choice)
+      var request = MaskedFigure.Request(models: model, dataset: images.data, images: images.choice)
       (request.tokenizers, request.labels) = (tokenizer, label)
-      (request.maskRatio, request.seed) = (maskRatio, pictures.seed)
-      pictures.write(madeFrom: model + tokenizer) {
+      (request.maskRatio, request.seed) = (maskRatio, images.seed)
+      images.write(madeFrom: model + tokenizer) {
         let figure = try MaskedFigure.draw(request)
         for score in figure.scores {
           print(
-            "\(score.label): \(score.correct) of \(score.masked) words predicted as the tokenizer has them")
+            "\(score.label): \(score.correct) of \(score.masked) tokens predicted as the tokenizer has them")
         }
         return figure.table
       }
@@ -120,7 +120,7 @@ struct FigureCommand: ParsableCommand {
 
   struct Attention: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Draws where patches of pictures look: a transformer's self-attention.",
+      abstract: "Draws where patches of images look: a transformer's self-attention.",
       discussion: """
         Each map shows how much the outlined patch attends to each patch, from black (nothing) to pale yellow (the map's \
         own greatest).
@@ -130,8 +130,8 @@ struct FigureCommand: ParsableCommand {
     var checkpoint: String
     @Flag(help: "Take the moving averages of fine-tuning in place of the weights themselves.")
     var ema = false
-    @OptionGroup var pictures: PictureOptions
-    @Option(help: "How many patches of each picture to ask where they look, drawn by the seed.")
+    @OptionGroup var images: ImageOptions
+    @Option(help: "How many patches of each image to ask where they look, drawn by the seed.")
     var references = 4
     @Option(
       parsing: .upToNextOption,
@@ -150,11 +150,11 @@ struct FigureCommand: ParsableCommand {
 
     func run() throws {
       var request = AttentionFigure.Request(
-        checkpoint: checkpoint, dataset: pictures.data, pictures: pictures.choice)
+        checkpoint: checkpoint, dataset: images.data, images: images.choice)
       request.references = patch.isEmpty ? .drawn(references) : .listed(patch)
       (request.averaged, request.block, request.head) = (ema, block, head)
-      (request.view, request.seed) = (view.settings, pictures.seed)
-      pictures.write(madeFrom: [checkpoint]) { try AttentionFigure.draw(request).table }
+      (request.view, request.seed) = (view.settings, images.seed)
+      images.write(madeFrom: [checkpoint]) { try AttentionFigure.draw(request).table }
     }
   }
 }
@@ -168,19 +168,19 @@ extension AttentionFigure.Place: ExpressibleByArgument {
   }
 }
 
-/// Which pictures a figure shows, and where it is written.
-struct PictureOptions: ParsableArguments {
+/// Which images a figure shows, and where it is written.
+struct ImageOptions: ParsableArguments {
   @Option(help: ArgumentHelp("The dataset.", valueName: "file.h5"))
   var data: String
   @Option(help: ArgumentHelp("Where to write the figure.", valueName: "file.png"))
   var output: String
   @Option(
-    name: [.customLong("count"), .customLong("pictures")],
-    help: "How many pictures to show, drawn by the seed.")
+    name: [.customLong("count"), .customLong("images")],
+    help: "How many images to show, drawn by the seed.")
   var count = 8
   @Option(
     parsing: .upToNextOption,
-    help: ArgumentHelp("Pictures to show in place of those, by their places in the dataset from 0."))
+    help: ArgumentHelp("Images to show in place of those, by their places in the dataset from 0."))
   var index: [Int] = []
   @Option(help: "Decides every draw.")
   var seed: UInt64 = 0
@@ -190,20 +190,20 @@ struct PictureOptions: ParsableArguments {
   }
 
   /// The same, as `Training` takes it.
-  var choice: PictureChoice { index.isEmpty ? .drawn(count: count, seed: seed) : .listed(index) }
+  var choice: ImageChoice { index.isEmpty ? .drawn(count: count, seed: seed) : .listed(index) }
 
   /// Draws and writes.
-  func write(madeFrom inputs: [String], _ draw: () throws -> PictureTable) {
+  func write(madeFrom inputs: [String], _ draw: () throws -> ImageTable) {
     writeFigure(to: output, madeFrom: [data] + inputs, draw)
   }
 }
 
 /// Draws a figure and writes it, on the first rank.
-private func writeFigure(to path: String, madeFrom inputs: [String], _ draw: () throws -> PictureTable) {
+private func writeFigure(to path: String, madeFrom inputs: [String], _ draw: () throws -> ImageTable) {
   onAllRanks { communicator in
     try ComputeThreads.configure(requested: nil, communicator: communicator)
     guard communicator.isRoot else { return 0 }
-    try PictureTable.requireOutput(path, madeFrom: inputs)
+    try ImageTable.requireOutput(path, madeFrom: inputs)
     let image = try draw().image()
     try image.writePNG(to: path)
     print("\(path): \(image.width) × \(image.height)")

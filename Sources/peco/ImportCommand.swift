@@ -55,7 +55,7 @@ struct ImportCommand: ParsableCommand {
     let report = try WeightConversion.importWeights(
       WeightConversion.ImportRequest(
         source: from, layout: layout, output: output, heads: heads, normEpsilon: normEpsilon,
-        normalization: mean.isEmpty ? nil : PictureNormalization(mean: mean, standardDeviation: std),
+        normalization: mean.isEmpty ? nil : ImageNormalization(mean: mean, standardDeviation: std),
         classes: try classes.map { try WeightConversion.ImportRequest.classNames(in: $0) }, isStrict: check)
     )
     tell("unmatched", report.unmatched)

@@ -2,11 +2,11 @@ import ArgumentParser
 import Foundation
 import Training
 
-/// `peco perceptual`: networks whose features tell how alike two pictures look.
+/// `peco perceptual`: networks whose features tell how alike two images look.
 struct PerceptualCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "perceptual",
-    abstract: "Trains perceptual networks from unlabelled pictures, and asks them.",
+    abstract: "Trains perceptual networks from unlabelled images, and asks them.",
     subcommands: [Train.self, Distance.self])
 
   struct Train: ParsableCommand {
@@ -27,16 +27,16 @@ struct PerceptualCommand: ParsableCommand {
   struct Distance: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract:
-        "Tells how unlike two pictures are to a perceptual network, in all and at each of its depths.",
+        "Tells how unlike two images are to a perceptual network, in all and at each of its depths.",
       discussion: """
         The network is that of a tokenizer's configuration, its keys `perceptual.*`. LPIPS, for example:
           peco perceptual distance first.png second.png --set perceptual.network=vgg16 \
             perceptual.weights=vgg16.safetensors perceptual.comparison=unit_channels \
             perceptual.channel_weights=lpips.safetensors data.image_size=64
-        Of each picture the square in the middle is shown, at data.image_size.
+        Of each image the square in the middle is shown, at data.image_size.
         """)
 
-    @Argument(help: "A picture, JPEG or PNG.")
+    @Argument(help: "An image, JPEG or PNG.")
     var first: String
     @Argument(help: "Another.")
     var second: String

@@ -5,7 +5,7 @@ import Training
 struct PretrainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "pretrain",
-    abstract: "Pretrains a vision transformer by predicting the words of masked patches.",
+    abstract: "Pretrains a vision transformer by predicting the tokens of masked patches.",
     discussion: """
       Under mpirun every rank trains a whole replica on its share of each batch:
         launch/mpirun -n 8 -- peco pretrain --config configs/peco_vit_base_300e.yaml --run runs/base

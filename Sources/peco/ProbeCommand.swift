@@ -8,7 +8,7 @@ struct ProbeCommand: ParsableCommand {
     abstract: "Tells classes from a transformer's frozen features, by a linear classifier or by neighbours.",
     discussion: """
       Features are computed once; data-parallel under mpirun. The linear classifier's penalty is chosen on a tenth of \
-      the training pictures that is held out meanwhile.
+      the training images that is held out meanwhile.
       """)
 
   @Option(help: ArgumentHelp("A transformer's checkpoint, or its run.", valueName: "checkpoint"))
@@ -28,7 +28,7 @@ struct ProbeCommand: ParsableCommand {
   var method = Probing.Method.linear
   @Option(help: "mean: the mean of the patches' tokens; class: the class token.")
   var pool = FeatureExtraction.Pooling.mean
-  @Option(help: "Which pictures are held out.")
+  @Option(help: "Which images are held out.")
   var seed: UInt64 = 0
   @OptionGroup var view: ViewOptions
   @Flag(help: "Print one JSON object a block.")
@@ -60,7 +60,7 @@ struct ProbeCommand: ParsableCommand {
           var object = JSONObject()
           object.append("block", result.block)
           object.append(result.score, as: "evaluation")
-          object.append("pictures", result.score.pictures)
+          object.append("images", result.score.images)
           if let penalty = result.penalty { object.append("penalty", penalty) }
           print(object.text)
         } else {

@@ -3,11 +3,11 @@ import Foundation
 import Imaging
 import Training
 
-/// `peco tokenizer`: the VQ-VAE, or the discrete VAE, that turns pictures into words.
+/// `peco tokenizer`: the VQ-VAE, or the discrete VAE, that turns images into tokens.
 struct TokenizerCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "tokenizer",
-    abstract: "Trains the tokenizer, encodes datasets into words, and shows what these keep of pictures.",
+    abstract: "Trains the tokenizer, encodes datasets into tokens, and shows what these keep of images.",
     subcommands: [
       Train.self, Encode.self, Reconstruct.self, Import.self, TokenizerProbeCommand.self,
       TokenizerClassifyCommand.self,
@@ -26,30 +26,30 @@ struct TokenizerCommand: ParsableCommand {
 
   struct Encode: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Writes the words of every picture of a dataset; data-parallel under mpirun.")
+      abstract: "Writes the tokens of every image of a dataset; data-parallel under mpirun.")
 
     @Option(help: ArgumentHelp("The tokenizer's checkpoint, or its run directory.", valueName: "checkpoint"))
     var tokenizer: String
     @Option(help: ArgumentHelp("The dataset.", valueName: "file.h5"))
     var data: String
-    @Option(help: ArgumentHelp("Where to write the words.", valueName: "tokens.h5"))
+    @Option(help: ArgumentHelp("Where to write the tokens.", valueName: "tokens.h5"))
     var output: String
     @Option(
-      help: "How many randomly cropped and flipped views of each picture to encode; 0: the middle only.")
+      help: "How many randomly cropped and flipped views of each image to encode; 0: the middle only.")
     var views = 0
-    @Option(help: "Least part of a picture's area that a view's crop takes.")
+    @Option(help: "Least part of an image's area that a view's crop takes.")
     var cropScale = 0.08
     @Option(help: "Seed of the views' crops.")
     var seed: UInt64 = 0
     @Option(
       help: """
-        Side of the pictures that the tokenizer is shown; by default as in its training. `peco pretrain` takes words of \
+        Side of the images that the tokenizer is shown; by default as in its training. `peco pretrain` takes tokens of \
         as many rows and columns as its transformer has patches.
         """)
     var imageSize: Int?
     @Option(help: "How crops are resized: box, bilinear, bicubic or lanczos (BEiT's for DALL-E's tokenizer).")
     var interpolation = ResampleFilter.bicubic
-    @Option(help: "Pictures a rank encodes at a time.")
+    @Option(help: "Images a rank encodes at a time.")
     var batchSize = 16
 
     func validate() throws {
@@ -74,17 +74,17 @@ struct TokenizerCommand: ParsableCommand {
 
   struct Reconstruct: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Draws pictures above what the tokenizer makes of their words, and tells the PSNR.")
+      abstract: "Draws images above what the tokenizer makes of their tokens, and tells the PSNR.")
 
     @Option(help: ArgumentHelp("The tokenizer's checkpoint, or its run directory.", valueName: "checkpoint"))
     var tokenizer: String
     @Option(help: ArgumentHelp("The dataset.", valueName: "file.h5"))
     var data: String
-    @Option(help: ArgumentHelp("Where to write the picture.", valueName: "grid.png"))
+    @Option(help: ArgumentHelp("Where to write the image.", valueName: "grid.png"))
     var output: String
-    @Option(help: "How many pictures to show.")
+    @Option(help: "How many images to show.")
     var count = 16
-    @Option(help: "Over how many pictures to average the PSNR and count the words.")
+    @Option(help: "Over how many images to average the PSNR and count the tokens.")
     var measure = 256
 
     func validate() throws {
@@ -99,8 +99,8 @@ struct TokenizerCommand: ParsableCommand {
           tokenizer: tokenizer, dataset: data, output: output, count: count, measure: measure)
         print(
           String(
-            format: "%@: PSNR %.2f dB, perplexity %.1f, %.1f %% of the words used, over %d pictures", output,
-            report.psnr, report.perplexity, 100 * report.usage, report.pictures))
+            format: "%@: PSNR %.2f dB, perplexity %.1f, %.1f %% of the tokens used, over %d images", output,
+            report.psnr, report.perplexity, 100 * report.usage, report.images))
         return 0
       }
     }
@@ -117,7 +117,7 @@ struct TokenizerCommand: ParsableCommand {
     var decoder: String
     @Option(help: ArgumentHelp("Where to write the checkpoint.", valueName: "checkpoint.h5"))
     var output: String
-    @Option(help: "Side of the pictures that `encode` shows it; 112 makes BEiT's 14 × 14 words.")
+    @Option(help: "Side of the images that `encode` shows it; 112 makes BEiT's 14 × 14 tokens.")
     var imageSize = 112
 
     func run() throws {
@@ -126,7 +126,7 @@ struct TokenizerCommand: ParsableCommand {
         let report = try TokenizerImport.run(
           encoder: encoder, decoder: decoder, output: output, imageSize: imageSize)
         print(
-          "\(output): \(report.vocabulary) words of \(report.patchSize) × \(report.patchSize) pixels, "
+          "\(output): \(report.vocabulary) tokens of \(report.patchSize) × \(report.patchSize) pixels, "
             + "a grid of \(report.gridSize) × \(report.gridSize)")
         return 0
       }

@@ -1,13 +1,13 @@
 import ArgumentParser
 import Training
 
-/// `peco tokenizer probe`: what words tell about classes.
+/// `peco tokenizer probe`: what tokens tell about classes.
 struct TokenizerProbeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "probe",
-    abstract: "Tells classes from the words of pictures by a linear classifier; data-parallel under mpirun.",
+    abstract: "Tells classes from the tokens of images by a linear classifier; data-parallel under mpirun.",
     discussion: """
-      A picture's words are the vectors that the tokenizer's decoder reads. The classifier is that of `peco probe`.
+      An image's tokens are the vectors that the tokenizer's decoder reads. The classifier is that of `peco probe`.
       """)
 
   @Option(help: ArgumentHelp("The tokenizer's checkpoint, or its run directory.", valueName: "checkpoint"))
@@ -16,11 +16,11 @@ struct TokenizerProbeCommand: ParsableCommand {
   var data: String
   @Option(help: ArgumentHelp("The dataset to be told.", valueName: "test.h5"))
   var evaluation: String
-  @Option(help: "mean: the mean of a picture's words; grid: all of them, side by side.")
+  @Option(help: "mean: the mean of an image's tokens; grid: all of them, side by side.")
   var pool = TokenizerEvaluation.Pooling.mean
-  @Option(help: "Which pictures are held out.")
+  @Option(help: "Which images are held out.")
   var seed: UInt64 = 0
-  @Option(help: "Pictures a rank computes at a time.")
+  @Option(help: "Images a rank computes at a time.")
   var batchSize = 32
   @Option(help: "Threads a rank that decode.")
   var workers = 2
@@ -43,11 +43,11 @@ struct TokenizerProbeCommand: ParsableCommand {
       if json {
         var object = JSONObject()
         object.append(score, as: "evaluation")
-        object.append("pictures", score.pictures)
+        object.append("images", score.images)
         object.append("penalty", penalty)
         print(object.text)
       } else {
-        print("\(evaluation): \(score.shares), penalty \(penalty), over \(score.pictures) pictures")
+        print("\(evaluation): \(score.shares), penalty \(penalty), over \(score.images) images")
       }
       return 0
     }
@@ -59,9 +59,9 @@ struct TokenizerClassifyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "classify",
     abstract:
-      "Classifies pictures and what the tokenizer draws from their words; data-parallel under mpirun.",
+      "Classifies images and what the tokenizer draws from their tokens; data-parallel under mpirun.",
     discussion: """
-      The classifier is shown both at the tokenizer's size, the same part of each picture.
+      The classifier is shown both at the tokenizer's size, the same part of each image.
       """)
 
   @Option(help: ArgumentHelp("The tokenizer's checkpoint, or its run directory.", valueName: "checkpoint"))
@@ -91,7 +91,7 @@ struct TokenizerClassifyCommand: ParsableCommand {
       let both = [("original", report.originals), ("reconstruction", report.reconstructions)]
       if json {
         var object = JSONObject()
-        object.append("pictures", report.originals.pictures)
+        object.append("images", report.originals.images)
         for (name, score) in both {
           object.append(score, as: name)
           object.append("\(name)_loss", score.loss)
@@ -105,8 +105,8 @@ struct TokenizerClassifyCommand: ParsableCommand {
           print("\(name)s: \(score.shares), loss \(fixed(score.loss, 4))")
         }
         print(
-          "PSNR \(fixed(report.psnr, 2)) dB, \(percent(Double(report.usage.usedShare))) of the words used, perplexity "
-            + "\(fixed(Double(report.usage.perplexity), 1)), over \(report.originals.pictures) pictures")
+          "PSNR \(fixed(report.psnr, 2)) dB, \(percent(Double(report.usage.usedShare))) of the tokens used, perplexity "
+            + "\(fixed(Double(report.usage.perplexity), 1)), over \(report.originals.images) images")
       }
       return 0
     }

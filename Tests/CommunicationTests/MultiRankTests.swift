@@ -31,13 +31,13 @@ struct MultiRankTests {
 
   @Test("one rank's error is printed once and ends the job")
   func failure() throws {
-    try expectFailure(try mpirun(ranks: 3, "fail", "2"), saying: ": the dog ate the pictures", rank: 2)
+    try expectFailure(try mpirun(ranks: 3, "fail", "2"), saying: ": the dog ate the images", rank: 2)
   }
 
   @Test("an error of all ranks is printed by the first")
   func failureOfAll() throws {
     try expectFailure(
-      try mpirun(ranks: 3, "fail", "0", "1", "2"), saying: ": the dog ate the pictures", rank: 0)
+      try mpirun(ranks: 3, "fail", "0", "1", "2"), saying: ": the dog ate the images", rank: 0)
   }
 
   @Test("a rank that is killed ends the job")

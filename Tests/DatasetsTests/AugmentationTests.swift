@@ -5,18 +5,18 @@ import Testing
 
 /// RandAugment and random erasing on their way through the loader.
 @Suite struct AugmentationTests {
-  private func pictures(
-    _ dataset: PictureDataset, workers: Int = 1, _ change: (inout Augmentation) -> Void = { _ in }
+  private func images(
+    _ dataset: ImageDataset, workers: Int = 1, _ change: (inout Augmentation) -> Void = { _ in }
   ) throws -> [[Float]] {
     var augmentation = Augmentation(crop: .center(fraction: 1), flipProbability: 0)
     change(&augmentation)
-    let recipe = SampleRecipe(seed: 4, augmentation: augmentation, picture: PictureView(size: 32))
+    let recipe = SamplePipeline(seed: 4, augmentation: augmentation, image: ImageView(size: 32))
     let loader = try Loader(
       sequenceOf: dataset, recipe, batchSize: 10, options: Loader.Options(workers: workers))
     defer { loader.stop() }
     var result: [[Float]] = []
     while let batch = try loader.next() {
-      let all = try #require(batch.pictures).elements
+      let all = try #require(batch.images).elements
       result += (0..<batch.count).map { Array(all[$0 * 3072..<($0 + 1) * 3072]) }
     }
     return result
@@ -25,8 +25,8 @@ import Testing
   @Test func aRectangleTurnsIntoNoise() throws {
     try withTemporaryFolder { folder in
       let dataset = try makeDataset(folder, count: 40)
-      let plain = try pictures(dataset)
-      let erased = try pictures(dataset) { $0.erasing = RandomErasing(probability: 1) }
+      let plain = try images(dataset)
+      let erased = try images(dataset) { $0.erasing = RandomErasing(probability: 1) }
       var noise: [Float] = []
       for (before, after) in zip(plain, erased) {
         let changed = zip(before, after).filter { $0 != $1 }.map(\.1)
@@ -38,11 +38,11 @@ import Testing
       let variance = noise.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Float(noise.count)
       #expect(abs(mean) < 0.05 && abs(variance - 1) < 0.1)
 
-      let some = try pictures(dataset) { $0.erasing = RandomErasing(probability: 0.25) }
+      let some = try images(dataset) { $0.erasing = RandomErasing(probability: 0.25) }
       let untouched = zip(plain, some).filter { $0 == $1 }.count
       #expect((20...38).contains(untouched))
       #expect(throws: DatasetError.self) {
-        try pictures(dataset) { $0.erasing = RandomErasing(probability: 2) }
+        try images(dataset) { $0.erasing = RandomErasing(probability: 2) }
       }
     }
   }
@@ -51,12 +51,12 @@ import Testing
     try withTemporaryFolder { folder in
       let dataset = try makeDataset(folder, count: 40)
       let policy = try #require(RandAugment("rand-m9-mstd0.5-inc1"))
-      let plain = try pictures(dataset)
-      let changed = try pictures(dataset) { $0.randAugment = policy }
-      // Each of two operations is applied half of the time, and a picture without any is as it was to the bit.
+      let plain = try images(dataset)
+      let changed = try images(dataset) { $0.randAugment = policy }
+      // Each of two operations is applied half of the time, and an image without any is as it was to the bit.
       let untouched = zip(plain, changed).filter { $0 == $1 }.count
       #expect((3...20).contains(untouched))
-      #expect(try pictures(dataset, workers: 3) { $0.randAugment = policy } == changed)
+      #expect(try images(dataset, workers: 3) { $0.randAugment = policy } == changed)
     }
   }
 

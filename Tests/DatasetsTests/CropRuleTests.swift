@@ -41,7 +41,7 @@ import Testing
     }
   }
 
-  @Test func picturesThatNoCropFitsAreCutInTheMiddle() {
+  @Test func imagesThatNoCropFitsAreCutInTheMiddle() {
     let rule = CropRule.randomResized(scale: 1...1, ratio: 0.75...4 / 3)
     let wide = rule.region(width: 1000, height: 30, seed: 0, epoch: 0, index: 0)
     #expect(wide == Region(x: 480, y: 0, width: 40, height: 30))
@@ -55,7 +55,7 @@ import Testing
     let rule = CropRule.center(resizeShortSide: 256, size: 224)
     let box = rule.region(width: 512, height: 256, seed: 0, epoch: 0, index: 0)
     #expect(box == Region(x: 144, y: 16, width: 224, height: 224))
-    // A size beyond the resized picture takes all there is.
+    // A size beyond the resized image takes all there is.
     let all = CropRule.center(resizeShortSide: 100, size: 224)
     #expect(all.region(width: 60, height: 40, seed: 0, epoch: 0, index: 0).width == 40)
   }

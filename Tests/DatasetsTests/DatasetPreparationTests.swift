@@ -10,7 +10,7 @@ import Testing
     return try Image(width: width, height: height, pixels: pixels).jpeg(quality: 90)
   }
 
-  @Test func picturesThatCannotBeUsedAreListedAndSkipped() throws {
+  @Test func imagesThatCannotBeUsedAreListedAndSkipped() throws {
     try withTemporaryFolder { folder in
       let good = try jpeg(50, 40)
       try write(good, to: "\(folder)/in/a/good.jpg")
@@ -21,14 +21,14 @@ import Testing
       var preparation = DatasetPreparation(input: "\(folder)/in", output: "\(folder)/out.h5")
       preparation.report = "\(folder)/skipped.txt"
       let summary = try preparation.run()
-      #expect(summary.pictures == 1)
+      #expect(summary.images == 1)
       #expect(summary.skipped.map(\.path) == ["a/cut.jpg", "a/empty.jpg", "a/text.jpg", "loose.jpg"])
       #expect(summary.skipped[0].reason.contains("ends before"))
       #expect(summary.skipped[2].reason.contains("neither JPEG nor PNG"))
       #expect(summary.skipped[3].reason.contains("no class"))
       let report = String(decoding: try bytes("\(folder)/skipped.txt"), as: UTF8.self)
       #expect(report.split(separator: "\n").count == 4 && report.contains("a/text.jpg\t"))
-      #expect(try PictureDataset(opening: "\(folder)/out.h5").skipped == 4)
+      #expect(try ImageDataset(opening: "\(folder)/out.h5").skipped == 4)
 
       preparation.isStrict = true
       preparation.output = "\(folder)/strict.h5"
@@ -53,7 +53,7 @@ import Testing
       preparation.shortSide = 32
       let summary = try preparation.run()
       #expect(summary.resized == 3)
-      let dataset = try PictureDataset(opening: "\(folder)/out.h5")
+      let dataset = try ImageDataset(opening: "\(folder)/out.h5")
       #expect(dataset.widths == [64, 32, 20, 32] && dataset.heights == [32, 107, 30, 64])
       #expect(dataset.shortSide == 32 && dataset.quality == 95)
       // A small one stays as it came, to the byte.
@@ -68,31 +68,31 @@ import Testing
   @Test func pngNamedJpegIsKeptAsItIs() throws {
     try withTemporaryFolder { folder in
       let png = try Image(width: 12, height: 8, color: (250, 10, 10)).png()
-      try write(png, to: "\(folder)/in/x/picture.JPEG")
+      try write(png, to: "\(folder)/in/x/image.JPEG")
       _ = try DatasetPreparation(input: "\(folder)/in", output: "\(folder)/out.h5").run()
-      let image = try PictureDataset(opening: "\(folder)/out.h5").image(0)
+      let image = try ImageDataset(opening: "\(folder)/out.h5").image(0)
       #expect(image == Image(width: 12, height: 8, color: (250, 10, 10)))
     }
   }
 
   @Test(arguments: [("gray.jpg", "gray-jpeg.rgb"), ("cmyk.jpg", "cmyk.rgb"), ("gray.png", "gray-png.rgb")])
-  func otherColoursBecomeRGB(picture: String, expected: String) throws {
+  func otherColoursBecomeRGB(image: String, expected: String) throws {
     let fixtures = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .appendingPathComponent("ImagingTests/Fixtures").path
     try withTemporaryFolder { folder in
-      try write(try bytes("\(fixtures)/\(picture)"), to: "\(folder)/in/x/\(picture)")
+      try write(try bytes("\(fixtures)/\(image)"), to: "\(folder)/in/x/\(image)")
       var preparation = DatasetPreparation(input: "\(folder)/in", output: "\(folder)/out.h5")
       preparation.isStrict = true
       _ = try preparation.run()
       let rgb = try bytes("\(fixtures)/\(expected)")
-      let image = try PictureDataset(opening: "\(folder)/out.h5").image(0)
+      let image = try ImageDataset(opening: "\(folder)/out.h5").image(0)
       #expect(
         image.pixels.count == rgb.count && zip(image.pixels, rgb).allSatisfy { abs(Int($0) - Int($1)) <= 2 })
 
       preparation.shortSide = 16
       preparation.output = "\(folder)/small.h5"
       #expect(try preparation.run().resized == 1)
-      let small = try PictureDataset(opening: "\(folder)/small.h5").image(0)
+      let small = try ImageDataset(opening: "\(folder)/small.h5").image(0)
       func mean(_ values: [UInt8]) -> Double {
         Double(values.reduce(0) { $0 + Int($1) }) / Double(values.count)
       }
@@ -146,7 +146,7 @@ import Testing
       #expect(error { $0.quality = 101 }.contains("--quality"))
       #expect(error { $0.workers = 0 }.contains("--workers"))
       try write([1, 2], to: "\(folder)/empty/a.jpg")
-      #expect(error { _ in }.contains("none of its 1 pictures"))
+      #expect(error { _ in }.contains("none of its 1 images"))
     }
   }
 

@@ -2,7 +2,7 @@ import Datasets
 import Testing
 
 @Suite struct GlobalSamplerTests {
-  @Test func anEpochHoldsEveryPictureOnceButForTheRemainder() throws {
+  @Test func anEpochHoldsEveryImageOnceButForTheRemainder() throws {
     let sampler = try GlobalSampler(count: 103, globalBatchSize: 10, seed: 7)
     #expect(sampler.stepsPerEpoch == 10)
     for epoch in 0..<3 {
@@ -26,7 +26,7 @@ import Testing
     #expect(sampler.samples(step: 0) == first)
   }
 
-  @Test func leftOutPicturesAreOthersInEachEpoch() throws {
+  @Test func leftOutImagesAreOthersInEachEpoch() throws {
     let sampler = try GlobalSampler(count: 15, globalBatchSize: 10, seed: 3)
     let leftOut = (0..<20).map { Set(0..<15).subtracting(sampler.samples(step: $0)) }
     #expect(Set(leftOut).count > 10)
@@ -34,7 +34,7 @@ import Testing
   }
 
   @Test func positionsAreUniform() throws {
-    // Where picture 0 comes in 4000 epochs: each of 8 places about 500 times (deviation 21).
+    // Where image 0 comes in 4000 epochs: each of 8 places about 500 times (deviation 21).
     let sampler = try GlobalSampler(count: 8, globalBatchSize: 8, seed: 11)
     var counts = [Int](repeating: 0, count: 8)
     for epoch in 0..<4000 {
@@ -56,7 +56,7 @@ import Testing
 
   @Test func impossibleSizesAreErrors() {
     let small = message { _ = try GlobalSampler(count: 5, globalBatchSize: 8, seed: 0) }
-    #expect(small.contains("global_batch_size") && small.contains("5 pictures"))
+    #expect(small.contains("global_batch_size") && small.contains("5 images"))
     let uneven = message { _ = try RankShare(rank: 0, ranks: 3, globalBatchSize: 16, microBatchSize: 2) }
     #expect(uneven.contains("3 ranks") && uneven.contains("6"))
     #expect(

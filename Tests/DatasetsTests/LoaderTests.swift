@@ -5,18 +5,18 @@ import Tensors
 import Testing
 
 @Suite struct LoaderTests {
-  private func recipe(jitter: Bool = true) throws -> SampleRecipe {
-    SampleRecipe(
+  private func recipe(jitter: Bool = true) throws -> SamplePipeline {
+    SamplePipeline(
       seed: 3, augmentation: Augmentation(colorJitter: jitter ? ColorJitterRange(hue: 0.1) : nil),
-      picture: PictureView(size: 32), tokenizerPicture: .tokenizer(size: 16),
+      image: ImageView(size: 32), tokenizerImage: .tokenizer(size: 16),
       mask: try MaskGenerator(height: 4, width: 4, count: 6, kind: .blockwise(minimumBlock: 4)))
   }
 
   /// A batch as something to compare.
   private struct Content: Equatable {
     var samples: [Int] = []
-    var pictures: [Float] = []
-    var tokenizerPictures: [Float] = []
+    var images: [Float] = []
+    var tokenizerImages: [Float] = []
     var masked: [Int32] = []
     var labels: [Int32] = []
     var flips: [Bool] = []
@@ -24,8 +24,8 @@ import Testing
     mutating func append(_ batch: Batch, patches: Int32 = 16) {
       let base = Int32(samples.count) * patches
       samples += batch.samples
-      pictures += batch.pictures?.elements ?? []
-      tokenizerPictures += batch.tokenizerPictures?.elements ?? []
+      images += batch.images?.elements ?? []
+      tokenizerImages += batch.tokenizerImages?.elements ?? []
       masked += batch.masked.map { $0 + base }
       labels += batch.labels
       flips += batch.flips
@@ -34,7 +34,7 @@ import Testing
 
   /// The global batches of some steps, put together from all ranks' micro-batches.
   private func steps(
-    _ dataset: PictureDataset, _ range: Range<Int>, ranks: Int = 1, microBatch: Int = 4, workers: Int = 1,
+    _ dataset: ImageDataset, _ range: Range<Int>, ranks: Int = 1, microBatch: Int = 4, workers: Int = 1,
     prefetch: Int = 3
   ) throws -> [Content] {
     let sampler = try GlobalSampler(count: dataset.count, globalBatchSize: 16, seed: 3)
@@ -74,16 +74,16 @@ import Testing
     }
   }
 
-  @Test func viewsAreTheCropOfThePictureNormalised() throws {
+  @Test func viewsAreTheCropOfTheImageNormalised() throws {
     try withTemporaryFolder { folder in
       let dataset = try makeDataset(folder, count: 20)
       let loader = try Loader(sequenceOf: dataset, try recipe(jitter: false), batchSize: 20)
       let batch = try #require(try loader.next())
-      let pictures = try #require(batch.pictures).elements
-      let small = try #require(batch.tokenizerPictures).elements
+      let images = try #require(batch.images).elements
+      let small = try #require(batch.tokenizerImages).elements
       #expect(Set(batch.flips).count == 2)
       for i in 0..<20 {
-        // The same by other means: cut, resize and flip an 8-bit picture.
+        // The same by other means: cut, resize and flip an 8-bit image.
         var cut = try dataset.image(i).cropped(to: batch.crops[i])
         if batch.flips[i] { cut = cut.flippedHorizontally() }
         let large = try cut.resized(width: 32, height: 32).pixels
@@ -92,7 +92,7 @@ import Testing
         var worst: Float = 0
         for (j, pixel) in large.enumerated() {
           let expected = (Float(pixel) / 255 - mean[j % 3]) / deviation[j % 3]
-          worst = max(worst, abs(pictures[i * 3072 + j] - expected))
+          worst = max(worst, abs(images[i * 3072 + j] - expected))
         }
         // Half a step of rounding of 8 bits.
         #expect(worst < 0.51 / 255 / 0.224)
@@ -104,10 +104,10 @@ import Testing
     }
   }
 
-  @Test func aSequenceHoldsEveryPictureOnceAView() throws {
+  @Test func aSequenceHoldsEveryImageOnceAView() throws {
     try withTemporaryFolder { folder in
       let dataset = try makeDataset(folder, count: 11)
-      let recipe = SampleRecipe(seed: 1, tokenizerPicture: .tokenizer(size: 8))
+      let recipe = SamplePipeline(seed: 1, tokenizerImage: .tokenizer(size: 8))
       let loader = try Loader(
         sequenceOf: dataset, recipe, range: 2..<11, batchSize: 4, views: 2,
         options: Loader.Options(workers: 2))
@@ -118,8 +118,8 @@ import Testing
         seen.append(batch.samples)
         views.append(batch.epoch)
         crops.append(batch.crops)
-        #expect(batch.pictures == nil && batch.masked.isEmpty && batch.tokens == nil)
-        #expect(batch.tokenizerPictures?.shape == [batch.count, 8, 8, 3])
+        #expect(batch.images == nil && batch.masked.isEmpty && batch.tokens == nil)
+        #expect(batch.tokenizerImages?.shape == [batch.count, 8, 8, 3])
       }
       #expect(seen == [[2, 3, 4, 5], [2, 3, 4, 5], [6, 7, 8, 9], [6, 7, 8, 9], [10], [10]])
       #expect(views == [0, 1, 0, 1, 0, 1])
@@ -131,29 +131,29 @@ import Testing
   @Test func theMiddleViewIsDeterministic() throws {
     try withTemporaryFolder { folder in
       let dataset = try makeDataset(folder, count: 4)
-      let recipe = SampleRecipe(
-        seed: 1, augmentation: .evaluation(resizeShortSide: 40, size: 20), picture: PictureView(size: 20))
+      let recipe = SamplePipeline(
+        seed: 1, augmentation: .evaluation(resizeShortSide: 40, size: 20), image: ImageView(size: 20))
       let batch = try #require(try Loader(sequenceOf: dataset, recipe, batchSize: 4).next())
       #expect(batch.crops.allSatisfy { $0 == Region(x: 10, y: 10, width: 20, height: 20) })
       #expect(batch.flips == [false, false, false, false])
     }
   }
 
-  @Test func badPicturesAreNamed() throws {
+  @Test func badImagesAreNamed() throws {
     try withTemporaryFolder { folder in
       let dataset = try makeDataset(folder, count: 16)
-      var picture: [UInt8] = []
-      try dataset.read(5, into: &picture)
+      var image: [UInt8] = []
+      try dataset.read(5, into: &image)
       var whole = try bytes(dataset.path)
-      let start = try #require(whole.firstRange(of: picture)).lowerBound
+      let start = try #require(whole.firstRange(of: image)).lowerBound
       for i in start..<start + 20 { whole[i] = 0 }
       try write(whole, to: "\(folder)/damaged.h5")
-      let damaged = try PictureDataset(opening: "\(folder)/damaged.h5")
+      let damaged = try ImageDataset(opening: "\(folder)/damaged.h5")
       let error = message {
         let loader = try Loader(sequenceOf: damaged, try recipe(), batchSize: 4, options: .init(workers: 3))
         while try loader.next() != nil {}
       }
-      #expect(error.contains("picture 5 (ring/00000005.jpg)") && error.contains("damaged.h5"), "\(error)")
+      #expect(error.contains("image 5 (ring/00000005.jpg)") && error.contains("damaged.h5"), "\(error)")
 
       let options = Loader.Options(workers: 2)
       let checked = message {
@@ -186,7 +186,7 @@ import Testing
       let dataset = try makeDataset(folder, count: 40)
       let sampler = try GlobalSampler(count: 40, globalBatchSize: 8, seed: 0)
       let share = try RankShare(globalBatchSize: 8, microBatchSize: 8)
-      let recipe = SampleRecipe(seed: 0, picture: PictureView(size: 111))
+      let recipe = SamplePipeline(seed: 0, image: ImageView(size: 111))
       let loader = try Loader(dataset, recipe, sampler: sampler, share: share)
       for _ in 0..<6 { _ = try loader.next() }
       // Other tests run beside this one; blocks of this size are this test's alone.
@@ -200,7 +200,7 @@ import Testing
   @Test func impossibleRecipesAreErrors() throws {
     try withTemporaryFolder { folder in
       let dataset = try makeDataset(folder, count: 4)
-      func error(_ change: (inout SampleRecipe) throws -> Void) -> String {
+      func error(_ change: (inout SamplePipeline) throws -> Void) -> String {
         message {
           var changed = try recipe()
           try change(&changed)
@@ -215,8 +215,8 @@ import Testing
       #expect(
         error { $0.augmentation.colorJitter = ColorJitterRange(contrast: -1) }.contains(
           "data.color_jitter (contrast)"))
-      #expect(error { $0.picture = PictureView(size: 0) }.contains("data.image_size"))
-      #expect(error { $0.picture = PictureView(size: 8, deviation: [1, 0, 1]) }.contains("deviations"))
+      #expect(error { $0.image = ImageView(size: 0) }.contains("data.image_size"))
+      #expect(error { $0.image = ImageView(size: 8, deviation: [1, 0, 1]) }.contains("deviations"))
       #expect(
         message { _ = try Loader(sequenceOf: dataset, try recipe(), batchSize: 0) }.contains("batch size"))
       #expect(

@@ -30,16 +30,16 @@ func write(_ bytes: [UInt8], to path: String) throws {
 
 func bytes(_ path: String) throws -> [UInt8] { Array(try Data(contentsOf: URL(fileURLWithPath: path))) }
 
-/// A small dataset of drawn pictures.
+/// A small dataset of drawn images.
 func makeDataset(_ folder: String, count: Int, size: Int = 40, seed: UInt64 = 1, name: String = "data.h5")
   throws
-  -> PictureDataset
+  -> ImageDataset
 {
   let path = "\(folder)/\(name)"
   var synthesis = DatasetSynthesis(count: count, size: size, seed: seed)
   synthesis.workers = 2
   _ = try synthesis.write(dataset: path)
-  return try PictureDataset(opening: path)
+  return try ImageDataset(opening: path)
 }
 
 /// Builds tar archives.

@@ -4,21 +4,21 @@ import Imaging
 import Testing
 
 @Suite struct TokenFileTests {
-  /// Tokens that tell their picture, view and position.
-  private func token(_ picture: Int, _ view: Int, _ position: Int) -> Int32 {
-    Int32((picture * 31 + view * 7 + position) % 500)
+  /// Tokens that tell their image, view and position.
+  private func token(_ image: Int, _ view: Int, _ position: Int) -> Int32 {
+    Int32((image * 31 + view * 7 + position) % 500)
   }
 
   /// Encodes a dataset with two views of 2 × 2 tokens.
-  private func encode(_ dataset: PictureDataset, _ path: String, codebook: Int = 512) throws -> TokenFile {
+  private func encode(_ dataset: ImageDataset, _ path: String, codebook: Int = 512) throws -> TokenFile {
     let header = TokenFileDescription(
       count: dataset.count, views: 2, gridHeight: 2, gridWidth: 2, codebookSize: codebook,
       datasetFingerprint: dataset.fingerprint, tokenizerChecksum: 77, seed: 9)
-    let recipe = SampleRecipe(seed: 9, tokenizerPicture: .tokenizer(size: 8))
+    let recipe = SamplePipeline(seed: 9, tokenizerImage: .tokenizer(size: 8))
     let loader = try Loader(sequenceOf: dataset, recipe, batchSize: 3, views: 2)
     try TokenFileWriter.write(to: path, header) { writer in
       while let batch = try loader.next() {
-        let tokens = batch.samples.flatMap { picture in (0..<4).map { token(picture, batch.epoch, $0) } }
+        let tokens = batch.samples.flatMap { image in (0..<4).map { token(image, batch.epoch, $0) } }
         try writer.append(tokens: tokens, crops: batch.crops, flips: batch.flips)
       }
     }
@@ -32,13 +32,13 @@ import Testing
       #expect(file.header.count == 10 && file.header.views == 2 && file.header.tokenizerChecksum == 77)
       try file.requireMatch(dataset)
       let rule = CropRule.randomResized()
-      var words = [Int32](repeating: 0, count: 4)
-      for picture in 0..<10 {
+      var tokens = [Int32](repeating: 0, count: 4)
+      for image in 0..<10 {
         for view in 0..<2 {
-          try words.withUnsafeMutableBufferPointer { try file.read(picture, view: view, into: $0) }
-          #expect(words == (0..<4).map { token(picture, view, $0) })
-          let region = rule.region(width: 40, height: 40, seed: 9, epoch: view, index: picture)
-          #expect(file.crop(picture, view: view) == region)
+          try tokens.withUnsafeMutableBufferPointer { try file.read(image, view: view, into: $0) }
+          #expect(tokens == (0..<4).map { token(image, view, $0) })
+          let region = rule.region(width: 40, height: 40, seed: 9, epoch: view, index: image)
+          #expect(file.crop(image, view: view) == region)
         }
       }
     }
@@ -49,8 +49,8 @@ import Testing
       let dataset = try makeDataset(folder, count: 12)
       let file = try encode(dataset, "\(folder)/tokens.h5")
       // The run has another seed than the encoding: crops must come from the file.
-      let recipe = SampleRecipe(
-        seed: 4, picture: PictureView(size: 16),
+      let recipe = SamplePipeline(
+        seed: 4, image: ImageView(size: 16),
         mask: try MaskGenerator(height: 2, width: 2, count: 1, kind: .random))
       let sampler = try GlobalSampler(count: 12, globalBatchSize: 6, seed: 4)
       let share = try RankShare(globalBatchSize: 6, microBatchSize: 3)
@@ -60,10 +60,10 @@ import Testing
         let batch = try #require(try loader.next())
         let tokens = try #require(batch.tokens)
         #expect(tokens.count == 12)
-        for (i, picture) in batch.samples.enumerated() {
-          let view = try #require((0..<2).first { tokens[i * 4] == token(picture, $0, 0) })
-          #expect(batch.crops[i] == file.crop(picture, view: view))
-          #expect(batch.flips[i] == file.isFlipped(picture, view: view))
+        for (i, image) in batch.samples.enumerated() {
+          let view = try #require((0..<2).first { tokens[i * 4] == token(image, $0, 0) })
+          #expect(batch.crops[i] == file.crop(image, view: view))
+          #expect(batch.flips[i] == file.isFlipped(image, view: view))
           views.append(view)
         }
       }
@@ -76,7 +76,7 @@ import Testing
       let dataset = try makeDataset(folder, count: 6)
       let other = try makeDataset(folder, count: 6, seed: 2, name: "other.h5")
       let file = try encode(dataset, "\(folder)/tokens.h5")
-      let recipe = SampleRecipe(seed: 4, picture: PictureView(size: 16))
+      let recipe = SamplePipeline(seed: 4, image: ImageView(size: 16))
       let wrong = message { _ = try Loader(sequenceOf: other, recipe, batchSize: 2, tokens: file) }
       #expect(wrong.contains("another dataset") && wrong.contains(hexadecimal(other.fingerprint)))
       var masked = recipe
@@ -122,7 +122,7 @@ import Testing
           try writer.append(tokens: [3, 8], crops: [crop, crop], flips: [false, false])
         }
       }
-      #expect(outside.contains("no word"))
+      #expect(outside.contains("no entry"))
       #expect(try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty)
       let dataset = try makeDataset(folder, count: 2)
       #expect(message { _ = try TokenFile(opening: dataset.path) }.contains("no token file"))

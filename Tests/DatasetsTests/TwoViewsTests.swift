@@ -6,21 +6,21 @@ import Testing
 
 @Suite struct TwoViewsTests {
   /// Two views as MoCo v3 makes them.
-  private func recipe() -> SampleRecipe {
+  private func recipe() -> SamplePipeline {
     let colors = ColorJitterRange(brightness: 0.4, contrast: 0.4, saturation: 0.2, hue: 0.1)
     var first = Augmentation(colorJitter: colors)
     first.effects = ViewEffects(colorJitterProbability: 0.8, grayscaleProbability: 0.2, blurProbability: 1)
     var second = first
     second.effects.blurProbability = 0.1
     second.effects.solarizeProbability = 0.2
-    var recipe = SampleRecipe(seed: 3, augmentation: first, picture: PictureView(size: 24))
+    var recipe = SamplePipeline(seed: 3, augmentation: first, image: ImageView(size: 24))
     recipe.secondAugmentation = second
     return recipe
   }
 
   /// Both views of the global batches of some steps, put together from all ranks' shares.
   private func steps(
-    _ dataset: PictureDataset, _ recipe: SampleRecipe, _ range: Range<Int>, ranks: Int, workers: Int
+    _ dataset: ImageDataset, _ recipe: SamplePipeline, _ range: Range<Int>, ranks: Int, workers: Int
   ) throws -> [[Float]] {
     let sampler = try GlobalSampler(count: dataset.count, globalBatchSize: 8, seed: 3)
     var contents = [[Float]](repeating: [], count: 2 * range.count)
@@ -31,8 +31,8 @@ import Testing
         options: Loader.Options(workers: workers))
       for place in 0..<range.count {
         let batch = try #require(try loader.next())
-        contents[2 * place] += try #require(batch.pictures).elements
-        contents[2 * place + 1] += try #require(batch.secondPictures).elements
+        contents[2 * place] += try #require(batch.images).elements
+        contents[2 * place + 1] += try #require(batch.secondImages).elements
       }
     }
     return contents
@@ -55,27 +55,27 @@ import Testing
       alone.secondAugmentation = nil
       let loader = try Loader(sequenceOf: dataset, alone, batchSize: 8)
       let batch = try #require(try loader.next())
-      #expect(batch.secondPictures == nil)
+      #expect(batch.secondImages == nil)
       let both = try #require(try Loader(sequenceOf: dataset, recipe(), batchSize: 8).next())
-      #expect(both.pictures?.elements == batch.pictures?.elements)
-      #expect(both.secondPictures?.elements != batch.pictures?.elements)
+      #expect(both.images?.elements == batch.images?.elements)
+      #expect(both.secondImages?.elements != batch.images?.elements)
     }
   }
 
-  /// The pixels of views of the whole picture, to which effects alone happen.
-  private func views(_ dataset: PictureDataset, _ effects: ViewEffects, colors: ColorJitterRange? = nil)
+  /// The pixels of views of the whole image, to which effects alone happen.
+  private func views(_ dataset: ImageDataset, _ effects: ViewEffects, colors: ColorJitterRange? = nil)
     throws
     -> [[Float]]
   {
     var augmentation = Augmentation(crop: .center(fraction: 1), flipProbability: 0, colorJitter: colors)
     augmentation.effects = effects
-    let view = PictureView(size: 40, mean: [0, 0, 0], deviation: [1, 1, 1])
-    let recipe = SampleRecipe(seed: 5, augmentation: augmentation, picture: view)
+    let view = ImageView(size: 40, mean: [0, 0, 0], deviation: [1, 1, 1])
+    let recipe = SamplePipeline(seed: 5, augmentation: augmentation, image: view)
     let loader = try Loader(sequenceOf: dataset, recipe, batchSize: dataset.count)
-    let pictures = try #require(try loader.next()?.pictures)
-    let size = pictures.count / dataset.count
-    return stride(from: 0, to: pictures.count, by: size).map { start in
-      (start..<start + size).map { pictures.pointer[$0] }
+    let images = try #require(try loader.next()?.images)
+    let size = images.count / dataset.count
+    return stride(from: 0, to: images.count, by: size).map { start in
+      (start..<start + size).map { images.pointer[$0] }
     }
   }
 
@@ -117,8 +117,8 @@ import Testing
   @Test func aSelectionComesInTheOrderGiven() throws {
     try withTemporaryFolder { folder in
       let dataset = try makeDataset(folder, count: 12)
-      let recipe = SampleRecipe(
-        seed: 0, augmentation: .evaluation(resizeShortSide: 16, size: 16), picture: PictureView(size: 16))
+      let recipe = SamplePipeline(
+        seed: 0, augmentation: .evaluation(resizeShortSide: 16, size: 16), image: ImageView(size: 16))
       let loader = try Loader(of: [7, 3, 11, 0, 5], in: dataset, recipe, batchSize: 2)
       var samples: [[Int]] = []
       while let batch = try loader.next() {

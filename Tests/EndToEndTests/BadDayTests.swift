@@ -21,7 +21,7 @@ import Testing
       .compactMap { $0 as? String }.filter { $0.hasSuffix(".jpg") }.sorted()
     let whole = try Data(contentsOf: URL(filePath: workshop.path("tree/\(files[0])")))
     try whole.prefix(whole.count / 2).write(to: URL(filePath: workshop.path("tree/\(files[0])")))
-    try workshop.write("not a picture", to: "tree/\(files[1])")
+    try workshop.write("not an image", to: "tree/\(files[1])")
 
     let lenient = try workshop.peco(["dataset", "prepare", "--input", "tree", "--output", "out.h5"])
     #expect(lenient.exitCode == 0, "\(lenient)")
@@ -41,12 +41,12 @@ import Testing
   @Test func `a truncated dataset`() throws {
     let workshop = try Workshop()
     try workshop.prepare()
-    let url = URL(filePath: workshop.path("pictures.h5"))
+    let url = URL(filePath: workshop.path("images.h5"))
     let whole = try Data(contentsOf: url)
     try whole.prefix(whole.count / 2).write(to: url)
     let run = try workshop.peco(
       ["tokenizer", "train", "--config", "tokenizer.yaml", "--run", "run"], ranks: 2)
-    expectError(run, "pictures.h5")
+    expectError(run, "images.h5")
   }
 
   @Test func `a dataset that is another on the second rank`() throws {
@@ -55,12 +55,12 @@ import Testing
     try workshop.train(.tokenizer, set: ["training.steps=1"])
     try workshop.write(
       """
-      data: {path: ../pictures.h5, image_size: 32, workers: 1}
+      data: {path: ../images.h5, image_size: 32, workers: 1}
       model: {width: 24, depth: 1, heads: 2, patch_size: 8}
       training: {steps: 1, global_batch_size: 8, micro_batch_size: 4}
       """, to: "finetune.yaml")
-    try workshop.train(.finetune, set: ["data.path=pictures.h5"])
-    // As many pictures of the same classes, but others.
+    try workshop.train(.finetune, set: ["data.path=images.h5"])
+    // As many images of the same classes, but others.
     for rank in 0...1 {
       try workshop.write("", to: "\(rank)/here")
       let drawn = try workshop.peco([
@@ -74,14 +74,14 @@ import Testing
     let tokenizer = ["--tokenizer", "../tokenizer"]
     let commands: [[String]] = [
       ["tokenizer", "encode", "--data", "data.h5", "--output", "../tokens.h5"] + tokenizer,
-      ["tokenizer", "probe", "--data", "../pictures.h5", "--evaluation", "data.h5"] + tokenizer,
+      ["tokenizer", "probe", "--data", "../images.h5", "--evaluation", "data.h5"] + tokenizer,
       ["tokenizer", "classify", "--data", "data.h5", "--classifier", "../finetune"] + tokenizer,
-      ["probe", "--checkpoint", "../finetune", "--data", "data.h5", "--evaluation", "../pictures.h5"],
+      ["probe", "--checkpoint", "../finetune", "--data", "data.h5", "--evaluation", "../images.h5"],
       ["evaluate", "--checkpoint", "../finetune", "--data", "data.h5"],
       ["finetune", "--config", "../finetune.yaml", "--run", "../again", "--set", "evaluation.path=data.h5"],
       [
         "perceptual", "train", "--config", "../perceptual.yaml", "--run", "../perceptual", "--set",
-        "data.path=../pictures.h5", "evaluation.path=data.h5",
+        "data.path=../images.h5", "evaluation.path=data.h5",
       ],
     ]
     let mpirun = ["mpirun", "--quiet", "-np", "2", "--oversubscribe", "--bind-to", "none"]
@@ -125,13 +125,13 @@ import Testing
     try workshop.prepare()
     try workshop.train(.tokenizer, set: ["training.steps=2"])
     let configuration = try String(contentsOfFile: workshop.path("tokenizer/config.yaml"), encoding: .utf8)
-    for (arguments, word) in [
+    for (arguments, token) in [
       (["pretrain", "--config", "pretrain.yaml"], "kind 'tokenizer'"),
       (["tokenizer", "train", "--config", "tokenizer.yaml", "--set", "codebook.size=32"], "step-000000002"),
       (["tokenizer", "train", "--config", "tokenizer.yaml", "--set", "training.epochs=0.001"], "no step"),
     ] {
       let epochs = arguments.last?.hasPrefix("training.epochs") == true ? ["training.steps=null"] : []
-      expectError(try workshop.peco(arguments + epochs + ["--run", "tokenizer"]), word)
+      expectError(try workshop.peco(arguments + epochs + ["--run", "tokenizer"]), token)
     }
     // Nor does one that has nothing to do.
     try workshop.train(.tokenizer, set: ["training.steps=1"])
@@ -166,12 +166,12 @@ import Testing
     try workshop.prepare()
     try workshop.write(
       """
-      data: {path: pictures.h5, image_size: 32, workers: 1}
+      data: {path: images.h5, image_size: 32, workers: 1}
       model: {width: 96, depth: 6, heads: 2, patch_size: 4}
-      evaluation: {path: pictures.h5, every_epochs: 0.01}
+      evaluation: {path: images.h5, every_epochs: 0.01}
       training: {steps: 100, global_batch_size: 40, micro_batch_size: 4}
       """, to: "finetune.yaml")
-    // It is heard within the first step, after which the pictures would be told.
+    // It is heard within the first step, after which the images would be told.
     try workshop.write(
       """
       "\(try Workshop.pecoPath())" finetune --config finetune.yaml --run run 2>log &
@@ -189,18 +189,18 @@ import Testing
     #expect(try workshop.metric("evaluation_top1", of: "run").count == 1)
   }
 
-  @Test func `a picture that was damaged since`() throws {
+  @Test func `an image that was damaged since`() throws {
     let workshop = try Workshop()
     try workshop.prepare()
-    let url = URL(filePath: workshop.path("pictures.h5"))
+    let url = URL(filePath: workshop.path("images.h5"))
     var bytes = try Data(contentsOf: url)
-    // Within a picture's data, which decodes all the same.
+    // Within an image's data, which decodes all the same.
     let mark = try #require(bytes.range(of: Data([0xFF, 0xDA])))
     for i in 0..<20 { bytes[mark.upperBound + 100 + i] = 0x55 }
     try bytes.write(to: url)
     let run = try workshop.peco(
       ["tokenizer", "train", "--config", "tokenizer.yaml", "--run", "run"], ranks: 2)
-    expectError(run, "picture 0", "does not match its checksum")
+    expectError(run, "image 0", "does not match its checksum")
   }
 
   @Test func `an output that would replace what is read, or no file`() throws {
@@ -209,29 +209,29 @@ import Testing
     try workshop.train(.tokenizer, set: ["training.steps=1"])
     try workshop.train(.pretrain, set: ["training.steps=1"])
     let checkpoint = "pretrain/checkpoints/step-000000001.h5"
-    let (words, features) = (
-      ["tokenizer", "encode", "--tokenizer", "tokenizer", "--data", "pictures.h5", "--output"],
-      ["features", "--checkpoint", "pretrain", "--data", "pictures.h5", "--output"]
+    let (tokens, features) = (
+      ["tokenizer", "encode", "--tokenizer", "tokenizer", "--data", "images.h5", "--output"],
+      ["features", "--checkpoint", "pretrain", "--data", "images.h5", "--output"]
     )
     let export = ["export", "--checkpoint", checkpoint, "--layout", "beit", "--output"]
-    let attention = ["figure", "attention", "--checkpoint", "pretrain", "--data", "pictures.h5", "--output"]
-    let before = try ["pictures.h5", checkpoint].map {
+    let attention = ["figure", "attention", "--checkpoint", "pretrain", "--data", "images.h5", "--output"]
+    let before = try ["images.h5", checkpoint].map {
       try Data(contentsOf: URL(filePath: workshop.path($0)))
     }
-    for (arguments, word) in [
-      (words + ["./pictures.h5"], "would replace what is read"),
-      (features + ["pictures.h5"], "would replace what is read"),
+    for (arguments, token) in [
+      (tokens + ["./images.h5"], "would replace what is read"),
+      (features + ["images.h5"], "would replace what is read"),
       (features + [checkpoint], "would replace what is read"),
       (export + [checkpoint], "would replace what is read"), (export + ["tokenizer"], "is a folder"),
       (export + ["/dev/null"], "is no regular file"), (features + ["none/features.h5"], "no folder none"),
-      (words + [""], "names no file"), (attention + ["map.jpg"], "ends in .png"),
+      (tokens + [""], "names no file"), (attention + ["map.jpg"], "ends in .png"),
       (attention + ["none/map.png"], "no folder none"),
     ] {
       let run = try workshop.peco(arguments)
-      #expect(run.exitCode != 0 && run.errors.contains(word), "\(arguments): \(run)")
+      #expect(run.exitCode != 0 && run.errors.contains(token), "\(arguments): \(run)")
     }
     #expect(
-      try ["pictures.h5", checkpoint].map { try Data(contentsOf: URL(filePath: workshop.path($0))) } == before
+      try ["images.h5", checkpoint].map { try Data(contentsOf: URL(filePath: workshop.path($0))) } == before
     )
     // Names of one letter are names.
     let short = try workshop.peco(export + ["x"])

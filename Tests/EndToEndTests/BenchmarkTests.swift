@@ -30,7 +30,7 @@ import Testing
   @Test func `the loader and a checkpoint`() throws {
     let workshop = try Workshop()
     try workshop.prepare()
-    let loader = try object(["loader", "--data", "pictures.h5", "--seconds", "0.1"], in: workshop)
+    let loader = try object(["loader", "--data", "images.h5", "--seconds", "0.1"], in: workshop)
     #expect((loader["images_per_second"] as? Double ?? 0) > 0)
     let checkpoint = try object(["checkpoint", "--size", "tiny", "--repeats", "1"], in: workshop)
     #expect((checkpoint["bytes"] as? Int ?? 0) > 1 << 20)

@@ -60,14 +60,14 @@ import Testing
     }
   }
 
-  @Test func `words of a token file are those that the tokenizer computes on the fly`() throws {
+  @Test func `tokens of a token file are those that the tokenizer computes on the fly`() throws {
     let workshop = try Workshop()
     try workshop.prepare()
     try workshop.train(.tokenizer, set: ["training.steps=2"])
     for (name, ranks) in [("one.h5", nil), ("two.h5", 2)] {
       let run = try workshop.peco(
         [
-          "tokenizer", "encode", "--tokenizer", "tokenizer", "--data", "pictures.h5", "--output", name,
+          "tokenizer", "encode", "--tokenizer", "tokenizer", "--data", "images.h5", "--output", name,
           "--views", "2", "--batch-size", "3",
         ], ranks: ranks)
       #expect(run.exitCode == 0, "\(run)")
@@ -97,7 +97,7 @@ import Testing
     try workshop.train(.tokenizer, set: ["training.steps=2"])
     let run = try workshop.peco(
       [
-        "tokenizer", "reconstruct", "--tokenizer", "tokenizer", "--data", "pictures.h5", "--output",
+        "tokenizer", "reconstruct", "--tokenizer", "tokenizer", "--data", "images.h5", "--output",
         "grid.png",
       ])
     #expect(run.exitCode == 0, "\(run)")
@@ -121,11 +121,11 @@ import Testing
 
     let drawn = try workshop.peco(
       [
-        "tokenizer", "reconstruct", "--tokenizer", "whole", "--data", "pictures.h5", "--output", "grid.png",
+        "tokenizer", "reconstruct", "--tokenizer", "whole", "--data", "images.h5", "--output", "grid.png",
       ])
     #expect(drawn.exitCode == 0 && drawn.output.contains("PSNR"), "\(drawn)")
     let encoded = try workshop.peco(
-      ["tokenizer", "encode", "--tokenizer", "whole", "--data", "pictures.h5", "--output", "tokens.h5"])
+      ["tokenizer", "encode", "--tokenizer", "whole", "--data", "images.h5", "--output", "tokens.h5"])
     #expect(encoded.exitCode == 0, "\(encoded)")
     for (run, tokens) in [("onthefly", "{tokenizer: whole}"), ("file", "{file: tokens.h5}")] {
       try workshop.train(
@@ -133,18 +133,18 @@ import Testing
       #expect(try workshop.metric("accuracy", of: run).count == 2)
     }
 
-    // A transformer of more patches has it shown larger pictures.
+    // A transformer of more patches has it shown larger images.
     let larger = try workshop.peco([
-      "tokenizer", "encode", "--tokenizer", "whole", "--data", "pictures.h5", "--output", "larger.h5",
+      "tokenizer", "encode", "--tokenizer", "whole", "--data", "images.h5", "--output", "larger.h5",
       "--image-size", "48",
     ])
-    #expect(larger.exitCode == 0 && larger.errors.contains("6 × 6 words"), "\(larger)")
+    #expect(larger.exitCode == 0 && larger.errors.contains("6 × 6 tokens"), "\(larger)")
     for (run, tokens) in [("larger", "{tokenizer: whole}"), ("larger-file", "{file: larger.h5}")] {
       try workshop.train(
         .pretrain, run: run, set: ["tokens=\(tokens)", "data.image_size=48", "training.steps=1"])
     }
     let figure = try workshop.peco([
-      "figure", "masked", "--model", "larger", "--data", "pictures.h5", "--output", "masked.png",
+      "figure", "masked", "--model", "larger", "--data", "images.h5", "--output", "masked.png",
     ])
     #expect(figure.exitCode == 0, "\(figure)")
   }
@@ -155,8 +155,8 @@ import Testing
   func `other targets resume exactly, on any number of ranks`(target: [String]) throws {
     let workshop = try Workshop()
     try workshop.prepare()
-    let isWords = target == ["target.positions=all"]
-    if isWords { try workshop.train(.tokenizer, set: ["training.steps=2"]) }
+    let isTokens = target == ["target.positions=all"]
+    if isTokens { try workshop.train(.tokenizer, set: ["training.steps=2"]) }
     let settings = target + ["training.steps=4", "communication.reduce_dtype=float64"]
     try workshop.train(.pretrain, run: "whole", set: settings)
     try workshop.train(.pretrain, run: "parts", set: settings + ["training.stop_after_step=2"], ranks: 2)
@@ -165,16 +165,16 @@ import Testing
     #expect(losses.count == 4 && Set(losses).count == 4)
     #expect(try workshop.metric("loss", of: "parts") == losses)
     #expect(try workshop.weights(of: "parts", step: 4) == workshop.weights(of: "whole", step: 4))
-    for (metric, isExpected) in [("accuracy", isWords), ("explained_variance", !isWords)] {
+    for (metric, isExpected) in [("accuracy", isTokens), ("explained_variance", !isTokens)] {
       #expect(try workshop.metric(metric, of: "whole").count == (isExpected ? 4 : 0))
     }
   }
 
-  @Test func `words of length 1 resume exactly, on any number of ranks`() throws {
+  @Test func `tokens of length 1 resume exactly, on any number of ranks`() throws {
     let workshop = try Workshop()
     try workshop.prepare()
     let settings = [
-      "codebook={normalize: true, size: 24, word_length: 8, revive_every_steps: 2}", "training.steps=6",
+      "codebook={normalize: true, size: 24, dimension: 8, revive_every_steps: 2}", "training.steps=6",
       "perceptual={network: none}",
     ]
     try workshop.train(.tokenizer, run: "whole", set: settings)
@@ -189,35 +189,35 @@ import Testing
 
   @Test
   func
-    `a codebook of more words than a step has vectors is filled step by step, alike on any number of ranks`()
+    `a codebook of more tokens than a step has vectors is filled step by step, alike on any number of ranks`()
     throws
   {
     let workshop = try Workshop()
     try workshop.prepare()
-    // A step has 8 pictures of 16 words.
-    let settings = ["codebook={size: 300, word_length: 8, revive_every_steps: 4}"]
+    // A step has 8 images of 16 tokens.
+    let settings = ["codebook={size: 300, dimension: 8, revive_every_steps: 4}"]
     try workshop.train(.tokenizer, run: "alone", set: settings)
     try workshop.train(.tokenizer, run: "pair", set: settings, ranks: 2)
-    let revived = try workshop.metric("words_revived", of: "alone")
+    let revived = try workshop.metric("entries_revived", of: "alone")
     #expect(revived.prefix(7) == ["128", "0", "0", "128", "0", "0", "0"])
     #expect((1...44).contains(Int(revived[7]) ?? 0), "\(revived)")
-    for metric in ["loss", "words_revived"] {
+    for metric in ["loss", "entries_revived"] {
       #expect(try workshop.metric(metric, of: "pair") == workshop.metric(metric, of: "alone"))
     }
-    // Which words are first is drawn.
+    // Which tokens are first is drawn.
     try workshop.train(.tokenizer, run: "first", set: settings + ["training.steps=1"])
     let sizes = try workshop.weights(of: "first", step: 1).first { $0.key.hasSuffix("quantize.cluster_size") }
     let uses = try #require(sizes).value
-    let words = uses.indices.filter { uses[$0] == 1 }
+    let tokens = uses.indices.filter { uses[$0] == 1 }
     let waiting = uses.count { $0 == 0 }
-    #expect(words.count == 128 && waiting == 172 && (words.max() ?? 0) >= 128)
+    #expect(tokens.count == 128 && waiting == 172 && (tokens.max() ?? 0) >= 128)
   }
 
   @Test func `a discriminator resumes exactly, on any number of ranks, with every option on`() throws {
     let workshop = try Workshop()
     try workshop.prepare()
     let settings = [
-      "codebook={learning: gradient, normalize: true, size: 24, word_length: 8, revive_every_steps: 2}",
+      "codebook={learning: gradient, normalize: true, size: 24, dimension: 8, revive_every_steps: 2}",
       "adversarial={discriminator: patch, base_width: 8, layers: 2, start_step: 2}", "training.steps=6",
     ]
     try workshop.train(.tokenizer, run: "whole", set: settings)
@@ -242,7 +242,7 @@ import Testing
 
     // The tokenizer serves without its discriminator, and a run without one has none to go on with.
     let drawn = try workshop.peco(
-      ["tokenizer", "reconstruct", "--tokenizer", "whole", "--data", "pictures.h5", "--output", "grid.png"])
+      ["tokenizer", "reconstruct", "--tokenizer", "whole", "--data", "images.h5", "--output", "grid.png"])
     #expect(drawn.exitCode == 0 && drawn.output.contains("PSNR"), "\(drawn)")
     try workshop.train(.tokenizer, run: "alone", set: [settings[0], "training.steps=1"])
     let refused = try workshop.peco(

@@ -16,41 +16,41 @@ import Testing
 
   @Test func `the list has every row, step and seed`() throws {
     let workshop = try Workshop()
-    try workshop.write("", to: "pictures/none")
-    let all = try run("cifar10", ["pictures", "out", "--list"], in: workshop)
+    try workshop.write("", to: "images/none")
+    let all = try run("cifar10", ["images", "out", "--list"], in: workshop)
     #expect(all.exitCode == 0, "\(all)")
     let lines = all.output.split(separator: "\n")
-    // Pictures and perceptual network; by seed 2 supervised, 4 of pixels, 7 of each tokenizer; 5 masks and 2 longer ones of 4, 2 coarse ones of 7.
+    // Images and perceptual network; by seed 2 supervised, 4 of pixels, 7 of each tokenizer; 5 masks and 2 longer ones of 4, 2 coarse ones of 7.
     #expect(lines.count == 2 + 2 * (2 + 4 + 3 * 7) + 7 * 4 + 2 * 7, "\(all)")
     #expect(lines.allSatisfy { $0.hasSuffix("to do") })
-    for words in ["beit seed 1 reconstructions", "masking-random-60 seed 0 finetune-10"] {
-      #expect(lines.contains { $0.split(separator: " ").joined(separator: " ").hasPrefix(words + " ") })
+    for tokens in ["beit seed 1 reconstructions", "masking-random-60 seed 0 finetune-10"] {
+      #expect(lines.contains { $0.split(separator: " ").joined(separator: " ").hasPrefix(tokens + " ") })
     }
     try workshop.write(
       #"{"row": "peco", "minutes": 1.50, "result": {}}"#, to: "out/results/peco.7.probe.json")
     let one = try run(
-      "cifar10", ["pictures", "out", "--list", "--only", "peco", "--seeds", "7"], in: workshop)
-    // Its seven steps, and what they need: pictures, perceptual network, and a classifier for its reconstructions.
+      "cifar10", ["images", "out", "--list", "--only", "peco", "--seeds", "7"], in: workshop)
+    // Its seven steps, and what they need: images, perceptual network, and a classifier for its reconstructions.
     #expect(one.output.split(separator: "\n").count == 3 + 7, "\(one)")
     #expect(one.output.contains("done, 1.50 min"), "\(one)")
     let needed = try run(
-      "cifar10", ["pictures", "out", "--list", "--only", "masking-random-40", "--seeds", "7"], in: workshop)
+      "cifar10", ["images", "out", "--list", "--only", "masking-random-40", "--seeds", "7"], in: workshop)
     #expect(needed.output.contains("\npeco                   seed 7  tokenizer       to do\n"), "\(needed)")
   }
 
   @Test(arguments: [
-    (["pictures", "out", "--only", "peko"], "--only"), (["pictures", "out", "--minutes", "0"], "--minutes"),
-    (["pictures", "out", "--seeds", "a"], "--seeds"), (["nothing", "out"], "no pictures at nothing"),
-    (["pictures", "out", "--from", "nowhere"], "cannot read nowhere"),
-    (["pictures", "out", "--from", "pictures/none", "--steps", "2"], "--from"),
-    (["pictures", "out", "--set", "x"], "KEY=VALUE"), (["pictures"], "Usage"),
-    (["pictures", "out", "--fast"], "unknown option"),
+    (["images", "out", "--only", "peko"], "--only"), (["images", "out", "--minutes", "0"], "--minutes"),
+    (["images", "out", "--seeds", "a"], "--seeds"), (["nothing", "out"], "no images at nothing"),
+    (["images", "out", "--from", "nowhere"], "cannot read nowhere"),
+    (["images", "out", "--from", "images/none", "--steps", "2"], "--from"),
+    (["images", "out", "--set", "x"], "KEY=VALUE"), (["images"], "Usage"),
+    (["images", "out", "--fast"], "unknown option"),
   ])
-  func `what cannot be is refused`(arguments: [String], word: String) throws {
+  func `what cannot be is refused`(arguments: [String], token: String) throws {
     let workshop = try Workshop()
-    try workshop.write("", to: "pictures/none")
+    try workshop.write("", to: "images/none")
     let run = try run("cifar10", arguments, in: workshop)
-    #expect(run.exitCode == 64 && run.errors.contains(word), "\(run)")
+    #expect(run.exitCode == 64 && run.errors.contains(token), "\(run)")
   }
 
   @Test func `a program built here is brought up to date first`() throws {
@@ -131,16 +131,16 @@ import Testing
     try workshop.write(
       """
       {"row": "peco", "seed": 0, "step": "tokenizer", "minutes": 1.00, "version": "theirs", "result": {}}
-      {"row": "peco", "seed": 0, "step": "words", "minutes": 2.00, "version": "theirs", "result": {}}\n
+      {"row": "peco", "seed": 0, "step": "tokens", "minutes": 2.00, "version": "theirs", "result": {}}\n
       """, to: "theirs.jsonl")
-    try workshop.write("", to: "pictures/none")
+    try workshop.write("", to: "images/none")
     let list = try run(
-      "cifar10", ["pictures", "out", "--list", "--only", "peco", "--from", "theirs.jsonl"], in: workshop)
+      "cifar10", ["images", "out", "--list", "--only", "peco", "--from", "theirs.jsonl"], in: workshop)
     // Pretraining needs the tokenizer's run, of which only the result was told.
     #expect(list.output.split(separator: "\n").filter { $0.contains("done, ") }.count == 1, "\(list)")
     #expect(list.output.contains("peco                   seed 0  tokenizer       to do\n"), "\(list)")
     // The folder is one of trainings as configured from then on.
-    let shorter = try run("cifar10", ["pictures", "out", "--list", "--steps", "2"], in: workshop)
+    let shorter = try run("cifar10", ["images", "out", "--list", "--steps", "2"], in: workshop)
     #expect(shorter.exitCode == 1 && shorter.errors.contains("other settings"), "\(shorter)")
 
     try workshop.write(
@@ -148,26 +148,26 @@ import Testing
       source "\(Self.folder)/../lib/setup.sh"
       source "\(Self.folder)/../lib/steps.sh"
       cd "$OLDPWD"
-      needs() { [[ $3 != words && $3 != pretrain ]] || echo "$1 $2 tokenizer"; }
+      needs() { [[ $3 != tokens && $3 != pretrain ]] || echo "$1 $2 tokenizer"; }
       output_of() { echo "runs/$1/$2/$3"; }
       step_tokenizer() { mkdir -p runs/peco/0/tokenizer && echo '{}' >"$answer"; }
-      step_words() { echo '{}' >"$answer"; }
+      step_tokens() { echo '{}' >"$answer"; }
       step_pretrain() { ls -d runs/peco/0/tokenizer >&2 && echo '{}' >"$answer"; }
       begin_experiment
       take_results "$1"
-      ensure peco 0 words && ensure peco 0 pretrain && ensure peco 0 pretrain
+      ensure peco 0 tokens && ensure peco 0 pretrain && ensure peco 0 pretrain
       take_results "$1"
       cat results/*
       """, to: "ours.sh")
     let ours = try workshop.run(["bash", "ours.sh", "theirs.jsonl"])
     #expect(ours.exitCode == 0, "\(ours)")
-    // The words were told; the tokenizer was made for pretraining, and is not taken from theirs once it has begun here.
+    // The tokens were told; the tokenizer was made for pretraining, and is not taken from theirs once it has begun here.
     let did = ours.errors.split(separator: "\n").compactMap { $0.split(separator: " ").dropFirst(5).first }
     #expect(did == ["tokenizer", "pretrain"], "\(ours)")
     #expect(ours.output.components(separatedBy: "theirs").count == 2, "\(ours)")
 
     try workshop.write("{}\n", to: "other.jsonl")
-    let other = try run("cifar10", ["pictures", "out", "--list", "--from", "other.jsonl"], in: workshop)
+    let other = try run("cifar10", ["images", "out", "--list", "--from", "other.jsonl"], in: workshop)
     #expect(other.exitCode == 1 && other.errors.contains("other.jsonl:1"), "\(other)")
   }
 
@@ -207,12 +207,12 @@ import Testing
     let workshop = try Workshop()
     for (part, count) in [("train", 60), ("test", 20)] {
       let drawn = try workshop.peco([
-        "dataset", "synthesize", "--folder", "pictures/\(part)", "--count", "\(count)", "--size", "32",
+        "dataset", "synthesize", "--folder", "images/\(part)", "--count", "\(count)", "--size", "32",
       ])
       #expect(drawn.exitCode == 0, "\(drawn)")
     }
     let arguments = [
-      "pictures", "out", "--only", "supervised", "--seeds", "3", "--steps", "2", "--ranks", "1", "--threads",
+      "images", "out", "--only", "supervised", "--seeds", "3", "--steps", "2", "--ranks", "1", "--threads",
       "1",
       "--set", "training.global_batch_size=4",
     ]
@@ -245,7 +245,7 @@ import Testing
       """
       {"row": "peco", "seed": 3, "step": "tokenizer", "minutes": 1.00, "version": "theirs", "result": {}}\n
       """, to: "theirs.jsonl")
-    let mixed = try run("cifar10", ["pictures", "out", "--list", "--from", "theirs.jsonl"], in: workshop)
+    let mixed = try run("cifar10", ["images", "out", "--list", "--from", "theirs.jsonl"], in: workshop)
     #expect(mixed.exitCode == 1 && mixed.errors.contains("other settings"), "\(mixed)")
     let result3 = workshop.path("out/results/peco.3.tokenizer.json")
     #expect(!FileManager.default.fileExists(atPath: result3))

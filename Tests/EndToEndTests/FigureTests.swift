@@ -15,17 +15,17 @@ import Testing
     try workshop.prepare()
     try workshop.train(.tokenizer, set: ["training.steps=2"])
     try workshop.train(.pretrain, set: ["training.steps=2"])
-    let data = ["--data", "pictures.h5"]
+    let data = ["--data", "images.h5"]
     let cases: [(arguments: [String], size: [Int]?)] = [
       (
         ["reconstructions", "--tokenizer", "tokenizer", "--tokenizer", "tokenizer", "--count", "3"],
         [408, 426]
       ),
-      (["codewords", "--tokenizer", "tokenizer", "--words", "1", "--patches", "2"], nil),
+      (["codebook", "--tokenizer", "tokenizer", "--codes", "1", "--patches", "2"], nil),
       (["masked", "--model", "pretrain", "--index", "0", "7"], [408, 292]),
       (
         [
-          "attention", "--checkpoint", "pretrain", "--pictures", "2", "--patch", "0,0", "3,1", "--block", "1",
+          "attention", "--checkpoint", "pretrain", "--images", "2", "--patch", "0,0", "3,1", "--block", "1",
         ],
         [504, 338]
       ),
@@ -35,7 +35,7 @@ import Testing
         let run = try workshop.peco(
           ["figure"] + arguments + data + ["--output", name], ranks: name == "b.png" ? 2 : nil)
         #expect(run.exitCode == 0, "\(run)")
-        #expect(arguments[0] != "masked" || run.output.contains("of 12 words"), "\(run)")
+        #expect(arguments[0] != "masked" || run.output.contains("of 12 tokens"), "\(run)")
       }
       let found = try size(workshop.path("a.png"))
       #expect(expected.map { $0 == found } ?? true, "\(arguments): \(found)")
@@ -44,10 +44,10 @@ import Testing
           == Data(contentsOf: URL(filePath: workshop.path("b.png"))), "\(arguments)")
     }
 
-    func expect(_ code: Int32, _ arguments: [String], _ words: String...) throws {
+    func expect(_ code: Int32, _ arguments: [String], _ tokens: String...) throws {
       let run = try workshop.peco(["figure"] + arguments + ["--output", "c.png"])
       #expect(run.exitCode == code && run.errorLines.count == 1, "\(run)")
-      for word in words { #expect(run.errors.contains(word), "'\(word)' is not in: \(run)") }
+      for token in tokens { #expect(run.errors.contains(token), "'\(token)' is not in: \(run)") }
       #expect(!FileManager.default.fileExists(atPath: workshop.path("c.png")))
     }
     try expect(1, ["reconstructions", "--tokenizer", "pretrain"] + data, "a tokenizer's is needed")
@@ -55,7 +55,7 @@ import Testing
     try expect(1, ["reconstructions", "--tokenizer", "tokenizer", "--count", "41"] + data, "40")
     try expect(1, ["masked", "--model", "tokenizer"] + data, "vision transformer")
     try expect(64, ["attention", "--checkpoint", "pretrain", "--patch", "1"] + data, "--patch")
-    try expect(64, ["codewords", "--tokenizer", "tokenizer", "--words", "0"] + data, "--words")
+    try expect(64, ["codebook", "--tokenizer", "tokenizer", "--codes", "0"] + data, "--codes")
     let run = try workshop.peco(
       ["figure", "masked", "--model", "pretrain", "--output", "nowhere/c.png"] + data)
     #expect(run.exitCode == 1 && run.errors.contains("nowhere/c.png"), "\(run)")

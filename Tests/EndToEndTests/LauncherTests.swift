@@ -100,13 +100,13 @@ import Testing
     (["--hostfile", "none"], "names no host"),
     (["--hostfile", "hosts", "-n", "9", "--ranks-per-node", "4"], "do not fit"),
   ])
-  func `what cannot be is refused`(options: [String], word: String) throws {
+  func `what cannot be is refused`(options: [String], token: String) throws {
     let workshop = try Workshop()
     try workshop.write("# nobody\n", to: "none")
     try workshop.write("a\nb\n", to: "hosts")
     let run = try launch(options + ["--dry-run", "--", "true"], in: workshop)
     #expect(run.exitCode == 2, "\(run)")
-    #expect(run.errors.contains(word), "\(run)")
+    #expect(run.errors.contains(token), "\(run)")
   }
 
   @Test func `a program that is not there is named`() throws {

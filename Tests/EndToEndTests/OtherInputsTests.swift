@@ -10,11 +10,11 @@ import Testing
     try workshop.train(.pretrain, set: ["training.stop_after_step=2"])
     try workshop.train(.tokenizer, set: ["training.steps=3"])
     let arguments = ["pretrain", "--config", "pretrain.yaml", "--run", "pretrain"]
-    expectError(try workshop.peco(arguments, ranks: 2), "words of another tokenizer", "step-000000002.h5")
+    expectError(try workshop.peco(arguments, ranks: 2), "tokens of another tokenizer", "step-000000002.h5")
     expectError(
       try workshop.peco([
-        "figure", "masked", "--model", "pretrain", "--data", "pictures.h5", "--output", "m.png",
-      ]), "words of another tokenizer")
+        "figure", "masked", "--model", "pretrain", "--data", "images.h5", "--output", "m.png",
+      ]), "tokens of another tokenizer")
     try workshop.train(.pretrain, set: ["tokens.tokenizer=tokenizer/checkpoints/step-000000002.h5"])
     #expect(try workshop.metric("step", of: "pretrain").count == 8)
   }
@@ -25,7 +25,7 @@ import Testing
     try workshop.train(.tokenizer, set: ["training.steps=2"])
     func encode(_ options: String...) throws {
       let run = try workshop.peco(
-        ["tokenizer", "encode", "--tokenizer", "tokenizer", "--data", "pictures.h5", "--output", "t.h5"]
+        ["tokenizer", "encode", "--tokenizer", "tokenizer", "--data", "images.h5", "--output", "t.h5"]
           + options)
       #expect(run.exitCode == 0, "\(run)")
     }
@@ -59,7 +59,7 @@ import Testing
     #expect(try workshop.metric("step", of: "tokenizer").count == 8)
   }
 
-  @Test func `pictures that are others when a run goes on`() throws {
+  @Test func `images that are others when a run goes on`() throws {
     let workshop = try Workshop()
     try workshop.prepare()
     try workshop.train(.tokenizer, set: ["training.stop_after_step=2"])
@@ -69,12 +69,12 @@ import Testing
       ])
       #expect(run.exitCode == 0, "\(run)")
     }
-    try synthesize("pictures.h5", seed: 9)
+    try synthesize("images.h5", seed: 9)
     let arguments = ["tokenizer", "train", "--config", "tokenizer.yaml", "--run", "tokenizer"]
-    expectError(try workshop.peco(arguments, ranks: 2), "other pictures", "data.path")
+    expectError(try workshop.peco(arguments, ranks: 2), "other images", "data.path")
     // Another path says that others are meant.
     try synthesize("others.h5", seed: 9)
     let run = try workshop.train(.tokenizer, set: ["data.path=others.h5"])
-    #expect(run.errors.contains("data.path: pictures.h5 → others.h5"), "\(run)")
+    #expect(run.errors.contains("data.path: images.h5 → others.h5"), "\(run)")
   }
 }

@@ -110,9 +110,9 @@ final class Workshop {
 
   static let tokenizerConfiguration = """
     seed: 3
-    data: {path: pictures.h5, image_size: 32, workers: 1}
+    data: {path: images.h5, image_size: 32, workers: 1}
     model: {base_width: 8, channel_multipliers: [1, 1, 2, 2], blocks_per_level: 1}
-    codebook: {size: 24, word_length: 8, revive_every_steps: 4}
+    codebook: {size: 24, dimension: 8, revive_every_steps: 4}
     perceptual: {network: vgg16, weights: random, taps: [1]}
     training: {steps: 8, global_batch_size: 8, micro_batch_size: 2}
     optimizer: {learning_rate: 1.0e-3}
@@ -120,9 +120,9 @@ final class Workshop {
 
   static let discreteConfiguration = """
     seed: 3
-    data: {path: pictures.h5, image_size: 32, workers: 1}
+    data: {path: images.h5, image_size: 32, workers: 1}
     model: {kind: dvae, base_width: 8, channel_multipliers: [1, 2, 2, 4], blocks_per_level: 1}
-    codebook: {size: 24, word_length: 8}
+    codebook: {size: 24, dimension: 8}
     dvae: {temperature_steps: 4, kl_weight: 0.1, kl_steps: 3}
     loss: {pixel: logit_laplace}
     training: {steps: 4, global_batch_size: 8, micro_batch_size: 2}
@@ -131,7 +131,7 @@ final class Workshop {
 
   static let pretrainConfiguration = """
     seed: 5
-    data: {path: pictures.h5, image_size: 32, workers: 1}
+    data: {path: images.h5, image_size: 32, workers: 1}
     model: {width: 24, depth: 2, heads: 2, patch_size: 8, drop_path: 0.3}
     masking: {count: 6, minimum_block: 2}
     tokens: {tokenizer: tokenizer}
@@ -141,7 +141,7 @@ final class Workshop {
 
   static let perceptualConfiguration = """
     seed: 7
-    data: {path: pictures.h5, image_size: 32, workers: 1}
+    data: {path: images.h5, image_size: 32, workers: 1}
     model: {width: 24, depth: 2, heads: 2, patch_size: 8}
     contrast: {hidden_width: 32, output_width: 16}
     training: {steps: 8, global_batch_size: 8}
@@ -149,13 +149,13 @@ final class Workshop {
     evaluation: {every_steps: 4, neighbors: 5}
     """
 
-  /// Draws pictures and writes the configurations.
-  func prepare(pictures: Int = 40) throws {
+  /// Draws images and writes the configurations.
+  func prepare(images: Int = 40) throws {
     try write(Self.tokenizerConfiguration, to: "tokenizer.yaml")
     try write(Self.pretrainConfiguration, to: "pretrain.yaml")
     try write(Self.perceptualConfiguration, to: "perceptual.yaml")
     let run = try peco([
-      "dataset", "synthesize", "--output", "pictures.h5", "--count", "\(pictures)", "--size", "40",
+      "dataset", "synthesize", "--output", "images.h5", "--count", "\(images)", "--size", "40",
     ])
     guard run.exitCode == 0 else { throw Unexpected(run) }
   }
@@ -206,13 +206,13 @@ struct Unexpected: Error, CustomStringConvertible {
   init(_ run: PecoRun) { description = "peco failed: \(run)" }
 }
 
-/// Expects a run to have failed with one error that has these words.
+/// Expects a run to have failed with one error that has these tokens.
 func expectError(
-  _ run: PecoRun, _ words: String..., sourceLocation: SourceLocation = #_sourceLocation
+  _ run: PecoRun, _ tokens: String..., sourceLocation: SourceLocation = #_sourceLocation
 ) {
   #expect(run.exitCode != 0, "\(run)", sourceLocation: sourceLocation)
   #expect(run.errorLines.count == 1, "\(run)", sourceLocation: sourceLocation)
-  for word in words {
-    #expect(run.errors.contains(word), "'\(word)' is not in: \(run)", sourceLocation: sourceLocation)
+  for token in tokens {
+    #expect(run.errors.contains(token), "'\(token)' is not in: \(run)", sourceLocation: sourceLocation)
   }
 }

@@ -6,7 +6,7 @@ import Testing
 @Suite(.serialized) struct PerceptualTests {
   @Test func `losses and neighbours are the same on 1, 2 and 4 ranks`() throws {
     let workshop = try Workshop()
-    try workshop.prepare(pictures: 60)
+    try workshop.prepare(images: 60)
     let runs = try [1, 2, 4].map { ranks in
       try workshop.train(.perceptual, run: "\(ranks)", set: ["training.steps=4"], ranks: ranks)
       return (
@@ -56,7 +56,7 @@ import Testing
     ])
     #expect(run.exitCode == 1 && run.errorLines.count == 1, "\(run)")
     #expect(
-      run.errors.contains("training.micro_batch_size is 4") && run.errors.contains("8 pictures"), "\(run)")
+      run.errors.contains("training.micro_batch_size is 4") && run.errors.contains("8 images"), "\(run)")
     // Two ranks have shares of that size.
     try workshop.train(.perceptual, set: ["training.micro_batch_size=4", "training.steps=1"], ranks: 2)
   }
@@ -94,12 +94,12 @@ import Testing
     #expect(other.exitCode == 0, "\(other)")
     try workshop.train(.perceptual, set: ["training.steps=1", "evaluation.path=other.h5"])
     let accuracy = try workshop.metric("knn_accuracy", of: "perceptual").compactMap(Double.init)
-    // Of 30 pictures.
+    // Of 30 images.
     #expect(accuracy.count == 1 && accuracy.allSatisfy { abs($0 * 30 - ($0 * 30).rounded()) < 1e-6 })
-    // Each of the training set's own pictures is its nearest neighbour.
+    // Each of the training set's own images is its nearest neighbour.
     try workshop.train(
       .perceptual, run: "same",
-      set: ["training.steps=1", "evaluation.path=pictures.h5", "evaluation.neighbors=1"], ranks: 2)
+      set: ["training.steps=1", "evaluation.path=images.h5", "evaluation.neighbors=1"], ranks: 2)
     #expect(try workshop.metric("knn_accuracy", of: "same") == ["1"])
     let missing = try workshop.peco([
       "perceptual", "train", "--config", "perceptual.yaml", "--run", "run", "--set",

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// What words keep of pictures: `peco tokenizer probe` and `classify`.
+/// What tokens keep of images: `peco tokenizer probe` and `classify`.
 @Suite(.serialized) struct TokenizerEvaluationTests {
   private static let classifier = """
     seed: 3
@@ -19,7 +19,7 @@ import Testing
     return try #require(object)
   }
 
-  @Test func `words and reconstructions are classified, every picture once on any number of ranks`() throws {
+  @Test func `tokens and reconstructions are classified, every image once on any number of ranks`() throws {
     let workshop = try Workshop()
     try workshop.prepare()
     let drawn = try workshop.peco([
@@ -44,9 +44,9 @@ import Testing
               "--pool", pool, "--json",
             ], ranks: ranks))
       }
-      #expect(found[0]["pictures"] == 80)
+      #expect(found[0]["images"] == 80)
       #expect(found[0] == found[1])
-      // All words of few pictures tell them apart; the mean of them less, but more than a guess.
+      // All tokens of few images tell them apart; the mean of them less, but more than a guess.
       if tokenizer == "tokenizer" {
         #expect((found[0]["evaluation_top1"] ?? 0) > (pool == "grid" ? 0.8 : 0.15), "\(found)")
       }
@@ -65,7 +65,7 @@ import Testing
     }
     let report = reports[0]
     for (key, value) in report { #expect(abs((reports[1][key] ?? 0) - value) < 1e-5 * abs(value), "\(key)") }
-    #expect(report["pictures"] == 80)
+    #expect(report["images"] == 80)
     let (original, kept) = (report["original_top1"] ?? 0, report["reconstruction_top1"] ?? 0)
     #expect(original == plain["evaluation_top1"] && original > 0.7, "\(report)")
     // Eight steps draw little.
@@ -85,20 +85,20 @@ import Testing
     try workshop.prepare()
     try workshop.train(.tokenizer, set: ["training.steps=1"])
     try workshop.train(.pretrain, set: ["training.steps=1"])
-    let classify = ["tokenizer", "classify", "--data", "pictures.h5"]
-    for (arguments, word) in [
+    let classify = ["tokenizer", "classify", "--data", "images.h5"]
+    for (arguments, token) in [
       (classify + ["--tokenizer", "tokenizer", "--classifier", "pretrain"], "no classification head"),
       (classify + ["--tokenizer", "pretrain", "--classifier", "pretrain"], "a tokenizer's is needed"),
       (
         [
-          "tokenizer", "probe", "--tokenizer", "nowhere", "--data", "pictures.h5", "--evaluation",
-          "pictures.h5",
+          "tokenizer", "probe", "--tokenizer", "nowhere", "--data", "images.h5", "--evaluation",
+          "images.h5",
         ],
         "no tokenizer at nowhere"
       ),
     ] {
       let run = try workshop.peco(arguments)
-      #expect(run.exitCode == 1 && run.errorLines.count == 1 && run.errors.contains(word), "\(run)")
+      #expect(run.exitCode == 1 && run.errorLines.count == 1 && run.errors.contains(token), "\(run)")
     }
     let run = try workshop.peco(
       classify + ["--tokenizer", "tokenizer", "--classifier", "pretrain", "--image-size", "64"])

@@ -36,7 +36,7 @@ import Testing
     return try #require(object)
   }
 
-  /// Settings with which a transformer learns pictures by heart within a second.
+  /// Settings with which a transformer learns images by heart within a second.
   private static let byHeart = [
     "model={width: 48, depth: 2, heads: 2, patch_size: 8, drop_path: 0, positions: absolute, layer_scale: null}",
     "data.crop_scale=[1, 1]", "data.flip=false", "evaluation={path: train.h5, resize: 32, every_epochs: 20}",
@@ -45,7 +45,7 @@ import Testing
 
   @Test
   func
-    `a classifier learns pictures, and is scored alike by training and by evaluate on any number of ranks`()
+    `a classifier learns images, and is scored alike by training and by evaluate on any number of ranks`()
     throws
   {
     let workshop = try Workshop()
@@ -58,7 +58,7 @@ import Testing
       let run = try workshop.peco(
         ["evaluate", "--checkpoint", "run", "--data", "train.h5", "--json"], ranks: ranks)
       let score = try score(run)
-      #expect(score["pictures"] == 80 && score["evaluation_top1"] == found, "\(run)")
+      #expect(score["images"] == 80 && score["evaluation_top1"] == found, "\(run)")
       let loss = try #require(workshop.metric("evaluation_loss", of: "run").last.flatMap(Double.init))
       #expect(abs((score["evaluation_loss"] ?? 0) - loss) < 1e-5 * loss)
     }
@@ -107,7 +107,7 @@ import Testing
           "import", "--from", "\(layout).safetensors", "--layout", layout, "--output", "\(layout).h5",
           "--check",
         ] + half,
-        ["features", "--checkpoint", "\(layout).h5", "--data", "pictures.h5", "--output", "\(layout)-f.h5"],
+        ["features", "--checkpoint", "\(layout).h5", "--data", "images.h5", "--output", "\(layout)-f.h5"],
       ]
       for step in steps {
         let run = try workshop.peco(step)
@@ -116,7 +116,7 @@ import Testing
     }
     let run = try workshop.peco(
       [
-        "features", "--checkpoint", "pretrain", "--data", "pictures.h5", "--output", "f.h5", "--batch-size",
+        "features", "--checkpoint", "pretrain", "--data", "images.h5", "--output", "f.h5", "--batch-size",
         "3",
       ] + half,
       ranks: 3)
@@ -131,14 +131,14 @@ import Testing
       #expect(differences.count == own.count && (differences.max() ?? 1) < 1e-5)
     }
 
-    // What pictures were normalised by travels in the file.
+    // What images were normalised by travels in the file.
     let told = try workshop.peco([
       "import", "--from", "beit.safetensors", "--layout", "beit", "--output", "told.h5",
     ])
-    #expect(told.output.contains("pictures normalised by [0.485, 0.456, 0.406]"), "\(told)")
-    // timm has no place for the head of words.
+    #expect(told.output.contains("images normalised by [0.485, 0.456, 0.406]"), "\(told)")
+    // timm has no place for the head of tokens.
     let (export, mark) = (
-      ["export", "--checkpoint", "pretrain", "--output"], "pictures normalised by [0.485"
+      ["export", "--checkpoint", "pretrain", "--output"], "images normalised by [0.485"
     )
     let refused = try workshop.peco(export + ["timm.safetensors", "--layout", "timm", "--check"])
     #expect(refused.exitCode == 1 && refused.errorLines.count == 1 && refused.output == "", "\(refused)")
@@ -181,10 +181,10 @@ import Testing
     let workshop = try Workshop()
     try prepare(workshop, train: 96, test: 21)
     try pretrain(workshop)
-    func expect(_ set: [String], _ words: String...) throws {
+    func expect(_ set: [String], _ tokens: String...) throws {
       let run = try workshop.peco(["finetune", "--config", "finetune.yaml", "--run", "bad", "--set"] + set)
       #expect(run.exitCode == 1 && run.errorLines.count == 1, "\(run)")
-      for word in words { #expect(run.errors.contains(word), "'\(word)' is not in: \(run)") }
+      for token in tokens { #expect(run.errors.contains(token), "'\(token)' is not in: \(run)") }
     }
     try expect(["model={weights: pretrain, width: 64}"], "model.width is 64", "24")
     try expect(["model={weights: pretrain, mlp_ratio: 2}"], "model.mlp_ratio is 2.0", "4.0")

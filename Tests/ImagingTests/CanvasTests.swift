@@ -2,7 +2,7 @@ import Imaging
 import Testing
 
 @Suite struct CanvasTests {
-  @Test func gridPlacesPicturesWithMargins() {
+  @Test func gridPlacesImagesWithMargins() {
     let red = Image(width: 2, height: 2, color: (255, 0, 0))
     let blue = Image(width: 1, height: 2, color: (0, 0, 255))
     let grid = Image.grid([red, blue, red], columns: 2, margin: 1)
@@ -20,14 +20,14 @@ import Testing
   }
 
   @Test func placingCutsAtTheEdges() {
-    let picture = scene(width: 4, height: 4)
+    let image = scene(width: 4, height: 4)
     var canvas = Canvas(width: 3, height: 3, background: (0, 0, 0))
-    canvas.place(picture, x: -2, y: -3)
-    canvas.place(picture, x: 2, y: 2)
-    canvas.place(picture, x: 3, y: 0)
-    canvas.place(picture, x: -4, y: 0)
-    #expect(Array(canvas.image.pixels[0..<3]) == Array(picture.pixels[(3 * 4 + 2) * 3..<(3 * 4 + 3) * 3]))
-    #expect(Array(canvas.image.pixels[24..<27]) == Array(picture.pixels[0..<3]))
+    canvas.place(image, x: -2, y: -3)
+    canvas.place(image, x: 2, y: 2)
+    canvas.place(image, x: 3, y: 0)
+    canvas.place(image, x: -4, y: 0)
+    #expect(Array(canvas.image.pixels[0..<3]) == Array(image.pixels[(3 * 4 + 2) * 3..<(3 * 4 + 3) * 3]))
+    #expect(Array(canvas.image.pixels[24..<27]) == Array(image.pixels[0..<3]))
     #expect(Array(canvas.image.pixels[6..<24]).allSatisfy { $0 == 0 })
   }
 

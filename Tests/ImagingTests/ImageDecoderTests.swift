@@ -93,9 +93,9 @@ import Testing
     }
   }
 
-  @Test func scaledDecodingIsTheSmallPicture() throws {
-    let picture = scene(width: 331, height: 277)
-    let bytes = try picture.jpeg(quality: 95, subsampling: .full444)
+  @Test func scaledDecodingIsTheSmallImage() throws {
+    let image = scene(width: 331, height: 277)
+    let bytes = try image.jpeg(quality: 95, subsampling: .full444)
     let buffer = PixelBuffer()
     for scale in [2, 4, 8] {
       let decoded = try bytes.withUnsafeBytes {
@@ -103,7 +103,7 @@ import Testing
       }
       #expect(decoded.scaleDenominator == scale)
       let box = Box(x: 0, y: 0, width: Double(331 / scale * scale), height: Double(277 / scale * scale))
-      let expected = try picture.resized(width: 331 / scale, height: 277 / scale, filter: .box, box: box)
+      let expected = try image.resized(width: 331 / scale, height: 277 / scale, filter: .box, box: box)
       let inside = try buffer.image.cropped(
         to: Region(x: 0, y: 0, width: expected.width, height: expected.height))
       let differences = zip(inside.pixels, expected.pixels).map { abs(Int($0) - Int($1)) }
@@ -125,7 +125,7 @@ import Testing
     #expect(decoded.isTruncated)
     #expect(decoded.warning?.contains("Premature end") == true)
     let error = try #require(imagingError { try Image(decoding: bytes) })
-    #expect(error.problem.contains("the data ends before the picture does"))
+    #expect(error.problem.contains("the data ends before the image does"))
     #expect(error.at("dog.jpg").description.hasPrefix("dog.jpg: "))
     // What is asked for is all there.
     let top = try bytes.withUnsafeBytes {
@@ -134,7 +134,7 @@ import Testing
     #expect(!top.isTruncated)
   }
 
-  @Test func everyPrefixOfAPictureIsAnErrorOrFlagged() throws {
+  @Test func everyPrefixOfAImageIsAnErrorOrFlagged() throws {
     for name in ["ycc420.jpg", "progressive.jpg", "cmyk.jpg", "palette.png", "interlaced.png"] {
       let whole = try fixture(name)
       for count in stride(from: 0, to: whole.count - 2, by: 37) {
@@ -155,14 +155,14 @@ import Testing
           state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
           bytes[Int(state >> 33) % bytes.count] = UInt8(truncatingIfNeeded: state >> 20)
         }
-        // A header may by chance ask for a huge picture; those are left out to keep the test fast.
+        // A header may by chance ask for a huge image; those are left out to keep the test fast.
         guard let info = try? ImageInfo(bytes), info.width * info.height < 1 << 20 else { continue }
         _ = try? Image(decoding: bytes)
       }
     }
   }
 
-  @Test func whatIsNoPictureIsRefused() throws {
+  @Test func whatIsNoImageIsRefused() throws {
     #expect(imagingError { try Image(decoding: []) }?.problem == "is empty")
     #expect(
       imagingError { try Image(decoding: Array("hello, I am a .jpg".utf8)) }?.problem
@@ -177,7 +177,7 @@ import Testing
         try ImageDecoder.decode($0, region: Region(x: 50, y: 0, width: 4, height: 1), into: PixelBuffer())
       }
     }
-    #expect(outside?.problem.contains("outside the 53×37 picture") == true)
+    #expect(outside?.problem.contains("outside the 53×37 image") == true)
   }
 
   @Test func absurdDimensionsAreRefusedBeforeMemoryIsTaken() throws {

@@ -43,7 +43,7 @@ import Testing
     #expect(expected.isEmpty)
   }
 
-  @Test func tinyAndNarrowPicturesAreReadWithinTheirMemory() throws {
+  @Test func tinyAndNarrowImagesAreReadWithinTheirMemory() throws {
     for (width, height) in [(1, 1), (1, 40), (2, 3), (40, 1), (5, 2)] {
       let image = Image(width: width, height: height, color: (10, 200, 90))
       for filter in ResampleFilter.allCases {
@@ -115,14 +115,14 @@ import Testing
     #expect(large.contains { $0 > 0 })
   }
 
-  @Test func truncatedPictureIsAnError() throws {
+  @Test func truncatedImageIsAnError() throws {
     let whole = try scene(width: 331, height: 277).jpeg()
     var floats = [Float](repeating: 0, count: 64 * 64 * 3)
     let error = imagingError {
       try decode(
         CropDecoder(), Array(whole.prefix(whole.count / 2)), nil, flipped: false, scaled: true, &floats)
     }
-    #expect(error?.problem.contains("ends before the picture does") == true)
+    #expect(error?.problem.contains("ends before the image does") == true)
   }
 
   private func decode(

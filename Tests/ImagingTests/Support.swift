@@ -16,7 +16,7 @@ func fixtureCases<Case: Decodable>(_ name: String, as type: Case.Type) throws ->
   return try JSONDecoder().decode([Case].self, from: data)
 }
 
-/// The largest difference between two pictures' values; nil when the sizes differ.
+/// The largest difference between two images' values; nil when the sizes differ.
 func largestDifference(_ first: [UInt8], _ second: [UInt8]) -> Int? {
   guard first.count == second.count else { return nil }
   return zip(first, second).map { abs(Int($0) - Int($1)) }.max() ?? 0

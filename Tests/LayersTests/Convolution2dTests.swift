@@ -7,7 +7,7 @@ import Testing
   init() { useSeveralThreads() }
 
   @Test(arguments: [
-    "odd", "wide", "from_picture", "to_picture", "downsample", "downsample_odd", "strided", "unpadded",
+    "odd", "wide", "from_image", "to_image", "downsample", "downsample_odd", "strided", "unpadded",
     "lopsided", "pointwise", "patches", "relu", "no_bias",
   ])
   func matchesPyTorch(name: String) throws {
@@ -41,7 +41,7 @@ import Testing
     #expect(relativeError(try #require(convolution.bias?.gradient).elements, biasOnce.map { 2 * $0 }) < 1e-6)
   }
 
-  /// Large pictures go through the weights' gradient a few at a time, with a remainder.
+  /// Large images go through the weights' gradient a few at a time, with a remainder.
   @Test func largeBatchesGatherTheSameGradient() throws {
     let convolution = Convolution2d(16, 48, kernel: 3, padding: 1, in: ParameterScope(seed: 1))
     let (x, weights) = (randomTensor([4, 160, 160, 16], seed: 2), randomTensor([4, 160, 160, 48], seed: 3))
@@ -89,7 +89,7 @@ import Testing
     let convolution = Convolution2d(16, 16, kernel: 3, padding: 1, in: ParameterScope(seed: 5))
     let x = randomTensor([3, 12, 12, 16], seed: 6)
     let alone = convolution(x)
-    // A larger picture in between, so that scratch memory is used again for something smaller.
+    // A larger image in between, so that scratch memory is used again for something smaller.
     _ = convolution(randomTensor([1, 40, 40, 16], seed: 7))
     #expect(convolution(x).elements == alone.elements)
   }

@@ -20,18 +20,18 @@ import Testing
     ) { silu ? norm.withSiLU($0) : norm($0) }
   }
 
-  /// Large enough for several chunks a picture and several groups of pictures.
-  @Test func largePicturesAreNormalized() {
+  /// Large enough for several chunks an image and several groups of images.
+  @Test func largeImagesAreNormalized() {
     let norm = GroupNorm(groups: 2, channels: 16, in: ParameterScope(seed: 0))
     let x = randomTensor([3, 128, 160, 16], seed: 1)
     for i in 0..<x.count { x.pointer[i] = 3 * x.pointer[i] + 7 }
     let y = norm(x).elements
-    for picture in 0..<3 {
+    for image in 0..<3 {
       for group in 0..<2 {
         var (sum, squares) = (0.0, 0.0)
         for pixel in 0..<128 * 160 {
           for c in 0..<8 {
-            let value = Double(y[(picture * 128 * 160 + pixel) * 16 + group * 8 + c])
+            let value = Double(y[(image * 128 * 160 + pixel) * 16 + group * 8 + c])
             sum += value
             squares += value * value
           }

@@ -7,7 +7,7 @@ import Testing
 @Suite struct GumbelSoftmaxTests {
   init() { useSeveralThreads() }
 
-  /// The noise is that of the words of the sample's own random stream, whoever computes it.
+  /// The noise is that of the tokens of the sample's own random stream, whoever computes it.
   @Test func noiseBelongsToTheSample() {
     let noise = GumbelNoise(seed: 5, step: 3, samples: [7, 2])([2, 3, 70])
     for (place, sample) in [7, 2].enumerated() {
@@ -45,10 +45,10 @@ import Testing
     let found = gumbelSoftmax(logits, noise: noise, temperature: 0.4)
     #expect(relativeError(found, expected) < 1e-6)
     #expect(gradientError(of: [logits]) { gumbelSoftmax($0[0], noise: noise, temperature: 0.4) } < 1e-2)
-    // At a low temperature little is left but the word of the greatest sum.
+    // At a low temperature little is left but the token of the greatest sum.
     let hard = gumbelSoftmax(logits, noise: noise, temperature: 1e-3)
-    for (row, word) in argmax(add(logits, noise)).enumerated() {
-      #expect(hard.pointer[row * 37 + Int(word)] > 0.5)
+    for (row, token) in argmax(add(logits, noise)).enumerated() {
+      #expect(hard.pointer[row * 37 + Int(token)] > 0.5)
     }
   }
 

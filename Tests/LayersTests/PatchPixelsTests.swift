@@ -7,12 +7,12 @@ import Testing
 @Suite struct PatchPixelsTests {
   @Test func targetAndLossMatchPyTorch() throws {
     let fixture = try FixtureFile("patches.h5")
-    let pictures = try fixture.tensor("pictures")
+    let images = try fixture.tensor("images")
     let masked = try fixture.integers("masked").map { Int32($0) }
-    let plain = patchPixels(pictures, patchSize: 4, patches: masked, normalized: false)
+    let plain = patchPixels(images, patchSize: 4, patches: masked, normalized: false)
     #expect(plain.shape == [6, 48])
     #expect(try plain.elements == fixture.tensor("plain").elements)
-    let target = patchPixels(pictures, patchSize: 4, patches: masked, normalized: true)
+    let target = patchPixels(images, patchSize: 4, patches: masked, normalized: true)
     #expect(relativeError(target, try fixture.tensor("normalized")) < 1e-5)
     // The last patch has no contrast: its target is nothing.
     #expect(target.elements.suffix(48).allSatisfy { abs($0) < 1e-3 })

@@ -14,18 +14,18 @@ import Testing
     let embedding = PatchEmbedding(patchSize: 4, width: 10, in: ParameterScope(seed: 0))
     embedding.weight.set(try fixture.tensor("weight"))
     embedding.bias.set(try fixture.tensor("bias"))
-    let pictures = try fixture.tensor("pictures")
-    let (y, gradients) = differentiate([pictures], dy: try fixture.tensor("dy")) { embedding($0[0]) }
+    let images = try fixture.tensor("images")
+    let (y, gradients) = differentiate([images], dy: try fixture.tensor("dy")) { embedding($0[0]) }
     #expect(relativeError(y, try fixture.tensor("y")) <= 1e-5)
-    #expect(relativeError(gradients[0], try fixture.tensor("dpictures")) <= 1e-5)
+    #expect(relativeError(gradients[0], try fixture.tensor("dimages")) <= 1e-5)
     #expect(relativeError(embedding.weight.gradient, try fixture.tensor("dweight")) <= 1e-5)
     #expect(relativeError(embedding.bias.gradient, try fixture.tensor("dbias")) <= 1e-5)
 
     let some = [0, 4, 5, 11]
-    let part = embedding(pictures, patches: some)
+    let part = embedding(images, patches: some)
     #expect(relativeError(part, gatherRows(y, some)) <= 1e-6)
     #expect(
-      gradientError(of: [pictures], parameters: [embedding.weight]) { embedding($0[0], patches: some) } < 1e-2
+      gradientError(of: [images], parameters: [embedding.weight]) { embedding($0[0], patches: some) } < 1e-2
     )
   }
 

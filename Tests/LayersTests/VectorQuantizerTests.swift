@@ -10,8 +10,8 @@ import Testing
     let fixture = try convolutionFixtures()["quantizer"]
     let start = try fixture.tensor("embedding")
     let quantizer = VectorQuantizer(
-      words: start.shape[0], length: start.shape[1], decay: 0.9, in: ParameterScope(seed: 0))
-    quantizer.revive(words: Array(0..<quantizer.words), with: start)
+      entries: start.shape[0], length: start.shape[1], decay: 0.9, in: ParameterScope(seed: 0))
+    quantizer.revive(entries: Array(0..<quantizer.entries), with: start)
     for step in 0..<3 {
       let fixture = fixture["step\(step)"]
       let tape = Tape()
@@ -27,9 +27,9 @@ import Testing
       #expect(relativeError(z.gradient, try fixture.tensor("dz")) < 1e-5)
 
       let statistics = quantizer.statistics.elements.map { Float($0) }
-      #expect(Array(statistics.prefix(quantizer.words)) == (try fixture.tensor("counts").elements))
+      #expect(Array(statistics.prefix(quantizer.entries)) == (try fixture.tensor("counts").elements))
       #expect(
-        relativeError(Array(statistics.dropFirst(quantizer.words)), try fixture.tensor("sums").elements)
+        relativeError(Array(statistics.dropFirst(quantizer.entries)), try fixture.tensor("sums").elements)
           < 1e-5)
       #expect(abs(quantizer.usage.perplexity / (try fixture.tensor("perplexity").item) - 1) < 1e-5)
       #expect(abs(quantizer.usage.usedShare - (try fixture.tensor("used").item)) < 1e-6)
@@ -42,15 +42,15 @@ import Testing
     }
   }
 
-  /// More words and vectors than one tile holds, against a search one by one.
+  /// More entries and vectors than one tile holds, against a search one by one.
   @Test func findsTheNearestAmongMany() {
-    let quantizer = VectorQuantizer(words: 2_100, length: 5, in: ParameterScope(seed: 1))
+    let quantizer = VectorQuantizer(entries: 2_100, length: 5, in: ParameterScope(seed: 1))
     let z = randomTensor([150, 5], seed: 2)
-    let words = quantizer.embedding.value.elements
+    let entries = quantizer.embedding.value.elements
     let expected = (0..<150).map { row -> Int32 in
-      let distances = (0..<2_100).map { word in
+      let distances = (0..<2_100).map { entry in
         (0..<5).reduce(0.0) { sum, i in
-          let d = Double(z.pointer[row * 5 + i]) - Double(words[word * 5 + i])
+          let d = Double(z.pointer[row * 5 + i]) - Double(entries[entry * 5 + i])
           return sum + d * d
         }
       }
@@ -59,15 +59,15 @@ import Testing
     #expect(quantizer.nearest(z) == expected)
   }
 
-  @Test func lowestOfEqualWordsWins() {
-    let quantizer = VectorQuantizer(words: 1_500, length: 3, in: ParameterScope(seed: 1))
+  @Test func lowestOfEqualEntriesWins() {
+    let quantizer = VectorQuantizer(entries: 1_500, length: 3, in: ParameterScope(seed: 1))
     quantizer.embedding.value.fill(4)
-    for word in [37, 38, 1_300] { quantizer.embedding.value.pointer[word * 3] = 1 }
+    for entry in [37, 38, 1_300] { quantizer.embedding.value.pointer[entry * 3] = 1 }
     #expect(quantizer.nearest(Tensor([4, 3], filledWith: 1)) == [37, 37, 37, 37])
   }
 
-  @Test func vectorsThatAreNoNumbersGetSomeWord() {
-    let quantizer = VectorQuantizer(words: 70, length: 3, in: ParameterScope(seed: 1))
+  @Test func vectorsThatAreNoNumbersGetSomeEntry() {
+    let quantizer = VectorQuantizer(entries: 70, length: 3, in: ParameterScope(seed: 1))
     let output = quantizer(Tensor([2, 3], filledWith: .nan))
     #expect(output.indices == [0, 0])
     #expect(output.commitment.item.isNaN)
@@ -75,9 +75,9 @@ import Testing
 
   @Test func microBatchesGatherToTheWhole() {
     let scope = ParameterScope(seed: 1)
-    let whole = VectorQuantizer(words: 16, length: 4, in: scope / "a")
-    let parts = VectorQuantizer(words: 16, length: 4, in: scope / "b")
-    parts.revive(words: Array(0..<16), with: whole.embedding.value)
+    let whole = VectorQuantizer(entries: 16, length: 4, in: scope / "a")
+    let parts = VectorQuantizer(entries: 16, length: 4, in: scope / "b")
+    parts.revive(entries: Array(0..<16), with: whole.embedding.value)
     let z = randomTensor([40, 4], seed: 5)
     _ = whole(z, gathersStatistics: true)
     _ = parts(z.view(at: 0, shape: [12, 4]), gathersStatistics: true)
@@ -89,35 +89,35 @@ import Testing
     #expect(whole.statistics.elements == before)
   }
 
-  @Test func unusedWordsDieAndComeBack() {
-    let quantizer = VectorQuantizer(words: 8, length: 2, decay: 0.5, in: ParameterScope(seed: 1))
-    for word in 0..<8 {
-      quantizer.embedding.value.pointer[word * 2] = Float(word) * 10
-      quantizer.embedding.value.pointer[word * 2 + 1] = 0
+  @Test func unusedEntriesDieAndComeBack() {
+    let quantizer = VectorQuantizer(entries: 8, length: 2, decay: 0.5, in: ParameterScope(seed: 1))
+    for entry in 0..<8 {
+      quantizer.embedding.value.pointer[entry * 2] = Float(entry) * 10
+      quantizer.embedding.value.pointer[entry * 2 + 1] = 0
     }
     quantizer.embeddingAverage?.value.copyElements(from: quantizer.embedding.value)
-    #expect(quantizer.deadWords(below: 0.1).isEmpty)
+    #expect(quantizer.deadEntries(below: 0.1).isEmpty)
     let z = Tensor([30, 0, 50, 0], shape: [2, 2])
     for _ in 0..<6 {
       _ = quantizer(z, gathersStatistics: true)
       quantizer.update()
     }
-    #expect(quantizer.deadWords(below: 0.1) == [0, 1, 2, 4, 6, 7])
-    quantizer.revive(words: [0, 7], with: Tensor([1, 2, 3, 4], shape: [2, 2]), clusterSize: 2)
-    #expect(quantizer.deadWords(below: 0.1) == [1, 2, 4, 6])
+    #expect(quantizer.deadEntries(below: 0.1) == [0, 1, 2, 4, 6, 7])
+    quantizer.revive(entries: [0, 7], with: Tensor([1, 2, 3, 4], shape: [2, 2]), clusterSize: 2)
+    #expect(quantizer.deadEntries(below: 0.1) == [1, 2, 4, 6])
     #expect(quantizer.lookUp([0, 7], shape: [2, 2]).elements == [1, 2, 3, 4])
     #expect(quantizer.embeddingAverage?.value.elements.suffix(2) == [6, 8])
   }
 
-  @Test func retiredWordsWaitWhereTheyAre() {
-    let quantizer = VectorQuantizer(words: 4, length: 2, decay: 0.5, in: ParameterScope(seed: 1))
-    quantizer.revive(words: [0, 1, 2, 3], with: Tensor([0, 0, 10, 0, 20, 0, 30, 0], shape: [4, 2]))
-    quantizer.retire(words: [1, 3])
-    #expect(quantizer.deadWords(below: 1e-6) == [1, 3])
+  @Test func retiredEntriesWaitWhereTheyAre() {
+    let quantizer = VectorQuantizer(entries: 4, length: 2, decay: 0.5, in: ParameterScope(seed: 1))
+    quantizer.revive(entries: [0, 1, 2, 3], with: Tensor([0, 0, 10, 0, 20, 0, 30, 0], shape: [4, 2]))
+    quantizer.retire(entries: [1, 3])
+    #expect(quantizer.deadEntries(below: 1e-6) == [1, 3])
     _ = quantizer(Tensor([0, 0, 20, 0, 29, 4], shape: [3, 2]), gathersStatistics: true)
     quantizer.update()
     // Nothing chose the second; the last has become what chose it.
-    #expect(quantizer.deadWords(below: 1e-6) == [1])
+    #expect(quantizer.deadEntries(below: 1e-6) == [1])
     #expect(quantizer.lookUp([1], shape: [2]).elements == [10, 0])
     #expect(relativeError(quantizer.lookUp([3], shape: [2]).elements, [29, 4]) < 1e-4)
   }
@@ -129,14 +129,14 @@ import Testing
     #expect(CodebookUsage(counts: [0, 0, 0, 0]) == CodebookUsage(counts: []))
   }
 
-  /// Words that learn by the gradient of their own loss, as they are and at length 1.
+  /// Entries that learn by the gradient of their own loss, as they are and at length 1.
   @Test(arguments: ["plain", "normalized"])
-  func trainedWordsMatchPyTorch(form: String) throws {
+  func trainedEntriesMatchPyTorch(form: String) throws {
     let fixture = try FixtureFile("codebook.h5")[form]
     let start = try fixture.tensor("embedding")
     let scope = ParameterScope(seed: 0)
     let quantizer = VectorQuantizer(
-      words: start.shape[0], length: start.shape[1], learning: .gradient, normalized: form == "normalized",
+      entries: start.shape[0], length: start.shape[1], learning: .gradient, normalized: form == "normalized",
       in: scope)
     #expect(scope.parameters.map(\.kind) == [.trained, .state] && quantizer.embeddingAverage == nil)
     quantizer.embedding.set(start)
@@ -159,23 +159,23 @@ import Testing
     #expect(relativeError(z.gradient, try fixture.tensor("dz")) < 1e-5)
     #expect(relativeError(quantizer.embedding.gradient, try fixture.tensor("dembedding")) < 1e-5)
 
-    // Sizes are counted, words are left to the optimizer.
+    // Sizes are counted, entries are left to the optimizer.
     let uses = quantizer.statistics.elements
-    #expect(uses.count == quantizer.words && uses.reduce(0, +) == 40)
+    #expect(uses.count == quantizer.entries && uses.reduce(0, +) == 40)
     quantizer.update()
     #expect(quantizer.embedding.value.elements == start.elements)
     #expect(quantizer.statistics.elements.allSatisfy { $0 == 0 })
     #expect(quantizer.clusterSize.value.pointer[Int(output.indices[0])] > 0.99)
   }
 
-  /// Words of length 1 stay so when they follow averages, and the length of a vector does not matter.
+  /// Entries of length 1 stay so when they follow averages, and the length of a vector does not matter.
   @Test func averagesOfUnitVectorsAreUnitVectors() {
     let quantizer = VectorQuantizer(
-      words: 12, length: 5, decay: 0.7, normalized: true, in: ParameterScope(seed: 2))
+      entries: 12, length: 5, decay: 0.7, normalized: true, in: ParameterScope(seed: 2))
     func lengths() -> [Float] {
-      (0..<12).map { word in
+      (0..<12).map { entry in
         (0..<5).reduce(Float(0)) {
-          let value = quantizer.embedding.value.pointer[word * 5 + $1]
+          let value = quantizer.embedding.value.pointer[entry * 5 + $1]
           return $0 + value * value
         }.squareRoot()
       }
@@ -189,11 +189,11 @@ import Testing
     quantizer.update()
     #expect(quantizer.embedding.value.elements != before.elements)
     #expect(lengths().allSatisfy { abs($0 - 1) < 1e-5 })
-    // On average the words have come nearer to their vectors.
+    // On average the entries have come nearer to their vectors.
     #expect(quantizer(z).commitment.item < output.commitment.item)
-    quantizer.revive(words: [3], with: Tensor([0, 0, 8, 0, 0], shape: [1, 5]))
+    quantizer.revive(entries: [3], with: Tensor([0, 0, 8, 0, 0], shape: [1, 5]))
     #expect(quantizer.lookUp([3], shape: [1, 5]).elements.map { $0.rounded() } == [0, 0, 1, 0, 0])
-    // A short step, on which vectors keep their words.
+    // A short step, on which vectors keep their entries.
     #expect(gradientError(of: [z], step: 3e-4) { quantizer($0[0]).commitment } < 1e-2)
   }
 }

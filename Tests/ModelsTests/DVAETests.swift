@@ -13,7 +13,7 @@ import Testing
     configuration.imageSize = 16
     configuration.baseWidth = 4
     configuration.vocabulary = 24
-    configuration.wordLength = 6
+    configuration.codebookDimension = 6
     return configuration
   }
 
@@ -34,10 +34,10 @@ import Testing
     let (model, fixture) = try fixtureModel()
     let flat = FlatParameters(model.parameters)
     let tape = Tape()
-    let input = tape.constant(try fixture.tensor("pictures"))
+    let input = tape.constant(try fixture.tensor("images"))
     let output = model(
       input, sampling: DVAE.Sampling(noise: try fixture.tensor("noise"), temperature: 0.7))
-    #expect(output.tokens.map { Int($0) } == (try fixture.integers("words")))
+    #expect(output.tokens.map { Int($0) } == (try fixture.integers("tokens")))
     #expect(relativeError(output.divergence, try fixture.tensor("divergence")) < 1e-5)
     #expect(relativeError(output.statistics, try fixture.tensor("statistics")) < 1e-5)
     #expect(relativeError(output.reconstruction, try fixture.tensor("reconstruction")) < 1e-5)
@@ -55,25 +55,25 @@ import Testing
     }
   }
 
-  @Test func wordsAreThoseOfPyTorch() throws {
+  @Test func tokensAreThoseOfPyTorch() throws {
     let (model, fixture) = try fixtureModel()
-    let pictures = try fixture.tensor("pictures")
-    #expect(relativeError(model.logits(pictures), try fixture.tensor("logits")) < 1e-5)
-    let tokens = model.tokens(pictures)
-    #expect(tokens.map { Int($0) } == (try fixture.integers("words")))
-    let drawn = model.pictures(from: tokens)
+    let images = try fixture.tensor("images")
+    #expect(relativeError(model.logits(images), try fixture.tensor("logits")) < 1e-5)
+    let tokens = model.tokens(images)
+    #expect(tokens.map { Int($0) } == (try fixture.integers("tokens")))
+    let drawn = model.images(from: tokens)
     #expect(relativeError(drawn, try fixture.tensor("drawn")) < 1e-5)
     let (weight, bias) = (
       try fixture["parameters"].tensor("decoder.blocks.input.w").elements,
       try fixture["parameters"].tensor("decoder.blocks.input.b").elements
     )
-    let columns = tokens.flatMap { word in (0..<6).map { weight[$0 * 24 + Int(word)] + bias[$0] } }
-    #expect(model.words(tokens).elements == columns)
-    // Off the tape the model draws from its words.
-    let output = model(pictures, sampling: nil)
+    let columns = tokens.flatMap { token in (0..<6).map { weight[$0 * 24 + Int(token)] + bias[$0] } }
+    #expect(model.codebookVectors(tokens).elements == columns)
+    // Off the tape the model draws from its tokens.
+    let output = model(images, sampling: nil)
     #expect(relativeError(output.reconstruction.elements.map { min(max($0, -1), 1) }, drawn.elements) < 1e-6)
-    // A picture's tokens do not depend on its company.
-    #expect(model.tokens(pictures.view(at: 16 * 16 * 3, shape: [1, 16, 16, 3])) == Array(tokens[4...]))
+    // An image's tokens do not depend on its company.
+    #expect(model.tokens(images.view(at: 16 * 16 * 3, shape: [1, 16, 16, 3])) == Array(tokens[4...]))
   }
 
   /// The fixture's model, each of its channels in a block of sixteen of its own and nothing in the others: wide enough
@@ -82,7 +82,7 @@ import Testing
     let fixture = try FixtureFile("dvae.h5")
     var configuration = Self.small()
     configuration.baseWidth *= 16
-    configuration.wordLength *= 16
+    configuration.codebookDimension *= 16
     let model = try DVAE(configuration, in: ParameterScope(seed: 0))
     let flat = FlatParameters(model.parameters)
     flat.values.fill(0)
@@ -93,10 +93,10 @@ import Testing
       }
     }
     let tape = Tape()
-    let input = tape.constant(try fixture.tensor("pictures"))
+    let input = tape.constant(try fixture.tensor("images"))
     let output = model(
       input, sampling: DVAE.Sampling(noise: try fixture.tensor("noise"), temperature: 0.7))
-    #expect(output.tokens.map { Int($0) } == (try fixture.integers("words")))
+    #expect(output.tokens.map { Int($0) } == (try fixture.integers("tokens")))
     #expect(relativeError(output.statistics, try fixture.tensor("statistics")) < 1e-4)
     tape.backward(
       from: weightedSum([(1, meanSquaredError(output.reconstruction, input)), (0.3, output.divergence)]))
@@ -124,16 +124,16 @@ import Testing
     return result
   }
 
-  /// Pictures whose channels do not fill a block, before groups whose channels do.
+  /// Images whose channels do not fill a block, before groups whose channels do.
   @Test func aNarrowInputBeforeWideGroups() throws {
     var configuration = Self.small()
     configuration.baseWidth = 8
     configuration.channelMultipliers = [8, 16]
-    configuration.wordLength = 16
+    configuration.codebookDimension = 16
     let model = try DVAE(configuration, in: ParameterScope(seed: 1))
     let tokens = model.tokens(randomTensor([2, 16, 16, 3], seed: 2))
     #expect(tokens.count == 2 * 8 * 8 && Set(tokens).count > 1)
-    #expect(model.pictures(from: tokens).shape == [2, 16, 16, 3])
+    #expect(model.images(from: tokens).shape == [2, 16, 16, 3])
   }
 
   /// Wide enough for blocks of channels where the processor has them, with something in every channel.
@@ -144,17 +144,17 @@ import Testing
     configuration.channelMultipliers = [1, 2]
     configuration.blocksPerGroup = 1
     configuration.vocabulary = 40
-    configuration.wordLength = 16
+    configuration.codebookDimension = 16
     let model = try DVAE(configuration, in: ParameterScope(seed: 2))
     let flat = FlatParameters(model.parameters)
-    let pictures = randomTensor([2, 8, 8, 3], seed: 3)
+    let images = randomTensor([2, 8, 8, 3], seed: 3)
     let noise = GumbelNoise(seed: 1, step: 0, samples: [4, 9])([2, 4, 4, 40])
     func loss(_ input: Tensor) -> Tensor {
       let output = model(input, sampling: DVAE.Sampling(noise: noise, temperature: 1))
-      return weightedSum([(1, meanSquaredError(output.reconstruction, pictures)), (0.1, output.divergence)])
+      return weightedSum([(1, meanSquaredError(output.reconstruction, images)), (0.1, output.divergence)])
     }
     let tape = Tape()
-    tape.backward(from: loss(tape.constant(pictures)))
+    tape.backward(from: loss(tape.constant(images)))
     // The slope along the gradient itself is its squared length.
     let gradient = flat.gradients.copy()
     let squares = gradient.elements.reduce(0.0) { $0 + Double($1) * Double($1) }
@@ -162,7 +162,7 @@ import Testing
     func moved(_ distance: Float) -> Double {
       for i in 0..<flat.count { flat.values.pointer[i] += distance * gradient.pointer[i] }
       defer { for i in 0..<flat.count { flat.values.pointer[i] -= distance * gradient.pointer[i] } }
-      return Double(loss(pictures).item)
+      return Double(loss(images).item)
     }
     let slope = (moved(step) - moved(-step)) / Double(2 * step)
     #expect(abs(slope / squares - 1) < 2e-2)
@@ -200,7 +200,7 @@ import Testing
       ("imageSize", { $0.imageSize = 100 }), ("baseWidth", { $0.baseWidth = 6 }),
       ("channelMultipliers", { $0.channelMultipliers = [] }),
       ("blocksPerGroup", { $0.blocksPerGroup = 0 }), ("vocabulary", { $0.vocabulary = 0 }),
-      ("wordLength", { $0.wordLength = 0 }),
+      ("codebookDimension", { $0.codebookDimension = 0 }),
     ]
     for (field, change) in changes {
       var configuration = DVAEConfiguration()

@@ -33,7 +33,7 @@ import Testing
       let expected = try fixture["gradients"].tensor(parameter.name)
       #expect(relativeError(parameter.gradient, expected) < 5e-5, "\(parameter.name)")
     }
-    // A picture's scores do not depend on its company.
+    // An image's scores do not depend on its company.
     let size = 32 * 32 * 3
     let alone = discriminator(real.view(at: size, shape: [1, 32, 32, 3]))
     #expect(alone.elements == Array(discriminator(real).elements[4...]))

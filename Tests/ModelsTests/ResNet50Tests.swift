@@ -34,8 +34,8 @@ import Testing
   @Test func featuresAndLossesMatchPyTorch() throws {
     let fixture = try FixtureFile("resnet50.h5")
     let network = Self.network()
-    let (picture, target) = (try fixture.tensor("picture"), try fixture.tensor("target"))
-    let features = network.features(picture)
+    let (image, target) = (try fixture.tensor("image"), try fixture.tensor("target"))
+    let features = network.features(image)
     #expect(
       features.map { $0.shape } == [[1, 10, 8, 256], [1, 5, 4, 512], [1, 3, 2, 1024], [1, 2, 1, 2048]])
     for (depth, found) in features.enumerated() {
@@ -51,7 +51,7 @@ import Testing
     for (name, metric) in metrics {
       let expected = fixture["loss"][name]
       let tape = Tape()
-      let leaf = tape.leaf(picture)
+      let leaf = tape.leaf(image)
       let loss = perceptualLoss(metric, leaf, target)
       #expect(relativeError(loss, try expected.tensor("value")) < 1e-5, "\(name)")
       tape.backward(from: loss)

@@ -20,7 +20,7 @@ import Testing
 
   @Test func featuresMatchPyTorch() throws {
     let fixture = try FixtureFile("vgg16.h5")
-    let found = try Self.small(fixture).features(try fixture.tensor("pictures"))
+    let found = try Self.small(fixture).features(try fixture.tensor("images"))
     #expect(found.count == 5)
     for (index, features) in found.enumerated() {
       #expect(relativeError(features, try fixture["features"].tensor("\(index)")) < 1e-5)
@@ -32,13 +32,13 @@ import Testing
     let fixture = try FixtureFile("vgg16.h5")
     let network = try Self.small(fixture)
     let tape = Tape()
-    let pictures = tape.leaf(try fixture.tensor("pictures"))
+    let images = tape.leaf(try fixture.tensor("images"))
     let metric: any PerceptualNetwork = comparison == .unitChannels ? UnitChannelNetwork(network) : network
-    let loss = perceptualLoss(metric, pictures, try fixture.tensor("target"))
+    let loss = perceptualLoss(metric, images, try fixture.tensor("target"))
     let expected = fixture["loss"][comparison.rawValue]
     #expect(relativeError(loss, try expected.tensor("value")) < 1e-5)
     tape.backward(from: loss)
-    #expect(relativeError(pictures.gradient, try expected.tensor("gradient")) < 2e-5)
+    #expect(relativeError(images.gradient, try expected.tensor("gradient")) < 2e-5)
     #expect(network.parameters.allSatisfy { $0.kind == .frozen && $0.gradient == nil })
   }
 
@@ -61,8 +61,8 @@ import Testing
   @Test func theWholeNetworkMatchesPyTorch() throws {
     let fixture = try FixtureFile("vgg16_full.h5")
     let network = Self.full()
-    let (pictures, target) = (try fixture.tensor("pictures"), try fixture.tensor("target"))
-    let features = network.features(pictures)
+    let (images, target) = (try fixture.tensor("images"), try fixture.tensor("target"))
+    let features = network.features(images)
     let shapes = [[2, 40, 36, 64], [2, 20, 18, 128], [2, 10, 9, 256], [2, 5, 4, 512], [2, 2, 2, 512]]
     #expect(features.map(\.shape) == shapes)
     // Of the large ones the file has every so many.
@@ -77,7 +77,7 @@ import Testing
     for (name, metric) in metrics {
       let expected = fixture["loss"][name]
       let tape = Tape()
-      let leaf = tape.leaf(pictures)
+      let leaf = tape.leaf(images)
       let loss = perceptualLoss(metric, leaf, target)
       #expect(relativeError(loss, try expected.tensor("value")) < 1e-5, "\(name)")
       tape.backward(from: loss)
@@ -93,7 +93,7 @@ import Testing
     #expect(features.map(\.shape) == [[1, 16, 16, 4], [1, 4, 4, 16]])
   }
 
-  @Test func aPictureIsLikeItself() throws {
+  @Test func aImageIsLikeItself() throws {
     let network = VGG16(widthDivisor: 16, in: ParameterScope(seed: 0, frozen: true))
     let x = randomTensor([1, 32, 32, 3], seed: 1)
     #expect(perceptualLoss(network, x, x).item == 0)
@@ -112,7 +112,7 @@ import Testing
     return try VisionTransformer(configuration, in: ParameterScope(seed: 1, frozen: true))
   }
 
-  @Test func gradientReachesThePicture() throws {
+  @Test func gradientReachesTheImage() throws {
     let network = try PerceptualViT(transformer(), blocks: [1, 3])
     let target = randomTensor([2, 16, 16, 3], seed: 2)
     #expect(network.features(target).map(\.shape) == [[2, 17, 16], [2, 17, 16]])

@@ -15,7 +15,7 @@ import Testing
     configuration.blocksPerLevel = 1
     configuration.extraDecoderBlocks = 1
     configuration.codebookSize = 32
-    configuration.wordLength = 8
+    configuration.codebookDimension = 8
     configuration.normalizationGroups = 4
     return configuration
   }
@@ -23,8 +23,8 @@ import Testing
   @Test func matchesVQGANInPyTorch() throws {
     let fixture = try FixtureFile("vqvae.h5")
     let model = try VQVAE(Self.small(), in: ParameterScope(seed: 0))
-    let words = try fixture.tensor("embedding")
-    model.quantizer.revive(words: Array(0..<words.shape[0]), with: words)
+    let vectors = try fixture.tensor("embedding")
+    model.quantizer.revive(entries: Array(0..<vectors.shape[0]), with: vectors)
     let trained = model.parameters.filter { $0.kind == .trained }
     #expect(Set(trained.map(\.name)) == Set(try fixture["parameters"].names()))
     for parameter in trained {
@@ -36,9 +36,9 @@ import Testing
     let flat = FlatParameters(model.parameters)
     #expect(flat.parameters.count == trained.count)
 
-    let pictures = try fixture.tensor("pictures")
+    let images = try fixture.tensor("images")
     let tape = Tape()
-    let input = tape.constant(pictures)
+    let input = tape.constant(images)
     let output = model(input)
     #expect(output.tokens.map { Int($0) } == (try fixture.integers("indices")))
     #expect(relativeError(output.encoded, try fixture.tensor("encoded")) < 1e-5)
@@ -61,23 +61,23 @@ import Testing
     }
   }
 
-  @Test func tokensAndPicturesGoTogether() throws {
+  @Test func tokensAndImagesGoTogether() throws {
     let model = try VQVAE(Self.small(), in: ParameterScope(seed: 1))
     // So that something is drawn beyond black and white.
     model.lastLayer.bias?.value.copyElements(from: Tensor([1, -1, 0], shape: [3]))
-    let pictures = randomTensor([3, 16, 16, 3], seed: 2)
-    let tokens = model.tokens(pictures)
+    let images = randomTensor([3, 16, 16, 3], seed: 2)
+    let tokens = model.tokens(images)
     #expect(tokens.count == 3 * 8 * 8)
-    #expect(tokens == model(pictures).tokens)
-    let whole = model(pictures).reconstruction.elements
+    #expect(tokens == model(images).tokens)
+    let whole = model(images).reconstruction.elements
     #expect(whole.contains { $0 > 1 } && whole.contains { $0 < -1 })
-    #expect(model.pictures(from: tokens).elements == whole.map { min(max($0, -1), 1) })
-    let words = model.words(tokens)
-    #expect(words.shape == [3 * 8 * 8, model.configuration.wordLength])
-    let grid = words.reshaped([3, 8, 8, model.configuration.wordLength])
+    #expect(model.images(from: tokens).elements == whole.map { min(max($0, -1), 1) })
+    let vectors = model.codebookVectors(tokens)
+    #expect(vectors.shape == [3 * 8 * 8, model.configuration.codebookDimension])
+    let grid = vectors.reshaped([3, 8, 8, model.configuration.codebookDimension])
     #expect(model.decode(grid).elements == whole)
-    // A picture's tokens do not depend on its company.
-    #expect(model.tokens(pictures.view(at: 16 * 16 * 3, shape: [1, 16, 16, 3])) == Array(tokens[64..<128]))
+    // An image's tokens do not depend on its company.
+    #expect(model.tokens(images.view(at: 16 * 16 * 3, shape: [1, 16, 16, 3])) == Array(tokens[64..<128]))
   }
 
   @Test func theDefaultIsPeCos() throws {
@@ -103,14 +103,14 @@ import Testing
   @Test func learns() throws {
     let model = try VQVAE(Self.small(), in: ParameterScope(seed: 3))
     let flat = FlatParameters(model.parameters)
-    let pictures = randomTensor([2, 16, 16, 3], seed: 4)
-    let z = model.encode(pictures)
-    model.quantizer.revive(words: Array(0..<32), with: z.view(at: 0, shape: [32, 8]))
+    let images = randomTensor([2, 16, 16, 3], seed: 4)
+    let z = model.encode(images)
+    model.quantizer.revive(entries: Array(0..<32), with: z.view(at: 0, shape: [32, 8]))
     var losses: [Float] = []
     for _ in 0..<30 {
       let tape = Tape()
       flat.gradients.fill(0)
-      let input = tape.constant(pictures)
+      let input = tape.constant(images)
       let output = model(input)
       let loss = weightedSum([
         (1, meanSquaredError(output.reconstruction, input)), (0.25, output.commitment),
@@ -130,7 +130,7 @@ import Testing
       ("baseWidth", { $0.baseWidth = 0 }), ("channelMultipliers", { $0.channelMultipliers = [] }),
       ("channelMultipliers", { $0.channelMultipliers = [1, 0] }),
       ("blocksPerLevel", { $0.blocksPerLevel = 0 }), ("extraDecoderBlocks", { $0.extraDecoderBlocks = -1 }),
-      ("codebookSize", { $0.codebookSize = 0 }), ("wordLength", { $0.wordLength = -3 }),
+      ("codebookSize", { $0.codebookSize = 0 }), ("codebookDimension", { $0.codebookDimension = -3 }),
       ("normalizationGroups", { $0.normalizationGroups = 0 }), ("codebookDecay", { $0.codebookDecay = 1 }),
       ("commitmentWeight", { $0.commitmentWeight = .nan }),
     ]

@@ -26,7 +26,7 @@ import Testing
     return configuration
   }
 
-  /// Logits, loss and the gradient of every parameter and of the pictures, against Hugging Face's BEiT.
+  /// Logits, loss and the gradient of every parameter and of the images, against Hugging Face's BEiT.
   @Test(arguments: ["shared", "separate", "absolute"])
   func maskedImageModelMatchesHuggingFace(group: String) throws {
     let fixture = try FixtureFile("vit.h5")[group]
@@ -36,17 +36,17 @@ import Testing
     for parameter in scope.parameters { parameter.set(try fixture["parameters"].tensor(parameter.name)) }
 
     let tape = Tape()
-    let pictures = tape.leaf(try fixture.tensor("pictures"))
+    let images = tape.leaf(try fixture.tensor("images"))
     let masked = try fixture.integers("masked").map { Int32($0) }
-    let logits = model(pictures, masked: masked)
-    let (loss, _) = crossEntropy(logits, try fixture.integers("words").map { Int32($0) })
+    let logits = model(images, masked: masked)
+    let (loss, _) = crossEntropy(logits, try fixture.integers("tokens").map { Int32($0) })
     var ready: [String] = []
     tape.backward(from: loss) { ready.append($0.name) }
 
     let logitsError = relativeError(logits, try fixture.tensor("logits"))
     #expect(logitsError <= 2e-5)
     #expect(relativeError(loss, try fixture.tensor("loss")) <= 1e-5)
-    #expect(relativeError(pictures.gradient, try fixture.tensor("pictures_gradient")) <= 2e-5)
+    #expect(relativeError(images.gradient, try fixture.tensor("images_gradient")) <= 2e-5)
     var largest: (error: Float, name: String) = (0, "")
     for parameter in scope.parameters {
       let error = Float(relativeError(parameter.gradient, try fixture["gradients"].tensor(parameter.name)))
@@ -63,27 +63,27 @@ import Testing
     let scope = ParameterScope(seed: 0)
     let model = try MaskedImageModel(configuration("shared"), vocabulary: 64, in: scope)
     for parameter in scope.parameters { parameter.set(try fixture["parameters"].tensor(parameter.name)) }
-    let pictures = try fixture.tensor("pictures")
+    let images = try fixture.tensor("images")
     let wanted = [3, 0, 1]
-    for (number, state) in zip(wanted, model.backbone.features(pictures, blocks: wanted)) {
+    for (number, state) in zip(wanted, model.backbone.features(images, blocks: wanted)) {
       #expect(relativeError(state, try fixture["states"].tensor("\(number)")) <= 1e-5)
     }
     #expect(
-      model.backbone.hiddenStates(pictures).elements
-        == model.backbone.features(pictures, blocks: [3])[0].elements)
+      model.backbone.hiddenStates(images).elements
+        == model.backbone.features(images, blocks: [3])[0].elements)
   }
 
-  /// Attention of some tokens in each block, of unmasked pictures.
+  /// Attention of some tokens in each block, of unmasked images.
   @Test(arguments: [("shared", 3), ("separate", 2), ("absolute", 1)])
   func attentionProbabilitiesMatchHuggingFace(group: String, depth: Int) throws {
     let fixture = try FixtureFile("vit.h5")[group]
     let scope = ParameterScope(seed: 0)
     let model = try MaskedImageModel(configuration(group), vocabulary: 64, in: scope)
     for parameter in scope.parameters { parameter.set(try fixture["parameters"].tensor(parameter.name)) }
-    let pictures = try fixture.tensor("pictures")
-    let rows = [0, 5, 16, 18, 50, 34]  // of three pictures of 17 tokens, in any order
+    let images = try fixture.tensor("images")
+    let rows = [0, 5, 16, 18, 50, 34]  // of three images of 17 tokens, in any order
     for block in 1...depth {
-      let found = model.backbone.attentionProbabilities(pictures, rows: rows, block: block)
+      let found = model.backbone.attentionProbabilities(images, rows: rows, block: block)
       let expected = try fixture["attentions"].tensor("\(block)")
       #expect(found.shape == [6, 3, 17])
       for (place, row) in rows.enumerated() {
@@ -108,7 +108,7 @@ import Testing
     configuration.initialDeviation = 0.2
     let scope = ParameterScope(seed: 8)
     let model = try VisionTransformer(configuration, maskToken: true, in: scope)
-    let pictures = randomTensor([4, 32, 32, 3], seed: 1)
+    let images = randomTensor([4, 32, 32, 3], seed: 1)
     let masked: [Int32] = [0, 5, 6, 15, 33, 40, 49, 60]
     let rows = masked.map { Int($0) / 16 * 17 + 1 + Int($0) % 16 }
     let dy = randomTensor([rows.count, 24], seed: 2)
@@ -116,7 +116,7 @@ import Testing
       let depth = drops ? StochasticDepth(seed: 1, step: step, samples: [9, 4, 7, 1]) : nil
       func run(_ function: (Tensor) -> Tensor) -> [Tensor?] {
         for parameter in scope.parameters { parameter.enableGradient() }
-        let (y, gradients) = differentiate([pictures], dy: dy) { function($0[0]) }
+        let (y, gradients) = differentiate([images], dy: dy) { function($0[0]) }
         return [y] + gradients + scope.parameters.map(\.gradient)
       }
       let whole = run { gatherRows(model.hiddenStates($0, masked: masked, depth: depth), rows) }
@@ -135,17 +135,17 @@ import Testing
     configuration.layerScale = 1
     configuration.initialDeviation = 0.2
     let model = try VisionTransformer(configuration, in: ParameterScope(seed: 8))
-    let pictures = randomTensor([3, 32, 32, 3], seed: 1)
+    let images = randomTensor([3, 32, 32, 3], seed: 1)
     let indices = [12, 3, 44]
     let together = model.hiddenStates(
-      pictures, depth: StochasticDepth(seed: 2, step: 7, samples: indices))
+      images, depth: StochasticDepth(seed: 2, step: 7, samples: indices))
     for sample in 0..<3 {
-      let own = pictures.view(at: sample * 32 * 32 * 3, shape: [1, 32, 32, 3])
+      let own = images.view(at: sample * 32 * 32 * 3, shape: [1, 32, 32, 3])
       let alone = model.hiddenStates(
         own, depth: StochasticDepth(seed: 2, step: 7, samples: [indices[sample]]))
       #expect(relativeError(together.view(at: sample * 17 * 24, shape: [1, 17, 24]), alone) <= 1e-5)
     }
-    #expect(relativeError(together, model.hiddenStates(pictures)) > 1e-2)
+    #expect(relativeError(together, model.hiddenStates(images)) > 1e-2)
   }
 
   @Test func nothingMaskedCostsNothing() throws {
@@ -218,8 +218,8 @@ import Testing
     }
   }
 
-  /// What is predicted of a masked patch does not depend on which others are predicted, for words and for pixels.
-  @Test(arguments: [MaskedImageModel.Target.words(vocabulary: 12), .pixels])
+  /// What is predicted of a masked patch does not depend on which others are predicted, for tokens and for pixels.
+  @Test(arguments: [MaskedImageModel.Target.tokens(vocabulary: 12), .pixels])
   func allPatchesHoldTheMaskedOnes(target: MaskedImageModel.Target) throws {
     var configuration = VisionTransformerConfiguration.tiny
     (configuration.imageSize, configuration.patchSize, configuration.depth) = (16, 4, 2)
@@ -230,16 +230,16 @@ import Testing
       scope.parameters.contains {
         $0.name == (target == .pixels ? "pixel_head.weight" : "lm_head.weight") && $0.shape[0] == outputs
       })
-    let pictures = randomTensor([2, 16, 16, 3], seed: 5)
+    let images = randomTensor([2, 16, 16, 3], seed: 5)
     let masked: [Int32] = [1, 2, 7, 17, 30, 31]
-    let some = model(pictures, masked: masked)
-    let all = model(pictures, masked: masked, predicted: (0..<32).map { Int32($0) })
+    let some = model(images, masked: masked)
+    let all = model(images, masked: masked, predicted: (0..<32).map { Int32($0) })
     #expect(some.shape == [6, outputs] && all.shape == [32, outputs])
     #expect(relativeError(gatherRows(all, masked.map { Int($0) }), some) < 1e-5)
     for parameter in scope.parameters { parameter.enableGradient() }
     let tape = Tape()
     let y = model(
-      tape.constant(pictures), masked: masked, predicted: (0..<32).map { Int32($0) })
+      tape.constant(images), masked: masked, predicted: (0..<32).map { Int32($0) })
     tape.backward(from: meanSquaredError(y, randomTensor([32, outputs], seed: 6)))
     #expect(scope.parameters.allSatisfy { $0.gradient?.elements.contains { $0 != 0 } ?? false })
   }

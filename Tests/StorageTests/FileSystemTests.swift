@@ -50,7 +50,7 @@ import Testing
       try FileSystem.requireOutput(folder + "/new.h5", madeFrom: [folder + "/data.h5", run])
       try FileSystem.requireOutput(folder + "/data.h5", madeFrom: [run])
       try FileSystem.requireOutput("x", madeFrom: [run])
-      for (output, inputs, word) in [
+      for (output, inputs, token) in [
         ("/data.h5", ["/data.h5"], "would replace"), ("/data.h5", ["/none", "/link.h5"], "would replace"),
         ("/link.h5", ["/data.h5"], "would replace"),
         ("/run/checkpoints/step-000000001.h5", ["/run"], "would"),
@@ -60,7 +60,7 @@ import Testing
         let error = storageError {
           try FileSystem.requireOutput(folder + output, madeFrom: inputs.map { folder + $0 })
         }
-        #expect(error?.description.contains(word) == true, "\(output): \(error?.description ?? "no error")")
+        #expect(error?.description.contains(token) == true, "\(output): \(error?.description ?? "no error")")
       }
       #expect(storageError { try FileSystem.requireOutput("/dev/null") }?.problem.contains("regular") == true)
       #expect(storageError { try FileSystem.atomicallyReplace("/dev/null") { _ in } } != nil)

@@ -46,7 +46,7 @@ import Testing
     }
   }
 
-  /// HDF5 computes the checksums again when it reads: ends within a word, within a row of vectors and beyond the rows
+  /// HDF5 computes the checksums again when it reads: ends within a token, within a row of vectors and beyond the rows
   /// after which sums are folded, and bytes whose sums are multiples of 65535.
   @Test func checksumsOfAnyLengthAreHDF5s() throws {
     try withTemporaryFolder { folder in

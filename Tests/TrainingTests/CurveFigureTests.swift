@@ -43,7 +43,7 @@ import Training
       #expect(count(image, 30, 30, 30, within: 10) > 200)
       let image2 = both.image(width: 600, panelHeight: 240)
       #expect(image2.height == 480 && count(image2, 213, 94, 0) > 500)
-      // The file is a picture that others can read.
+      // The file is an image that others can read.
       try image.writePNG(to: folder + "/figure.png")
       #expect(try Image(contentsOf: folder + "/figure.png") == image)
     }

@@ -28,7 +28,7 @@ import Training
     configuration.imageSize = 32
     configuration.baseWidth = 4
     configuration.vocabulary = 20
-    configuration.wordLength = 8
+    configuration.codebookDimension = 8
     let model = try DVAE(configuration, in: ParameterScope(seed: 6))
     var paths: [String] = []
     for part in ["encoder", "decoder"] {
@@ -70,10 +70,10 @@ import Training
       #expect(tokenizer.model is DVAE && tokenizer.model.gridSize == 4)
       #expect(tokenizer.model.parameters.map(\.value.elements) == model.parameters.map(\.value.elements))
       var stream = RandomStream(seed: 1, purpose: .test)
-      let pictures = Tensor((0..<2 * 32 * 32 * 3).map { _ in stream.uniform(-1, 1) }, shape: [2, 32, 32, 3])
-      let tokens = tokenizer.model.tokens(pictures)
-      #expect(tokens == model.tokens(pictures) && Set(tokens).count > 1)
-      #expect(tokenizer.model.pictures(from: tokens).elements == model.pictures(from: tokens).elements)
+      let images = Tensor((0..<2 * 32 * 32 * 3).map { _ in stream.uniform(-1, 1) }, shape: [2, 32, 32, 3])
+      let tokens = tokenizer.model.tokens(images)
+      #expect(tokens == model.tokens(images) && Set(tokens).count > 1)
+      #expect(tokenizer.model.images(from: tokens).elements == model.images(from: tokens).elements)
     }
   }
 

@@ -9,24 +9,24 @@ import Testing
 import Training
 
 extension Computing {
-  /// Features of imported transformers against PyTorch's, from pictures in files.
+  /// Features of imported transformers against PyTorch's, from images in files.
   @Suite struct FeatureExtractionTests {
-    /// The fixture's pictures as a dataset.
+    /// The fixture's images as a dataset.
     private func dataset(_ fixture: FixtureFile, _ folder: String) throws -> String {
       let (values, side) = (try fixture.integers("pixels"), 32)
-      try FileManager.default.createDirectory(atPath: folder + "/pictures", withIntermediateDirectories: true)
+      try FileManager.default.createDirectory(atPath: folder + "/images", withIntermediateDirectories: true)
       for (number, first) in stride(from: 0, to: values.count, by: side * side * 3).enumerated() {
         let pixels = values[first..<first + side * side * 3].map { UInt8($0) }
-        try Image(width: side, height: side, pixels: pixels).writePNG(to: "\(folder)/pictures/\(number).png")
+        try Image(width: side, height: side, pixels: pixels).writePNG(to: "\(folder)/images/\(number).png")
       }
-      _ = try DatasetPreparation(input: folder + "/pictures", output: folder + "/pictures.h5").run()
-      return folder + "/pictures.h5"
+      _ = try DatasetPreparation(input: folder + "/images", output: folder + "/images.h5").run()
+      return folder + "/images.h5"
     }
 
     /// What `peco features` writes for an imported file.
     private func features(
       _ source: String, _ layout: WeightLayout, of dataset: String, _ folder: String,
-      normalization: PictureNormalization? = nil, block: Int? = nil,
+      normalization: ImageNormalization? = nil, block: Int? = nil,
       pooling: FeatureExtraction.Pooling = .mean
     ) throws -> Tensor {
       let (checkpoint, output) = (folder + "/imported.h5", folder + "/features.h5")
@@ -72,11 +72,11 @@ extension Computing {
       }
     }
 
-    @Test func picturesAreNormalisedAsTheWeightsWereTrained() throws {
+    @Test func imagesAreNormalisedAsTheWeightsWereTrained() throws {
       let fixture = try FixtureFile("features.h5")
       let test = try #require(WeightConversionTests.cases.first { $0.name == "timm_vit" })
       let expected = try fixture["half"].tensor(test.name)
-      let half = PictureNormalization(mean: [0.5, 0.5, 0.5], standardDeviation: [0.5, 0.5, 0.5])
+      let half = ImageNormalization(mean: [0.5, 0.5, 0.5], standardDeviation: [0.5, 0.5, 0.5])
       try withTemporaryFolder { folder in
         let data = try dataset(fixture, folder)
         let told = try features(test.path, test.layout, of: data, folder, normalization: half)

@@ -10,51 +10,51 @@ import Training
 /// A dataset, tokenizers and transformers without training, for figures of them.
 struct FigureWorkshop {
   let folder: String
-  var dataset: String { folder + "/pictures.h5" }
-  static let pictures = 30
+  var dataset: String { folder + "/images.h5" }
+  static let images = 30
 
   init(_ folder: String) throws {
     self.folder = folder
-    _ = try DatasetSynthesis(count: Self.pictures, size: 40, seed: 1).write(dataset: folder + "/pictures.h5")
+    _ = try DatasetSynthesis(count: Self.images, size: 40, seed: 1).write(dataset: folder + "/images.h5")
   }
 
-  /// The middle of some pictures, or of all, as 32 × 32 pixels in one batch.
+  /// The middle of some images, or of all, as 32 × 32 pixels in one batch.
   func views(
     of indices: [Int]? = nil, mean: [Float] = [0.5, 0.5, 0.5], deviation: [Float] = [0.5, 0.5, 0.5]
   ) throws -> Tensor {
-    let samples = SampleRecipe(
+    let samples = SamplePipeline(
       seed: 9, augmentation: Augmentation(crop: .center(fraction: 1), flipProbability: 0),
-      picture: PictureView(size: 32, mean: mean, deviation: deviation))
+      image: ImageView(size: 32, mean: mean, deviation: deviation))
     let loader = try Loader(
-      of: indices ?? Array(0..<Self.pictures), in: try PictureDataset(opening: dataset), samples,
-      batchSize: Self.pictures)
-    guard let pictures = try loader.next()?.pictures else { throw CocoaError(.fileReadUnknown) }
-    return pictures
+      of: indices ?? Array(0..<Self.images), in: try ImageDataset(opening: dataset), samples,
+      batchSize: Self.images)
+    guard let images = try loader.next()?.images else { throw CocoaError(.fileReadUnknown) }
+    return images
   }
 
-  /// A tokenizer of 4 × 4 words whose codebook is made of what its encoder gives for the pictures; its checkpoint.
-  func tokenizer(_ name: String, seed: UInt64, words: Int = 24, imageSize: Int = 32) throws -> String {
+  /// A tokenizer of 4 × 4 tokens whose codebook is made of what its encoder gives for the images; its checkpoint.
+  func tokenizer(_ name: String, seed: UInt64, tokens: Int = 24, imageSize: Int = 32) throws -> String {
     let (configuration, resolved) = try TokenizerConfiguration.load(
       yaml: """
         data: {path: a, image_size: \(imageSize)}
         training: {steps: 1}
         model: {base_width: 8, channel_multipliers: [1, 1, 2, 2], blocks_per_level: 1}
-        codebook: {size: \(words), word_length: 8}
+        codebook: {size: \(tokens), dimension: 8}
         """, source: name)
     let model = try VQVAE(configuration.architecture, in: ParameterScope(seed: seed))
     let encoded = model.encode(try views())
-    let stride = encoded.count / 8 / words
+    let stride = encoded.count / 8 / tokens
     model.quantizer.revive(
-      words: Array(0..<words),
+      entries: Array(0..<tokens),
       with: Tensor(
-        (0..<words).flatMap { word in
-          (0..<8).map { encoded.pointer[word * stride * 8 + $0] }
-        }, shape: [words, 8]))
+        (0..<tokens).flatMap { token in
+          (0..<8).map { encoded.pointer[token * stride * 8 + $0] }
+        }, shape: [tokens, 8]))
     return try write(.tokenizer, resolved, model.parameters, name)
   }
 
-  /// A transformer that predicts 4 × 4 words; its checkpoint.
-  func transformer(_ name: String, seed: UInt64, tokens: String, words: Int = 24) throws -> String {
+  /// A transformer that predicts 4 × 4 tokens; its checkpoint.
+  func transformer(_ name: String, seed: UInt64, tokens: String, vocabulary: Int = 24) throws -> String {
     let (configuration, resolved) = try PretrainConfiguration.load(
       yaml: """
         data: {path: a, image_size: 32, mean: [0.5, 0.4, 0.3], std: [0.2, 0.3, 0.4]}
@@ -66,7 +66,7 @@ struct FigureWorkshop {
     var architecture = configuration.architecture
     architecture.initialDeviation = 0.5
     let scope = ParameterScope(seed: seed)
-    _ = try MaskedImageModel(architecture, vocabulary: words, in: scope)
+    _ = try MaskedImageModel(architecture, vocabulary: vocabulary, in: scope)
     return try write(.pretrain, resolved, scope.parameters, name)
   }
 
@@ -83,7 +83,7 @@ struct FigureWorkshop {
     return run
   }
 
-  /// One picture of a batch that was normalised, as pixels.
+  /// One image of a batch that was normalised, as pixels.
   static func image(
     _ batch: Tensor, _ index: Int, mean: [Float] = [0.5, 0.5, 0.5], deviation: [Float] = [0.5, 0.5, 0.5]
   ) -> Image {
@@ -103,13 +103,13 @@ struct FigureWorkshop {
 
 extension Image {
   /// The part that a table shows in a cell.
-  func cell(_ table: PictureTable, row: Int, column: Int) throws -> Image {
+  func cell(_ table: ImageTable, row: Int, column: Int) throws -> Image {
     let (x, y) = table.origin(row: row, column: column)
-    let picture = table.rows[row].pictures[column]
-    return try cropped(to: Region(x: x, y: y, width: picture.width, height: picture.height))
+    let image = table.rows[row].images[column]
+    return try cropped(to: Region(x: x, y: y, width: image.width, height: image.height))
   }
 
-  /// Whether no value differs by more than `difference` from another picture's.
+  /// Whether no value differs by more than `difference` from another image's.
   func isNear(_ other: Image, within difference: Int) -> Bool {
     width == other.width && height == other.height
       && zip(pixels, other.pixels).allSatisfy { abs(Int($0) - Int($1)) <= difference }

@@ -25,10 +25,10 @@ extension Computing {
         let paths = [try workshop.tokenizer("plain", seed: 1), try workshop.tokenizer("other", seed: 2)]
         let shown = [3, 17, 5]
         let table = try ReconstructionFigure.draw(
-          .init(tokenizers: paths, dataset: workshop.dataset, pictures: .listed(shown)))
+          .init(tokenizers: paths, dataset: workshop.dataset, images: .listed(shown)))
         #expect(table.headings == ["input", "plain", "other"] && table.rows.count == 3)
         let image = table.image()
-        // Pictures of 32 × 32 four times as large, 6 pixels apart, under a line of text.
+        // Images of 32 × 32 four times as large, 6 pixels apart, under a line of text.
         #expect(image.width == 6 + 3 * 134 && image.height == 6 + 18 + 3 * 134)
 
         // In one batch, as they were drawn: the same bits.
@@ -38,24 +38,24 @@ extension Computing {
           #expect(try image.cell(table, row: row, column: 0) == input)
           for (column, path) in paths.enumerated() {
             let model = try FigureWorkshop.load(path)
-            let drawn = model.pictures(from: model.tokens(views))
+            let drawn = model.images(from: model.tokens(views))
             #expect(
               try image.cell(table, row: row, column: column + 1)
                 == FigureWorkshop.image(drawn, row).enlarged(by: 4))
           }
         }
-        #expect(table.rows[0].pictures[1] != table.rows[0].pictures[2])
+        #expect(table.rows[0].images[1] != table.rows[0].images[2])
 
-        // `peco tokenizer reconstruct` draws all pictures, eight in a row, three times as large, 2 pixels apart.
+        // `peco tokenizer reconstruct` draws all images, eight in a row, three times as large, 2 pixels apart.
         _ = try Reconstruction.run(
           tokenizer: paths[1], dataset: workshop.dataset, output: folder + "/grid.png",
-          count: FigureWorkshop.pictures, measure: FigureWorkshop.pictures)
+          count: FigureWorkshop.images, measure: FigureWorkshop.images)
         let grid = try Image(contentsOf: folder + "/grid.png")
-        for (row, picture) in shown.enumerated() {
+        for (row, image) in shown.enumerated() {
           let own = try grid.cropped(
             to: Region(
-              x: 2 + picture % 8 * 98, y: 2 + (picture / 8 * 2 + 1) * 98, width: 96, height: 96))
-          let other = table.rows[row].pictures[2]
+              x: 2 + image % 8 * 98, y: 2 + (image / 8 * 2 + 1) * 98, width: 96, height: 96))
+          let other = table.rows[row].images[2]
           #expect(
             try own.resized(width: 32, height: 32, filter: .box)
               .isNear(other.resized(width: 32, height: 32, filter: .box), within: 2))
@@ -63,7 +63,7 @@ extension Computing {
       }
     }
 
-    @Test func picturesAreDrawnBySeed() throws {
+    @Test func imagesAreDrawnBySeed() throws {
       try withTemporaryFolder { folder in
         let workshop = try FigureWorkshop(folder)
         let path = try workshop.tokenizer("plain", seed: 1)
@@ -71,7 +71,7 @@ extension Computing {
           try ReconstructionFigure.draw(
             .init(
               tokenizers: [path], labels: ["a label longer than its column is wide"],
-              dataset: workshop.dataset, pictures: .drawn(count: count, seed: seed))
+              dataset: workshop.dataset, images: .drawn(count: count, seed: seed))
           ).image()
         }
         #expect(try draw(2, 1) == draw(2, 1))
@@ -82,41 +82,41 @@ extension Computing {
         #expect(
           failure {
             _ = try ReconstructionFigure.draw(
-              .init(tokenizers: [path], dataset: workshop.dataset, pictures: .listed([30])))
-          }.contains("no picture 30"))
+              .init(tokenizers: [path], dataset: workshop.dataset, images: .listed([30])))
+          }.contains("no image 30"))
         #expect(
           failure {
             _ = try ReconstructionFigure.draw(
               .init(
-                tokenizers: [path], labels: ["a", "b"], dataset: workshop.dataset, pictures: .listed([0])))
+                tokenizers: [path], labels: ["a", "b"], dataset: workshop.dataset, images: .listed([0])))
           }.contains("--label"))
       }
     }
 
-    // MARK: - Codewords
+    // MARK: - Codebook
 
-    @Test func patchesInARowShareTheirWord() throws {
+    @Test func patchesInARowShareTheirToken() throws {
       try withTemporaryFolder { folder in
         let workshop = try FigureWorkshop(folder)
-        var request = CodewordFigure.Request(
+        var request = CodebookFigure.Request(
           tokenizer: try workshop.tokenizer("plain", seed: 1), dataset: workshop.dataset)
-        (request.words, request.patches, request.context) = (.frequent(3), 4, 1)
-        let figure = try CodewordFigure.draw(request)
+        (request.codes, request.patches, request.context) = (.frequent(3), 4, 1)
+        let figure = try CodebookFigure.draw(request)
         let views = try workshop.views()
         let model = try FigureWorkshop.load(request.tokenizer)
         // In batches as they were looked through: the same bits.
         let tokens = stride(from: 0, to: 30, by: 8).flatMap { first in
           model.tokens(views.view(at: first * 32 * 32 * 3, shape: [min(8, 30 - first), 32, 32, 3]))
         }
-        #expect(figure.entries.count == 3 && Set(figure.entries.map(\.word)).count == 3)
+        #expect(figure.entries.count == 3 && Set(figure.entries.map(\.code)).count == 3)
         let image = figure.table.image()
         for (row, entry) in figure.entries.enumerated() {
-          #expect(entry.share == Double(tokens.count { $0 == entry.word }) / Double(tokens.count))
-          #expect(entry.examples.count == 4 && Set(entry.examples.map(\.picture)).count == 4)
+          #expect(entry.share == Double(tokens.count { $0 == entry.code }) / Double(tokens.count))
+          #expect(entry.examples.count == 4 && Set(entry.examples.map(\.image)).count == 4)
           for (column, example) in entry.examples.enumerated() {
-            #expect(tokens[example.picture * 16 + example.token] == entry.word)
+            #expect(tokens[example.image * 16 + example.token] == entry.code)
             // The patch in the middle of three by three, each of 8 × 8 pixels four times as large.
-            let patch = try FigureWorkshop.image(views, example.picture).cropped(
+            let patch = try FigureWorkshop.image(views, example.image).cropped(
               to: Region(x: example.token % 4 * 8, y: example.token / 4 * 8, width: 8, height: 8))
             let cell = try image.cell(figure.table, row: row, column: column)
             #expect(cell.width == 96)
@@ -125,32 +125,32 @@ extension Computing {
             #expect(cell.pixels[(31 * 96 + 31) * 3..<(31 * 96 + 32) * 3] == [255, 221, 0])
           }
         }
-        #expect(try CodewordFigure.draw(request).entries == figure.entries)
+        #expect(try CodebookFigure.draw(request).entries == figure.entries)
         request.seed = 1
-        #expect(try CodewordFigure.draw(request).entries != figure.entries)
-        // A word that is asked for is found in as many pictures as have it.
-        let word = Int(tokens[0])
-        let pictures = (0..<30).count { tokens[$0 * 16..<$0 * 16 + 16].contains(Int32(word)) }
-        (request.words, request.patches) = (.listed([word]), 30)
-        #expect(try CodewordFigure.draw(request).entries.map(\.examples.count) == [pictures])
+        #expect(try CodebookFigure.draw(request).entries != figure.entries)
+        // A token that is asked for is found in as many images as have it.
+        let token = Int(tokens[0])
+        let images = (0..<30).count { tokens[$0 * 16..<$0 * 16 + 16].contains(Int32(token)) }
+        (request.codes, request.patches) = (.listed([token]), 30)
+        #expect(try CodebookFigure.draw(request).entries.map(\.examples.count) == [images])
       }
     }
 
-    @Test func whatThereAreNoWordsOfIsSaid() throws {
+    @Test func whatThereAreNoTokensOfIsSaid() throws {
       try withTemporaryFolder { folder in
         let workshop = try FigureWorkshop(folder)
-        let request = CodewordFigure.Request(
+        let request = CodebookFigure.Request(
           tokenizer: try workshop.tokenizer("plain", seed: 1), dataset: workshop.dataset)
-        func failure(_ change: (inout CodewordFigure.Request) throws -> Void) -> String {
+        func failure(_ change: (inout CodebookFigure.Request) throws -> Void) -> String {
           self.failure {
             var changed = request
             try change(&changed)
-            _ = try CodewordFigure.draw(changed)
+            _ = try CodebookFigure.draw(changed)
           }
         }
-        #expect(failure { $0.words = .frequent(25) }.contains("--words"))
-        #expect(failure { $0.words = .listed([24]) }.contains("no word 24"))
-        #expect(failure { $0.pictures = 31 }.contains("31"))
+        #expect(failure { $0.codes = .frequent(25) }.contains("--codes"))
+        #expect(failure { $0.codes = .listed([24]) }.contains("no code 24"))
+        #expect(failure { $0.images = 31 }.contains("31"))
         #expect(failure { $0.tokenizer = folder + "/nowhere" }.contains("nowhere"))
         #expect(failure { $0.dataset = folder + "/nothing.h5" }.contains("nothing.h5"))
         let transformer = try workshop.transformer("vit", seed: 1, tokens: "tokenizer: x")
@@ -158,9 +158,9 @@ extension Computing {
       }
     }
 
-    // MARK: - Masked pictures
+    // MARK: - Masked images
 
-    @Test func predictedWordsAreDrawnWhereTheMaskIs() throws {
+    @Test func predictedTokensAreDrawnWhereTheMaskIs() throws {
       try withTemporaryFolder { folder in
         let workshop = try FigureWorkshop(folder)
         let tokenizers = [try workshop.tokenizer("t1", seed: 1), try workshop.tokenizer("t2", seed: 2)]
@@ -168,26 +168,26 @@ extension Computing {
           try workshop.transformer("m\(number)", seed: UInt64(number), tokens: "tokenizer: \(path)")
         }
         var request = MaskedFigure.Request(
-          models: models, dataset: workshop.dataset, pictures: .listed([4, 21]))
+          models: models, dataset: workshop.dataset, images: .listed([4, 21]))
         request.labels = ["first", "second"]
         request.seed = 3
         let figure = try MaskedFigure.draw(request)
-        #expect(figure.table.headings == ["picture", "masked", "first", "second"])
+        #expect(figure.table.headings == ["image", "masked", "first", "second"])
         #expect(figure.masked.count == 2 && figure.masked.allSatisfy { Set($0).count == 6 })
         #expect(figure.masked[0] != figure.masked[1])
 
         let views = try workshop.views(of: [4, 21])
         for row in 0..<2 {
           let original = FigureWorkshop.image(views, row)
-          let pictures = figure.table.rows[row].pictures
+          let images = figure.table.rows[row].images
           // It went through the transformer's normalisation and back.
-          #expect(pictures[0].isNear(original.enlarged(by: 4), within: 1))
+          #expect(images[0].isNear(original.enlarged(by: 4), within: 1))
           for y in 0..<128 {
             for x in 0..<128 {
               let isMasked = figure.masked[row].contains(y / 32 * 4 + x / 32)
               let place = (y * 128 + x) * 3
-              let expected = isMasked ? [128, 128, 128] : Array(pictures[0].pixels[place..<place + 3])
-              if Array(pictures[1].pixels[place..<place + 3]) != expected {
+              let expected = isMasked ? [128, 128, 128] : Array(images[0].pixels[place..<place + 3])
+              if Array(images[1].pixels[place..<place + 3]) != expected {
                 Issue.record("row \(row), pixel \(x), \(y)")
               }
             }
@@ -204,19 +204,19 @@ extension Computing {
             Issue.record("no masked image model")
             continue
           }
-          var words = tokenizer.tokens(views)
-          let own = words
-          for (patch, word) in zip(masked, argmax(model(normalised, masked: masked))) {
-            words[Int(patch)] = word
+          var tokens = tokenizer.tokens(views)
+          let own = tokens
+          for (patch, token) in zip(masked, argmax(model(normalised, masked: masked))) {
+            tokens[Int(patch)] = token
           }
-          #expect(words != own)
-          let drawn = tokenizer.pictures(from: words)
+          #expect(tokens != own)
+          let drawn = tokenizer.images(from: tokens)
           for row in 0..<2 {
             #expect(
-              figure.table.rows[row].pictures[2 + number]
+              figure.table.rows[row].images[2 + number]
                 == FigureWorkshop.image(drawn, row).enlarged(by: 4))
           }
-          let correct = masked.count { words[Int($0)] == own[Int($0)] }
+          let correct = masked.count { tokens[Int($0)] == own[Int($0)] }
           #expect(figure.scores[number].correct == correct && figure.scores[number].masked == 12)
         }
         request.maskRatio = 0.5
@@ -227,11 +227,11 @@ extension Computing {
     @Test func modelsAndTokenizersMustBelongTogether() throws {
       try withTemporaryFolder { folder in
         let workshop = try FigureWorkshop(folder)
-        let tokenizer = try workshop.tokenizer("words", seed: 1)
+        let tokenizer = try workshop.tokenizer("tokens", seed: 1)
         func failure(_ model: String, _ tokenizers: [String] = []) -> String {
           self.failure {
             var request = MaskedFigure.Request(
-              models: [model], dataset: workshop.dataset, pictures: .listed([0]))
+              models: [model], dataset: workshop.dataset, images: .listed([0]))
             request.tokenizers = tokenizers
             _ = try MaskedFigure.draw(request)
           }
@@ -239,13 +239,13 @@ extension Computing {
         let moved = try workshop.transformer("moved", seed: 1, tokens: "tokenizer: runs/moved")
         let missing = failure(moved)
         #expect(missing.contains("runs/moved") && missing.contains("--tokenizer"))
-        let larger = try workshop.tokenizer("larger", seed: 1, words: 30)
+        let larger = try workshop.tokenizer("larger", seed: 1, tokens: 30)
         #expect(failure(moved, [larger]).contains("30"))
         #expect(failure(moved, [tokenizer, tokenizer]).contains("--tokenizer"))
         #expect(failure(tokenizer).contains("vision transformer"))
         #expect(failure(folder + "/nowhere").contains("nowhere"))
 
-        // Words in a file: of the tokenizer that made it, and no other.
+        // Tokens in a file: of the tokenizer that made it, and no other.
         let tokens = folder + "/tokens.h5"
         try TokenEncoding.run(
           .init(
@@ -256,13 +256,13 @@ extension Computing {
         let other = try workshop.tokenizer("other", seed: 5)
         #expect(failure(model, [other]).contains("did not make"))
         var request = MaskedFigure.Request(
-          models: [model], dataset: workshop.dataset, pictures: .listed([0]))
+          models: [model], dataset: workshop.dataset, images: .listed([0]))
         request.tokenizers = [tokenizer]
-        #expect(try MaskedFigure.draw(request).table.headings == ["picture", "masked", "file"])
+        #expect(try MaskedFigure.draw(request).table.headings == ["image", "masked", "file"])
       }
     }
 
-    @Test func aTokenizerIsShownWhatGivesAWordAPatch() throws {
+    @Test func aTokenizerIsShownWhatGivesATokenAPatch() throws {
       try withTemporaryFolder { folder in
         let workshop = try FigureWorkshop(folder)
         let tokenizers = [
@@ -271,7 +271,7 @@ extension Computing {
         ]
         var request = MaskedFigure.Request(
           models: [try workshop.transformer("vit", seed: 1, tokens: "tokenizer: \(tokenizers[0])")],
-          dataset: workshop.dataset, pictures: .listed([4, 21]))
+          dataset: workshop.dataset, images: .listed([4, 21]))
         let figures = try tokenizers.map { tokenizer in
           request.tokenizers = [tokenizer]
           return try MaskedFigure.draw(request)
@@ -287,9 +287,9 @@ extension Computing {
               seed: 0, batchSize: 30, imageSize: imageSize), communicator: Communicator())
           return try HDF5File(opening: output).read("tokens", as: UInt16.self)
         }
-        let words = try encode(tokenizers[0], imageSize: nil)
-        #expect(words.count == 30 * 16 && Set(words).count > 1)
-        #expect(try encode(tokenizers[1], imageSize: 32) == words)
+        let tokens = try encode(tokenizers[0], imageSize: nil)
+        #expect(tokens.count == 30 * 16 && Set(tokens).count > 1)
+        #expect(try encode(tokenizers[1], imageSize: 32) == tokens)
         #expect(try encode(tokenizers[1], imageSize: nil).count == 30 * 64)
         #expect(failure { _ = try encode(tokenizers[1], imageSize: 36) }.contains("multiple of 8"))
       }
@@ -302,10 +302,10 @@ extension Computing {
         let workshop = try FigureWorkshop(folder)
         let path = try workshop.transformer("vit", seed: 4, tokens: "tokenizer: x")
         var request = AttentionFigure.Request(
-          checkpoint: path, dataset: workshop.dataset, pictures: .listed([2, 9]))
+          checkpoint: path, dataset: workshop.dataset, images: .listed([2, 9]))
         request.references = .listed([.init(row: 1, column: 2), .init(row: 3, column: 0)])
         let figure = try AttentionFigure.draw(request)
-        #expect(figure.table.rows.map(\.pictures.count) == [3, 3])
+        #expect(figure.table.rows.map(\.images.count) == [3, 3])
         let heads = try (0..<3).map { head in
           request.head = head
           return try AttentionFigure.draw(request).maps
@@ -316,9 +316,9 @@ extension Computing {
 
         let weights = try TransformerWeights(opening: path, communicator: Communicator())
         let backbone = try weights.loadModel(communicator: Communicator()).backbone
-        let pictures = try workshop.views(of: [2, 9], mean: [0.5, 0.4, 0.3], deviation: [0.2, 0.3, 0.4])
+        let images = try workshop.views(of: [2, 9], mean: [0.5, 0.4, 0.3], deviation: [0.2, 0.3, 0.4])
         for row in 0..<2 {
-          let own = pictures.view(at: row * 32 * 32 * 3, shape: [1, 32, 32, 3])
+          let own = images.view(at: row * 32 * 32 * 3, shape: [1, 32, 32, 3])
           for (column, patch) in [6, 12].enumerated() {
             let map = figure.maps[row][column]
             #expect(map.reference == patch && map.attention.count == 16)
@@ -333,7 +333,7 @@ extension Computing {
             #expect(first[row][column].attention != map.attention)
 
             // Patches of 40 × 40 pixels: a blue line around the reference, and the palest where it looks most.
-            let image = figure.table.rows[row].pictures[1 + column]
+            let image = figure.table.rows[row].images[1 + column]
             #expect(image.width == 160)
             func pixel(_ patch: Int, _ x: Int, _ y: Int) -> [Int] {
               let place = ((patch / 4 * 40 + y) * 160 + patch % 4 * 40 + x) * 3
@@ -341,7 +341,7 @@ extension Computing {
             }
             for (x, y) in [(0, 0), (39, 20), (20, 39)] { #expect(pixel(patch, x, y) == [0, 230, 255]) }
             let most = try #require(map.attention.indices.max { map.attention[$0] < map.attention[$1] })
-            let gray = try #require(figure.table.rows[row].pictures.first)
+            let gray = try #require(figure.table.rows[row].images.first)
             let start = ((most / 4 * 40 + 20) * 160 + most % 4 * 40 + 20) * 3
             let (red, green, blue) = (
               Double(gray.pixels[start]), Double(gray.pixels[start + 1]), Double(gray.pixels[start + 2])
@@ -360,7 +360,7 @@ extension Computing {
         let path = try workshop.transformer("vit", seed: 4, tokens: "tokenizer: x")
         func references(_ change: (inout AttentionFigure.Request) -> Void) throws -> [[Int]] {
           var request = AttentionFigure.Request(
-            checkpoint: path, dataset: workshop.dataset, pictures: .drawn(count: 3, seed: 1))
+            checkpoint: path, dataset: workshop.dataset, images: .drawn(count: 3, seed: 1))
           change(&request)
           return try AttentionFigure.draw(request).maps.map { $0.map(\.reference) }
         }
@@ -382,8 +382,8 @@ extension Computing {
         #expect(failure { $0.block = 3 }.contains("--block"))
         #expect(failure { $0.block = 0 }.contains("--block"))
         #expect(failure { $0.head = 3 }.contains("--head"))
-        #expect(failure { $0.pictures = .drawn(count: 31, seed: 0) }.contains("30"))
-        let tokenizer = try workshop.tokenizer("words", seed: 1)
+        #expect(failure { $0.images = .drawn(count: 31, seed: 0) }.contains("30"))
+        let tokenizer = try workshop.tokenizer("tokens", seed: 1)
         #expect(failure { $0.checkpoint = tokenizer }.contains("vision transformer"))
       }
     }

@@ -12,15 +12,15 @@ import Training
 extension Computing {
   /// What fine-tuning takes from the weights it starts from, and what its checkpoint tells.
   @Suite struct FinetuningTests {
-    /// Pictures of two classes in a dataset.
+    /// Images of two classes in a dataset.
     private func dataset(_ folder: String, classes: [String]) throws -> String {
       let name = classes.joined()
       for (number, label) in classes.enumerated() {
         let place = "\(folder)/\(name)/\(label)"
         try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
-        for picture in 0..<4 {
-          let level = UInt8(60 * number + 20 * picture)
-          try Image(width: 32, height: 32, color: (level, 100, 200)).writePNG(to: "\(place)/\(picture).png")
+        for image in 0..<4 {
+          let level = UInt8(60 * number + 20 * image)
+          try Image(width: 32, height: 32, color: (level, 100, 200)).writePNG(to: "\(place)/\(image).png")
         }
       }
       _ = try DatasetPreparation(input: "\(folder)/\(name)", output: "\(folder)/\(name).h5").run()
@@ -33,7 +33,7 @@ extension Computing {
       _ = try WeightConversion.importWeights(
         .init(
           source: source.path, layout: .timm, output: folder + "/vit.h5", heads: 3,
-          normalization: PictureNormalization(mean: [0.5, 0.4, 0.3], standardDeviation: [0.5, 0.6, 0.7])))
+          normalization: ImageNormalization(mean: [0.5, 0.4, 0.3], standardDeviation: [0.5, 0.6, 0.7])))
       let data = try dataset(folder, classes: ["a", "b"])
       try """
       data: {path: \(data), image_size: 32, workers: 1}
@@ -54,7 +54,7 @@ extension Computing {
       return (try FinetuneConfiguration.load(file: "\(folder)/\(name)/config.yaml").configuration, outcome)
     }
 
-    @Test func picturesAreNormalisedAsForTheWeightsUnlessTheConfigurationSaysIt() throws {
+    @Test func imagesAreNormalisedAsForTheWeightsUnlessTheConfigurationSaysIt() throws {
       try withTemporaryFolder { folder in
         try prepare(folder)
         let data = try run(folder, "plain").configuration.shared.data
@@ -67,14 +67,14 @@ extension Computing {
     @Test func whatTheWeightsSayOtherwiseIsRefused() throws {
       try withTemporaryFolder { folder in
         try prepare(folder)
-        for (setting, words) in [
+        for (setting, tokens) in [
           ("model.mlp_ratio=3", "model.mlp_ratio is 3.0, but"),
           ("model.norm_epsilon=1e-5", "model.norm_epsilon is"),
           ("model.width=24", "model.width is 24"), ("model.size=huge", "model.size is huge"),
           ("model.qkv_bias=query_value", "model.qkv_bias is query_value"),
         ] {
           let error = #expect(throws: RunError.self) { try run(folder, "bad", setting) }
-          #expect("\(try #require(error))".contains(words))
+          #expect("\(try #require(error))".contains(tokens))
         }
         try run(folder, "good", "model.mlp_ratio=2.01", "model.norm_epsilon=1e-6")
       }
@@ -150,7 +150,7 @@ extension Computing {
             checkpoint: folder + "/run", averaged: false, dataset: data, view: FeatureExtraction.View(),
             communicator: Communicator())
         }
-        #expect(try evaluate(folder + "/ab.h5").pictures == 8)
+        #expect(try evaluate(folder + "/ab.h5").images == 8)
         let other = try dataset(folder, classes: ["a", "c"])
         let error = #expect(throws: RunError.self) { try evaluate(other) }
         #expect("\(try #require(error))".contains("'c' stands where 'b' is expected"))
@@ -165,7 +165,7 @@ extension Computing {
         for (name, shape) in file.shapes { _ = scope.parameter(name, shape, .zeros) }
         try file.fill(scope.parameters)
         try Checkpoint.write(header, parameters: scope.parameters, optimizer: nil, to: path)
-        #expect(try evaluate(other).pictures == 8)
+        #expect(try evaluate(other).images == 8)
       }
     }
   }

@@ -7,7 +7,7 @@ import Testing
 import Training
 
 extension Computing {
-  /// Mixed pictures and labels against timm's.
+  /// Mixed images and labels against timm's.
   @Suite struct MixingTests {
     @Test(arguments: 0..<4) func pairsAreMixedAsByTimm(number: Int) throws {
       let fixture = try FixtureFile("finetune.h5")["mixing"]["\(number)"]
@@ -16,7 +16,7 @@ extension Computing {
         box.isEmpty
         ? .blend(share: try fixture.tensor("share").elements[0])
         : .exchange(rows: box[0]..<box[1], columns: box[2]..<box[3])
-      let (mixed, shares) = Mixup.mix(try fixture.tensor("pictures"), [draw])
+      let (mixed, shares) = Mixup.mix(try fixture.tensor("images"), [draw])
       #expect(relativeError(mixed, try fixture.tensor("mixed")) < 1e-6)
 
       let labels = try fixture.integers("labels").map { Int32($0) }
@@ -103,7 +103,7 @@ extension Computing {
       #expect(RandAugment("rand-m7-mstd101")?.deviation == .infinity)
     }
 
-    @Test func ratesFallTowardsThePictures() {
+    @Test func ratesFallTowardsTheImages() {
       let decay = LayerDecay(decay: 0.5, depth: 3)
       for (name, expected) in [
         ("cls_token", 0.0625), ("pos_embed", 0.0625), ("patch_embed.proj.weight", 0.0625),
@@ -117,7 +117,7 @@ extension Computing {
     @Test func scoresCountRanksAndTies() {
       var score = ClassificationScore()
       score.add(Tensor([1, 3, 2, 0, -1, -2, 9, 9, 8, 7, 6, 5], shape: [2, 6]), labels: [5, 1])
-      #expect(score.pictures == 2 && score.first == 0 && score.amongFive == 1)
+      #expect(score.images == 2 && score.first == 0 && score.amongFive == 1)
       score.add(Tensor([9, 9, 8, 7, 6, .nan], shape: [1, 6]), labels: [0])
       #expect(score.first == 0)
       var sure = ClassificationScore()
@@ -127,7 +127,7 @@ extension Computing {
   }
 }
 
-extension PictureOperation {
+extension ImageOperation {
   /// The operation's number, 0 where it has none.
   fileprivate var argument: Double {
     switch self {

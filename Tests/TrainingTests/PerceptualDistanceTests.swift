@@ -11,7 +11,7 @@ import Training
     "perceptual.network=vgg16", "perceptual.weights=random", "perceptual.taps=[1, 2]", "data.image_size=32",
   ]
 
-  /// A picture with a gradient of colours, as PNG.
+  /// An image with a gradient of colours, as PNG.
   private func write(_ name: String, brightness: Int, in folder: String, width: Int = 32) throws -> String {
     let pixels = (0..<32 * width * 3).map { UInt8(truncatingIfNeeded: $0 % 97 + brightness) }
     try Image(width: width, height: 32, pixels: pixels).writePNG(to: folder + "/" + name)
@@ -51,22 +51,22 @@ import Training
 
   @Test func whatIsWrongIsSaid() throws {
     try withTemporaryFolder { folder in
-      let picture = try write("a.png", brightness: 10, in: folder)
+      let image = try write("a.png", brightness: 10, in: folder)
       func problem(_ body: () throws -> [Double]) -> String {
         do { return "no error: \(try body())" } catch { return "\(error)" }
       }
-      #expect(problem { try distances(picture, folder + "/none.png") }.contains("none.png cannot be read"))
+      #expect(problem { try distances(image, folder + "/none.png") }.contains("none.png cannot be read"))
       #expect(
         problem {
-          try PerceptualDistance.run(configuration: nil, overrides: [], first: picture, second: picture)
+          try PerceptualDistance.run(configuration: nil, overrides: [], first: image, second: image)
         }.contains("perceptual.network"))
-      #expect(problem { try distances(picture, picture, "perceptual.taps=[9]") }.contains("from 1 to 5"))
+      #expect(problem { try distances(image, image, "perceptual.taps=[9]") }.contains("from 1 to 5"))
       // Of 8 pixels the fifth stage would have none left.
       let small = ["data.image_size=8", "model.channel_multipliers=[1, 1]"]
       #expect(
-        problem { try distances(picture, picture, small[0], small[1], "perceptual.taps=[1, 5]") }
+        problem { try distances(image, image, small[0], small[1], "perceptual.taps=[1, 5]") }
           .contains("data.image_size: found 8, expected at least 16"))
-      #expect(try distances(picture, picture, small[0], small[1], "perceptual.taps=[1, 4]") == [0, 0])
+      #expect(try distances(image, image, small[0], small[1], "perceptual.taps=[1, 4]") == [0, 0])
     }
   }
 }

@@ -16,11 +16,11 @@ extension Computing {
 
     /// A dataset, and a tokenizer's configuration of one step.
     private func prepare(_ folder: String) throws {
-      _ = try DatasetSynthesis(count: 8, size: 32, seed: 1).write(dataset: folder + "/pictures.h5")
+      _ = try DatasetSynthesis(count: 8, size: 32, seed: 1).write(dataset: folder + "/images.h5")
       try """
-      data: {path: \(folder)/pictures.h5, image_size: 32, workers: 1}
+      data: {path: \(folder)/images.h5, image_size: 32, workers: 1}
       model: {base_width: 8, channel_multipliers: [1, 1, 2], blocks_per_level: 1, attention: false}
-      codebook: {size: 8, word_length: 8}
+      codebook: {size: 8, dimension: 8}
       training: {steps: 1, global_batch_size: 4, micro_batch_size: 4}
       """.write(toFile: folder + "/c.yaml", atomically: true, encoding: .utf8)
     }
@@ -70,7 +70,7 @@ extension Computing {
       }
     }
 
-    @Test func aTransformerIsShownPicturesOfAnySizeThatItsPatchesDivide() throws {
+    @Test func aTransformerIsShownImagesOfAnySizeThatItsPatchesDivide() throws {
       try withTemporaryFolder { folder in
         try prepare(folder)
         try SafetensorsFile.write(tensors: try weights(width: 24, heads: 3), to: folder + "/a.safetensors")
@@ -176,12 +176,12 @@ extension Computing {
       }
     }
 
-    @Test func picturesAreNormalisedAsWhatLiesBesideTheWeightsSays() throws {
+    @Test func imagesAreNormalisedAsWhatLiesBesideTheWeightsSays() throws {
       try withTemporaryFolder { folder in
         try prepare(folder)
         try SafetensorsFile.write(
           tensors: try weights(width: 24, heads: 3), to: folder + "/vit.safetensors")
-        func imported(_ normalization: PictureNormalization?) throws -> Double {
+        func imported(_ normalization: ImageNormalization?) throws -> Double {
           _ = try WeightConversion.importWeights(
             .init(
               source: folder + "/vit.safetensors", layout: .timm, output: folder + "/vit.h5", heads: 3,
@@ -191,7 +191,7 @@ extension Computing {
         let plain = try loss(folder, "vit.safetensors", "heads: 3")
         #expect(try imported(nil) == plain)
         let half = try imported(
-          PictureNormalization(mean: [0.5, 0.5, 0.5], standardDeviation: [0.5, 0.5, 0.5]))
+          ImageNormalization(mean: [0.5, 0.5, 0.5], standardDeviation: [0.5, 0.5, 0.5]))
         #expect(half != plain)
         try #"{"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}"#.write(
           toFile: folder + "/preprocessor_config.json", atomically: true, encoding: .utf8)

@@ -60,17 +60,17 @@ extension Computing {
       return network
     }
 
-    /// Features, and the perceptual loss between the two pictures and the same in the other order, with its gradient.
+    /// Features, and the perceptual loss between the two images and the same in the other order, with its gradient.
     private func compare(_ network: some PerceptualNetwork, with fixture: FixtureFile) throws {
-      let pictures = try fixture.tensor("pictures")
-      for (index, found) in network.features(pictures).enumerated() {
+      let images = try fixture.tensor("images")
+      for (index, found) in network.features(images).enumerated() {
         #expect(relativeError(found, try fixture["features"].tensor("\(index + 1)")) < 1e-5)
       }
-      let elements = pictures.elements
+      let elements = images.elements
       let half = elements.count / 2
-      let flipped = Tensor(Array(elements[half...] + elements[..<half]), shape: pictures.shape)
+      let flipped = Tensor(Array(elements[half...] + elements[..<half]), shape: images.shape)
       let tape = Tape()
-      let leaf = tape.leaf(pictures)
+      let leaf = tape.leaf(images)
       let loss = perceptualLoss(network, leaf, flipped)
       #expect(relativeError([loss.item], try fixture.tensor("loss").elements) < 1e-5)
       tape.backward(from: loss)
@@ -86,7 +86,7 @@ extension Computing {
       let scope = ParameterScope(seed: 1, frozen: true)
       let transformer = try VisionTransformer(form, in: scope)
       try weights.fill(scope.parameters)
-      let states = transformer.features(try fixture.tensor("pictures"), blocks: [1, 2])
+      let states = transformer.features(try fixture.tensor("images"), blocks: [1, 2])
       let expected = try fixture["timm_vit"].tensor("features")
       #expect(relativeError(states.flatMap(\.elements), expected.elements) < 1e-5)
     }

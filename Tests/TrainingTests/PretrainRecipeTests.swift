@@ -6,9 +6,9 @@ import Training
 extension Computing {
   @Suite struct PretrainRecipeTests {
     @Test func pixelsAreMeasuredAtMaskedPatchesWhicheverArePredicted() throws {
-      // Three pictures of 4 × 4 patches.
+      // Three images of 4 × 4 patches.
       let batch = Batch(
-        step: 0, samples: [4, 5, 6], pictures: randomTensor([3, 16, 16, 3], seed: 1),
+        step: 0, samples: [4, 5, 6], images: randomTensor([3, 16, 16, 3], seed: 1),
         masked: [0, 3, 17, 20, 33, 40])
       let sums = try ["masked", "all"].map { positions in
         let (configuration, _) = try PretrainConfiguration.load(

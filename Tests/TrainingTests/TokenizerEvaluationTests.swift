@@ -9,7 +9,7 @@ import Training
 extension Computing {
   /// What a classifier makes of reconstructions.
   @Suite struct TokenizerEvaluationTests {
-    /// A tokenizer whose words are the very pictures that it was shown, or grey ones.
+    /// A tokenizer whose tokens are the very images that it was shown, or grey ones.
     private final class Memory: Tokenizer {
       let imageSize: Int
       let patchSize: Int
@@ -23,15 +23,17 @@ extension Computing {
         patchSize = imageSize
       }
 
-      func tokens(_ pictures: Tensor) -> [Int32] {
+      func tokens(_ images: Tensor) -> [Int32] {
         let first = seen.count / (imageSize * imageSize * 3)
-        seen += pictures.elements
-        return (0..<pictures.shape[0]).map { Int32(first + $0) }
+        seen += images.elements
+        return (0..<images.shape[0]).map { Int32(first + $0) }
       }
 
-      func words(_ tokens: [Int32]) -> Tensor { Tensor(tokens.map { Float($0) }, shape: [tokens.count, 1]) }
+      func codebookVectors(_ tokens: [Int32]) -> Tensor {
+        Tensor(tokens.map { Float($0) }, shape: [tokens.count, 1])
+      }
 
-      func pictures(from tokens: [Int32]) -> Tensor {
+      func images(from tokens: [Int32]) -> Tensor {
         let size = imageSize * imageSize * 3
         let values = tokens.flatMap { seen[Int($0) * size..<(Int($0) + 1) * size] }
         return Tensor(
@@ -47,9 +49,9 @@ extension Computing {
       optimizer: {learning_rate: 3.0e-3, layer_decay: 1}
       """
 
-    @Test func picturesThatWordsKeepAreToldAsTheyAre() throws {
+    @Test func imagesThatTokensKeepAreToldAsTheyAre() throws {
       try withTemporaryFolder { folder in
-        let data = folder + "/pictures.h5"
+        let data = folder + "/images.h5"
         _ = try DatasetSynthesis(count: 50, size: 24, seed: 1).write(dataset: data)
         try Self.configuration.write(toFile: folder + "/c.yaml", atomically: true, encoding: .utf8)
         _ = try Finetuning.run(
@@ -70,7 +72,7 @@ extension Computing {
         // Also at a size that the classifier was not trained at.
         for size in [16, 24] {
           let kept = try report(Memory(imageSize: size))
-          #expect(kept.originals.pictures == 50 && kept.reconstructions.pictures == 50)
+          #expect(kept.originals.images == 50 && kept.reconstructions.images == 50)
           #expect(kept.originals.top1 > 0.15 && abs(kept.originals.loss - log(10)) > 0.02)
           #expect(kept.reconstructions.top1 == kept.originals.top1)
           #expect(abs(kept.reconstructions.loss - kept.originals.loss) < 1e-4 * kept.originals.loss)
@@ -81,8 +83,8 @@ extension Computing {
           #expect(abs(blank.reconstructions.loss - kept.originals.loss) > 0.02)
           #expect(blank.psnr < 20)
         }
-        // Pictures are resized for the tokenizer's size, be the classifier's larger or smaller.
-        #expect(try report(Memory(imageSize: 8), resize: 10).originals.pictures == 50)
+        // Images are resized for the tokenizer's size, be the classifier's larger or smaller.
+        #expect(try report(Memory(imageSize: 8), resize: 10).originals.images == 50)
         let error = #expect(throws: RunError.self) { try report(Memory(imageSize: 24), resize: 20) }
         #expect(error?.description.contains("less than the 24 pixels") ?? false)
       }

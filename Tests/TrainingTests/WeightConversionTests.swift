@@ -40,16 +40,16 @@ extension Computing {
         let communicator = Communicator()
         let weights = try TransformerWeights(opening: output, communicator: communicator)
         let model = try weights.loadModel(communicator: communicator)
-        let pictures = try fixture.tensor("pictures")
-        let states = model.backbone.features(pictures, blocks: [1, 2])
+        let images = try fixture.tensor("images")
+        let states = model.backbone.features(images, blocks: [1, 2])
         #expect(
           relativeError(states.flatMap(\.elements), try expected.tensor("features").elements) < 1e-5)
         let logits: Tensor
         switch model {
         case .backbone: return #expect(test.name.hasSuffix("backbone"))
         case .maskedImage(let model):
-          logits = model(pictures, masked: try fixture.integers("masked").map { Int32($0) })
-        case .classification(let model): logits = model(pictures)
+          logits = model(images, masked: try fixture.integers("masked").map { Int32($0) })
+        case .classification(let model): logits = model(images)
         }
         #expect(relativeError(logits, try expected.tensor("logits")) < 1e-5)
       }
@@ -108,7 +108,7 @@ extension Computing {
           Issue.record("no classification model")
           return
         }
-        let logits = model(try fixture.tensor("pictures"))
+        let logits = model(try fixture.tensor("images"))
         #expect(relativeError(logits, try fixture["timm_vit"].tensor("logits")) < 1e-5)
       }
     }
@@ -141,13 +141,13 @@ extension Computing {
           Issue.record("no classification model")
           return
         }
-        let logits = model(try fixture.tensor("pictures"))
+        let logits = model(try fixture.tensor("images"))
         #expect(relativeError(logits, try fixture["beit"].tensor("logits")) < 1e-5)
       }
     }
 
-    @Test func howPicturesAreShownTravels() throws {
-      let normalization = PictureNormalization(mean: [0.4, 0.5, 0.6], standardDeviation: [0.3, 0.2, 0.25])
+    @Test func howImagesAreShownTravels() throws {
+      let normalization = ImageNormalization(mean: [0.4, 0.5, 0.6], standardDeviation: [0.3, 0.2, 0.25])
       try withTemporaryFolder { folder in
         let (first, middle) = (folder + "/first.h5", folder + "/model.safetensors")
         let source = folder + "/source/model.safetensors"

@@ -55,8 +55,8 @@ extension Computing {
         Issue.record("no classification model")
         return
       }
-      let pictures = randomTensor([2, 40, 40, 3], seed: 1)
-      #expect(relativeError(found(pictures), model(pictures)) < 1e-5, "\(layout)")
+      let images = randomTensor([2, 40, 40, 3], seed: 1)
+      #expect(relativeError(found(images), model(images)) < 1e-5, "\(layout)")
     }
 
     @Test(arguments: WeightLayout.allCases)
@@ -80,7 +80,7 @@ extension Computing {
 
         // What is asked for comes first.
         request.heads = 6
-        request.normalization = PictureNormalization(mean: [0, 0, 0.1], standardDeviation: [1, 1, 1])
+        request.normalization = ImageNormalization(mean: [0, 0, 0.1], standardDeviation: [1, 1, 1])
         request.classes = ["a", "b", "c"]
         _ = try WeightConversion.importWeights(request)
         let asked = try Checkpoint.header(of: second)
@@ -125,11 +125,11 @@ extension Computing {
         "preprocessor_config.json",
         #"{"do_resize": true, "do_center_crop": true, "size": {"shortest_edge": 36}}"#, 36
       ),
-      // For another size of pictures, and none.
+      // For another size of images, and none.
       ("preprocessor_config.json", #"{"do_resize": true, "size": {"height": 16, "width": 16}}"#, nil),
       ("preprocessor_config.json", #"{"do_resize": false, "size": 40}"#, nil),
     ])
-    func howLargePicturesAreShownIsReadBesideTheWeights(name: String, text: String, expected: Int?) throws {
+    func howLargeImagesAreShownIsReadBesideTheWeights(name: String, text: String, expected: Int?) throws {
       try withTemporaryFolder { folder in
         let (source, output) = (folder + "/model.safetensors", folder + "/out.h5")
         try FileManager.default.copyItem(atPath: published("timm_beit"), toPath: source)
@@ -167,15 +167,15 @@ extension Computing {
 
     @Test func classesInAnotherOrderAreRefusedInEvaluation() throws {
       try withTemporaryFolder { folder in
-        let (data, path) = (folder + "/pictures.h5", folder + "/model.h5")
+        let (data, path) = (folder + "/images.h5", folder + "/model.h5")
         _ = try DatasetSynthesis(count: 10, size: 40, seed: 1).write(dataset: data)
-        var names = SyntheticPicture.classes
+        var names = SyntheticImage.classes
         func evaluate() throws -> Int {
           _ = try writeUnusual(path, classes: names)
           return try FeatureExtraction.evaluate(
             checkpoint: path, averaged: false, dataset: data, view: FeatureExtraction.View(),
             communicator: Communicator()
-          ).pictures
+          ).images
         }
         #expect(try evaluate() == 10)
         names.swapAt(2, 3)

@@ -19,7 +19,7 @@ extension Computing {
       let scope = ParameterScope(seed: 1, frozen: true)
       let network = try PerceptualViT(VisionTransformer(form, in: scope), blocks: [1, 2, 3])
       try weights.fill(scope.parameters)
-      let features = network.features(try fixture.tensor("pictures"))
+      let features = network.features(try fixture.tensor("images"))
       for (number, found) in features.enumerated() {
         #expect(relativeError(found, try fixture["features"].tensor("\(number + 1)")) < 1e-5)
       }

@@ -68,7 +68,7 @@ def progress(text):
 def alternate(rounds, sides, rates=True):
     """Runs every side once a round, the order turned around from round to round.
 
-    sides: functions by name. Returns a list of results for each. rates: whether to tell pictures a second.
+    sides: functions by name. Returns a list of results for each. rates: whether to tell images a second.
     """
     results = {name: [] for name in sides}
     for index in range(rounds):
@@ -80,14 +80,14 @@ def alternate(rounds, sides, rates=True):
 
 def told(results):
     last = {name: values(runs, "images_per_second")[-1] for name, runs in results.items()}
-    return ", ".join(f"{name} {number(rate)}" for name, rate in last.items()) + " pictures/s"
+    return ", ".join(f"{name} {number(rate)}" for name, rate in last.items()) + " images/s"
 
 
 def fastest(candidates, trial):
     """The name of the fastest candidate, and all their rates."""
     rates = {name: trial(candidate)["images_per_second"] for name, candidate in candidates.items()}
     best = max(rates, key=rates.get)
-    progress("  trial: " + ", ".join(f"{name} {number(rate)}" for name, rate in rates.items()) + " pictures/s")
+    progress("  trial: " + ", ".join(f"{name} {number(rate)}" for name, rate in rates.items()) + " images/s")
     return best, rates
 
 

@@ -30,7 +30,7 @@ def start(command, places, environment):
     # Without the caller's settings of threads, which would not be those asked for.
     inherited = {k: v for k, v in os.environ.items() if k not in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "PECO_THREADS")}
     return subprocess.Popen(
-        [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [str(token) for token in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env=inherited | environment, preexec_fn=lambda: os.sched_setaffinity(0, places))
 
 
@@ -64,7 +64,7 @@ def chosen(count):
 def run(command, threads, environment={}):
     """A process of so many threads on as many cores; its standard output."""
     environment = {"OMP_NUM_THREADS": str(threads)} | environment
-    return finish([start(command, chosen(threads), environment)], " ".join(str(word) for word in command[:4]))
+    return finish([start(command, chosen(threads), environment)], " ".join(str(token) for token in command[:4]))
 
 
 def peer(python, script, arguments, threads, environment={}, ranks=1):

@@ -9,41 +9,41 @@ from .comparison import Row, alternate, progress, values
 from .failure import Failure
 
 
-def pictures(context):
+def images(context):
     """A folder of JPEG files: that given, what is in the tar given, or drawn ones."""
-    given = context.pictures
+    given = context.images
     if given is not None and given.is_dir():
         return given, str(given.name)
-    folder = context.directory / "pictures"
+    folder = context.directory / "images"
     if given is None:
-        progress("drawing 200 pictures, as no --pictures are given")
+        progress("drawing 200 images, as no --images are given")
         dataset(context, "synthesize", "--folder", folder, "--count", 200, "--size", 400, "--seed", 0)
-        return folder, "drawn pictures of 400 × 400"
+        return folder, "drawn images of 400 × 400"
     try:
         with tarfile.open(given) as archive:
             archive.extractall(folder, filter="data")
     except (OSError, tarfile.TarError) as error:
-        raise Failure(f"--pictures {given}: {error}; give a folder of JPEG files or a tar of one")
+        raise Failure(f"--images {given}: {error}; give a folder of JPEG files or a tar of one")
     return folder, given.name
 
 
 def dataset(context, *arguments):
     """Runs `peco dataset`."""
-    command = [context.peco, "dataset", *(str(word) for word in arguments)]
+    command = [context.peco, "dataset", *(str(token) for token in arguments)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise Failure(f"peco dataset {arguments[0]} failed:\n{done.stderr[-2000:]}")
 
 
 def loader(context):
-    folder, name = pictures(context)
-    file = context.directory / "pictures.h5"
+    folder, name = images(context)
+    file = context.directory / "images.h5"
     dataset(context, "prepare", "--input", folder, "--output", file)
     progress(f"loader, one thread, {name}")
     seconds = 2 if context.quick else 5
 
     def peer(order):
-        return processes.peer(context.python, "loader.py", ["--pictures", folder, "--order", order, "--seconds", seconds], 1)
+        return processes.peer(context.python, "loader.py", ["--images", folder, "--order", order, "--seconds", seconds], 1)
 
     results = alternate(context.rounds, {
         "peco": lambda: processes.peco(
@@ -52,9 +52,9 @@ def loader(context):
     context.record("loader", results, {})
     ours = values(results["peco"], "images_per_second")
     return [
-        Row(f"loader, 1 thread, {name}", "pictures/s", values(results[order], "images_per_second"), ours, *goal, peer=what)
+        Row(f"loader, 1 thread, {name}", "images/s", values(results[order], "images_per_second"), ours, *goal, peer=what)
         for order, what, goal in [
-            ("published", "Pillow, whole picture jittered, then cropped, as BEiT's code", (3, 2)),
+            ("published", "Pillow, whole image jittered, then cropped, as BEiT's code", (3, 2)),
             ("crop-first", "Pillow, cropped at reduced scale, then jittered, as peco", ()),
         ]
     ]

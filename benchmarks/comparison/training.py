@@ -1,4 +1,4 @@
-"""Training steps and encoding, against PyTorch on the same weights and pictures."""
+"""Training steps and encoding, against PyTorch on the same weights and images."""
 
 from . import processes
 from .comparison import Row, alternate, assert_same_loss, fastest, progress, values
@@ -64,8 +64,8 @@ class TrainingComparison:
         """The ratio that counts, and that to the tuned peer."""
         ours = values(results["peco"], "images_per_second")
         return [
-            Row(self.what, "pictures/s", values(results["PyTorch"], "images_per_second"), ours, goal, must, peer=peers[0]),
-            Row("… the same", "pictures/s", values(results[TUNED], "images_per_second"), ours, peer=peers[1])]
+            Row(self.what, "images/s", values(results["PyTorch"], "images_per_second"), ours, goal, must, peer=peers[0]),
+            Row("… the same", "images/s", values(results[TUNED], "images_per_second"), ours, peer=peers[1])]
 
     def memory(self, results, goal=None, must=None):
         def gibibytes(runs):
@@ -101,7 +101,7 @@ def ranks(context):
     steps = context.steps(4)
     results, peers = comparison.run(steps, {"peco, one rank": lambda: alone.peco(steps)})
     split = Row(
-        "peco: 2 ranks × 1 thread against 1 rank × 2 threads, batch 16 in all", "pictures/s",
+        "peco: 2 ranks × 1 thread against 1 rank × 2 threads, batch 16 in all", "images/s",
         values(results["peco, one rank"], "images_per_second"), values(results["peco"], "images_per_second"), 1.0, 0.95,
         peer="peco, one rank")
     return [*comparison.speed(results, peers, 1.6, 1.25), comparison.memory(results), split]

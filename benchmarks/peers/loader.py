@@ -1,9 +1,9 @@
-"""Pictures as BEiT's pretraining sees them, by Pillow and numpy in one process: decoding, colour jitter, random resized
+"""Images as BEiT's pretraining sees them, by Pillow and numpy in one process: decoding, colour jitter, random resized
 crop, flip, normalisation and a blockwise mask.
 
-    python loader.py --pictures FOLDER --seconds 5 --order crop-first
+    python loader.py --images FOLDER --seconds 5 --order crop-first
 
-`published` is the order of BEiT's code: colours change on the whole picture, then it is cropped. `crop-first` does
+`published` is the order of BEiT's code: colours change on the whole image, then it is cropped. `crop-first` does
 what `peco` does: JPEG decoded at the smallest of its scales that is large enough for the crop, colours changed on the
 crop alone.
 """
@@ -38,32 +38,32 @@ def crop_region(width, height):
     return left, top, left + side, top + side
 
 
-def jittered(picture):
+def jittered(image):
     """torchvision's ColorJitter: brightness, contrast and saturation in random order."""
     for change in random.sample([ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color], 3):
-        picture = change(picture).enhance(random.uniform(1 - JITTER, 1 + JITTER))
-    return picture
+        image = change(image).enhance(random.uniform(1 - JITTER, 1 + JITTER))
+    return image
 
 
 def published(path):
-    picture = Image.open(path).convert("RGB")
-    picture = jittered(picture)
+    image = Image.open(path).convert("RGB")
+    image = jittered(image)
     if random.random() < 0.5:
-        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    return picture.resize((SIZE, SIZE), Image.Resampling.BICUBIC, box=crop_region(*picture.size))
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return image.resize((SIZE, SIZE), Image.Resampling.BICUBIC, box=crop_region(*image.size))
 
 
 def crop_first(path):
-    picture = Image.open(path)
-    width, height = picture.size
+    image = Image.open(path)
+    width, height = image.size
     box = crop_region(width, height)
     factor = max(1.0, min(box[2] - box[0], box[3] - box[1]) / SIZE)
-    picture.draft("RGB", (int(width / factor), int(height / factor)))
-    picture = picture.convert("RGB")
-    x, y = picture.size[0] / width, picture.size[1] / height
+    image.draft("RGB", (int(width / factor), int(height / factor)))
+    image = image.convert("RGB")
+    x, y = image.size[0] / width, image.size[1] / height
     box = (box[0] * x, box[1] * y, box[2] * x, box[3] * y)
-    picture = jittered(picture.resize((SIZE, SIZE), Image.Resampling.BICUBIC, box=box))
-    return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if random.random() < 0.5 else picture
+    image = jittered(image.resize((SIZE, SIZE), Image.Resampling.BICUBIC, box=box))
+    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if random.random() < 0.5 else image
 
 
 def blockwise_mask():
@@ -91,24 +91,24 @@ def blockwise_mask():
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--pictures", required=True, help="folder of JPEG files, searched to the bottom")
+    parser.add_argument("--images", required=True, help="folder of JPEG files, searched to the bottom")
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--order", default="published", choices=["published", "crop-first"])
     arguments = parser.parse_args()
     measure.use_threads(1)
-    files = sorted(p for p in pathlib.Path(arguments.pictures).rglob("*") if p.suffix.lower() in (".jpg", ".jpeg"))
+    files = sorted(p for p in pathlib.Path(arguments.images).rglob("*") if p.suffix.lower() in (".jpg", ".jpeg"))
     if not files:
-        raise SystemExit(f"{arguments.pictures}: no JPEG files")
+        raise SystemExit(f"{arguments.images}: no JPEG files")
     render = {"published": published, "crop-first": crop_first}[arguments.order]
     random.seed(0)
     batch = 16
-    pictures = np.empty((batch, SIZE, SIZE, 3), dtype=np.float32)
+    images = np.empty((batch, SIZE, SIZE, 3), dtype=np.float32)
     masks = np.empty((batch, GRID, GRID), dtype=bool)
 
     def fill(paths):
         for place, path in enumerate(paths):
-            np.multiply(np.asarray(render(path)), SCALE, out=pictures[place])
-            pictures[place] += SHIFT
+            np.multiply(np.asarray(render(path)), SCALE, out=images[place])
+            images[place] += SHIFT
             masks[place] = blockwise_mask()
 
     fill(random.sample(files, min(batch, len(files))))
@@ -121,7 +121,7 @@ def main():
         began = time.perf_counter()
         fill(paths)
         seconds.append(time.perf_counter() - began)
-    # Pictures differ in size: the mean over all tells more than the median of batches.
+    # Images differ in size: the mean over all tells more than the median of batches.
     rate = batch * len(seconds) / sum(seconds)
     measure.report(
         "loader", batch=batch, seconds=seconds, threads=1, model=arguments.order, images_per_second=rate)

@@ -50,7 +50,7 @@ def forward_operations(module, *inputs):
 def report(benchmark, *, batch, seconds, threads, ranks=1, operations=None, **more):
     """Prints the object.
 
-    batch: pictures a step of all ranks; operations: floating-point operations a picture.
+    batch: images a step of all ranks; operations: floating-point operations an image.
     """
     rate = batch / statistics.median(seconds)
     result = {

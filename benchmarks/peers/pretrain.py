@@ -22,12 +22,12 @@ def write_problem(path, size, batch):
     model = vit.MaskedImageModel(size, drop_path=0)
     problem.randomise(model, seed=20240608)
     patches = vit.GRID * vit.GRID
-    pictures = torch.randn(batch, 224, 224, 3)
+    images = torch.randn(batch, 224, 224, 3)
     masked = torch.cat([b * patches + torch.randperm(patches)[:vit.MASKED].sort().values for b in range(batch)])
-    words = torch.randint(vit.WORDS, masked.shape)
+    tokens = torch.randint(vit.ENTRIES, masked.shape)
     with torch.no_grad():
-        loss = F.cross_entropy(model.eval()(pictures, masked), words).item()
-    problem.write(path, model, loss, pictures=pictures, masked=masked.int(), words=words.int())
+        loss = F.cross_entropy(model.eval()(images, masked), tokens).item()
+    problem.write(path, model, loss, images=images, masked=masked.int(), tokens=tokens.int())
     print(f"{path}: ViT-{size}, batch {batch}, first loss {loss:.7f}")
 
 
@@ -58,12 +58,12 @@ def main():
     if ranks > 1:
         dist.init_process_group("gloo")
     state, inputs = problem.read(arguments.problem)
-    pictures, masked, words = inputs["pictures"], inputs["masked"].long(), inputs["words"].long()
+    images, masked, tokens = inputs["images"], inputs["masked"].long(), inputs["tokens"].long()
     model = vit.MODELS[arguments.model](arguments.size, 0.1)
     model.load_state_dict(state)
     del state, inputs
     with torch.no_grad():
-        loss = F.cross_entropy(model.eval()(pictures, masked), words).item()
+        loss = F.cross_entropy(model.eval()(images, masked), tokens).item()
 
     torch.manual_seed(measure.environment_int("RANK", 0))
     model.train()
@@ -74,7 +74,7 @@ def main():
 
     def step():
         adam.zero_grad(set_to_none=ranks == 1)
-        F.cross_entropy(replica(pictures, masked), words).backward()
+        F.cross_entropy(replica(images, masked), tokens).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 3.0, foreach=True)
         adam.step()
 
@@ -82,7 +82,7 @@ def main():
     memory = torch.tensor(measure.peak_memory())
     if ranks > 1:
         dist.all_reduce(memory, dist.ReduceOp.MAX)
-    batch = pictures.shape[0]
+    batch = images.shape[0]
     if measure.environment_int("RANK", 0) == 0:
         with torch.device("meta"):
             counted = vit.MaskedImageModel(arguments.size, explicit=True)

@@ -1,6 +1,6 @@
 """Problem files: weights, inputs and the loss they must give, in safetensors, for the peer and `peco` alike.
 
-Weights lie under `model.NAME`, by the names of PeCo's checkpoints; pictures are [batch, height, width, 3].
+Weights lie under `model.NAME`, by the names of PeCo's checkpoints; images are [batch, height, width, 3].
 """
 
 import torch

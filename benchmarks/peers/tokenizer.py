@@ -19,10 +19,10 @@ def write_problem(path, width, batch):
     model = vqvae.VQVAE(width)
     problem.randomise(model, seed=20240609)
     model.quantize.embedding.normal_()
-    pictures = torch.rand(batch, 224, 224, 3) * 2 - 1
+    images = torch.rand(batch, 224, 224, 3) * 2 - 1
     with torch.no_grad():
-        loss = model.eval()(pictures.permute(0, 3, 1, 2).contiguous()).item()
-    problem.write(path, model, loss, pictures=pictures)
+        loss = model.eval()(images.permute(0, 3, 1, 2).contiguous()).item()
+    problem.write(path, model, loss, images=images)
     print(f"{path}: tokenizer of width {width}, batch {batch}, first loss {loss:.7f}")
 
 
@@ -44,18 +44,18 @@ def main():
 
     layout = torch.channels_last if arguments.layout == "channels-last" else torch.contiguous_format
     state, inputs = problem.read(arguments.problem)
-    pictures = inputs["pictures"].permute(0, 3, 1, 2).contiguous(memory_format=layout)
+    images = inputs["images"].permute(0, 3, 1, 2).contiguous(memory_format=layout)
     model = vqvae.VQVAE(arguments.width)
     model.load_state_dict(state)
     model.to(memory_format=layout)
     with torch.no_grad():
-        loss = model.eval()(pictures).item()
+        loss = model.eval()(images).item()
 
     if arguments.encode:
 
         @torch.inference_mode()
         def step():
-            model.quantize.nearest(model.encode(pictures))
+            model.quantize.nearest(model.encode(images))
 
     else:
         model.train()
@@ -63,7 +63,7 @@ def main():
 
         def step():
             adam.zero_grad()
-            model(pictures).backward()
+            model(images).backward()
             adam.step()
 
     seconds = measure.timed(step, arguments.warmup, arguments.steps)
@@ -72,7 +72,7 @@ def main():
         one = torch.empty(1, 3, 224, 224)
         operations = measure.forward_operations(counted.encoder if arguments.encode else counted, one)
     measure.report(
-        "tokenizer", batch=pictures.shape[0], seconds=seconds, threads=arguments.threads, loss=loss,
+        "tokenizer", batch=images.shape[0], seconds=seconds, threads=arguments.threads, loss=loss,
         operations=operations * (1 if arguments.encode else 3), model=arguments.layout)
 
 

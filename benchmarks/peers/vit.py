@@ -8,7 +8,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-GRID, PATCH, MASKED, WORDS = 14, 16, 75, 8192
+GRID, PATCH, MASKED, ENTRIES = 14, 16, 75, 8192
 SIZES = {"tiny": (192, 12, 3), "small": (384, 12, 6), "base": (768, 12, 12)}
 
 
@@ -76,7 +76,7 @@ class Block(nn.Module):
 
 
 class MaskedImageModel(nn.Module):
-    """pictures [B, 224, 224, 3], flat numbers of masked patches → logits [masked, words]."""
+    """images [B, 224, 224, 3], flat numbers of masked patches → logits [masked, tokens]."""
 
     def __init__(self, size="base", drop_path=0.1, explicit=False):
         super().__init__()
@@ -88,11 +88,11 @@ class MaskedImageModel(nn.Module):
         rates = [drop_path * i / (depth - 1) for i in range(depth)]
         self.blocks = nn.ModuleList(Block(width, heads, rate, explicit) for rate in rates)
         self.norm = nn.LayerNorm(width, eps=1e-6)
-        self.lm_head = nn.Linear(width, WORDS)
+        self.lm_head = nn.Linear(width, ENTRIES)
 
-    def forward(self, pictures, masked):
-        b, width = pictures.shape[0], self.norm.weight.shape[0]
-        patches = pictures.view(b, GRID, PATCH, GRID, PATCH, 3).permute(0, 1, 3, 5, 2, 4).reshape(b * GRID * GRID, -1)
+    def forward(self, images, masked):
+        b, width = images.shape[0], self.norm.weight.shape[0]
+        patches = images.view(b, GRID, PATCH, GRID, PATCH, 3).permute(0, 1, 3, 5, 2, 4).reshape(b * GRID * GRID, -1)
         x = F.linear(patches, self.patch_embed.proj.weight.view(width, -1), self.patch_embed.proj.bias)
         x = x.index_copy(0, masked, self.mask_token.view(1, width).expand(masked.shape[0], width))
         x = torch.cat([self.cls_token.expand(b, -1, -1), x.view(b, GRID * GRID, width)], dim=1)
@@ -112,15 +112,15 @@ class HuggingFace(nn.Module):
 
         width, depth, heads = SIZES[size]
         self.model = BeitForMaskedImageModeling(BeitConfig(
-            vocab_size=WORDS, hidden_size=width, num_hidden_layers=depth, num_attention_heads=heads,
+            vocab_size=ENTRIES, hidden_size=width, num_hidden_layers=depth, num_attention_heads=heads,
             intermediate_size=4 * width, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
             layer_norm_eps=1e-6, image_size=GRID * PATCH, patch_size=PATCH, use_mask_token=True,
             use_shared_relative_position_bias=True, layer_scale_init_value=0.1, drop_path_rate=drop_path))
 
-    def forward(self, pictures, masked):
-        mask = torch.zeros(pictures.shape[0], GRID * GRID, dtype=torch.bool)
+    def forward(self, images, masked):
+        mask = torch.zeros(images.shape[0], GRID * GRID, dtype=torch.bool)
         mask.view(-1)[masked] = True
-        return self.model(pictures.permute(0, 3, 1, 2), bool_masked_pos=mask).logits[mask]
+        return self.model(images.permute(0, 3, 1, 2), bool_masked_pos=mask).logits[mask]
 
     def load_state_dict(self, state):
         """From the names of BEiT's published code, which are those of problem files."""

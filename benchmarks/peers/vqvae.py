@@ -6,7 +6,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-MULTIPLIERS, BLOCKS, WORDS, LENGTH = (1, 1, 2, 2, 4), 2, 8192, 256
+MULTIPLIERS, BLOCKS, ENTRIES, LENGTH = (1, 1, 2, 2, 4), 2, 8192, 256
 COMMITMENT = 0.25
 
 
@@ -121,32 +121,32 @@ class Decoder(nn.Module):
 
 
 class Quantizer(nn.Module):
-    """The codebook: the nearest word of each vector, and moving averages of the vectors that went to each."""
+    """The codebook: the nearest token of each vector, and moving averages of the vectors that went to each."""
 
     def __init__(self, decay=0.99, epsilon=1e-5):
         super().__init__()
         self.decay, self.epsilon = decay, epsilon
-        self.register_buffer("embedding", torch.zeros(WORDS, LENGTH))
+        self.register_buffer("embedding", torch.zeros(ENTRIES, LENGTH))
         self.averages = None
 
     def nearest(self, z):
-        """Index of the nearest word for each row: the distance, less what is the same for all words."""
+        """Index of the nearest token for each row: the distance, less what is the same for all tokens."""
         return torch.addmm((self.embedding ** 2).sum(1), z, self.embedding.t(), alpha=-2).argmin(1)
 
     @torch.no_grad()
     def update(self, z, indices):
         if self.averages is None:
-            self.averages = torch.ones(WORDS), self.embedding.clone()
+            self.averages = torch.ones(ENTRIES), self.embedding.clone()
         sizes, sums = self.averages
-        sizes.mul_(self.decay).add_(torch.bincount(indices, minlength=WORDS), alpha=1 - self.decay)
+        sizes.mul_(self.decay).add_(torch.bincount(indices, minlength=ENTRIES), alpha=1 - self.decay)
         sums.mul_(self.decay).index_add_(0, indices, z, alpha=1 - self.decay)
         total = sizes.sum()
-        smoothed = (sizes + self.epsilon) * (total / (total + WORDS * self.epsilon))
+        smoothed = (sizes + self.epsilon) * (total / (total + ENTRIES * self.epsilon))
         torch.div(sums, smoothed[:, None], out=self.embedding)
 
 
 class VQVAE(nn.Module):
-    """Pictures [B, 3, 224, 224] in [-1, 1]."""
+    """Images [B, 3, 224, 224] in [-1, 1]."""
 
     def __init__(self, width):
         super().__init__()
@@ -154,21 +154,21 @@ class VQVAE(nn.Module):
         self.quant_conv, self.post_quant_conv = nn.Conv2d(LENGTH, LENGTH, 1), nn.Conv2d(LENGTH, LENGTH, 1)
         self.quantize = Quantizer()
 
-    def encode(self, pictures):
+    def encode(self, images):
         """Vectors before the codebook, a row each."""
-        return self.quant_conv(self.encoder(pictures)).permute(0, 2, 3, 1).reshape(-1, LENGTH)
+        return self.quant_conv(self.encoder(images)).permute(0, 2, 3, 1).reshape(-1, LENGTH)
 
     def decode(self, rows, shape):
         b, height, width = shape[0], shape[2] // 16, shape[3] // 16
         return self.decoder(self.post_quant_conv(rows.view(b, height, width, LENGTH).permute(0, 3, 1, 2)))
 
-    def forward(self, pictures):
+    def forward(self, images):
         """The loss: squared difference of pixels, and commitment."""
-        z = self.encode(pictures)
+        z = self.encode(images)
         indices = self.quantize.nearest(z.detach())
-        words = self.quantize.embedding[indices]
-        loss = F.mse_loss(self.decode(z + (words - z).detach(), pictures.shape), pictures)
-        loss = loss + COMMITMENT * F.mse_loss(z, words)
+        tokens = self.quantize.embedding[indices]
+        loss = F.mse_loss(self.decode(z + (tokens - z).detach(), images.shape), images)
+        loss = loss + COMMITMENT * F.mse_loss(z, tokens)
         if self.training:
             self.quantize.update(z.detach(), indices)
         return loss

@@ -124,7 +124,7 @@ plan() {
   [[ -z $before || ($before == 'done' && $state == 'to do') ]] || return 0
   state_of[$step]=$state
   if [[ $state == 'to do' ]]; then
-    # shellcheck disable=SC2086  # three words
+    # shellcheck disable=SC2086  # three tokens
     while read -r need; do plan $need needed; done < <(needs "$1" "$2" "$3")
   fi
   [[ -n $before ]] || planned+=("$step")
@@ -137,7 +137,7 @@ ensure() {
   mapfile -t needs < <(needs "$@")
   for need in ${needs[@]+"${needs[@]}"}; do
     # As planned.
-    # shellcheck disable=SC2086  # three words
+    # shellcheck disable=SC2086  # three tokens
     is_there $need || rm -f "results/${need// /.}.json"
     # shellcheck disable=SC2086
     ensure $need

@@ -119,13 +119,13 @@ int peco_jpeg_decode(const uint8_t *bytes, size_t count, int denominator, int x,
   jpeg_start_decompress(&codec);
   int full_width = (int)codec.output_width, full_height = (int)codec.output_height;
   if (x < 0 || y < 0 || width <= 0 || height <= 0 || x > full_width - width || y > full_height - height) {
-    snprintf(report->message, sizeof report->message, "the region is outside the picture");
+    snprintf(report->message, sizeof report->message, "the region is outside the image");
     jpeg_destroy_decompress(&codec);
     return -1;
   }
 
   // Chroma upsampling looks at the neighbouring samples, and a cropped decoder takes its own edge for the
-  // picture's: a margin on both sides keeps the pixels those of the whole picture.
+  // image's: a margin on both sides keeps the pixels those of the whole image.
   const int margin = 16;
   JDIMENSION left = x > margin ? (JDIMENSION)(x - margin) : 0;
   int right = x + width + margin < full_width ? x + width + margin : full_width;
@@ -157,7 +157,7 @@ int peco_jpeg_decode(const uint8_t *bytes, size_t count, int denominator, int x,
       memcpy(to, row[0] + offset, (size_t)width * 3);
     }
   }
-  // Reading on to the end marker only pays when the whole picture was asked for.
+  // Reading on to the end marker only pays when the whole image was asked for.
   if (codec.output_scanline == codec.output_height) jpeg_finish_decompress(&codec);
   jpeg_destroy_decompress(&codec);
   return 0;

@@ -39,6 +39,6 @@ PECO_CLONES void peco_blur_column(float *restrict y, const float *const *rows, c
   }
 }
 
-PECO_CLONES void peco_picture_solarize(float *x, float threshold, size_t n) {
+PECO_CLONES void peco_image_solarize(float *x, float threshold, size_t n) {
   for (size_t i = 0; i < n; i++) x[i] = x[i] >= threshold ? 255 - x[i] : x[i];
 }

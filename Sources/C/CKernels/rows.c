@@ -61,17 +61,17 @@ PECO_CLONES float peco_dot(const float *restrict x, const float *restrict y, siz
 }
 
 PECO_CLONES void peco_unfold_patch(
-    float *restrict row, const float *restrict picture, size_t stride, size_t patch, size_t channels) {
+    float *restrict row, const float *restrict image, size_t stride, size_t patch, size_t channels) {
   for (size_t c = 0; c < channels; c++)
     for (size_t y = 0; y < patch; y++)
       for (size_t x = 0; x < patch; x++)
-        row[(c * patch + y) * patch + x] = picture[y * stride + x * channels + c];
+        row[(c * patch + y) * patch + x] = image[y * stride + x * channels + c];
 }
 
 PECO_CLONES void peco_fold_patch(
-    float *restrict picture, const float *restrict row, size_t stride, size_t patch, size_t channels) {
+    float *restrict image, const float *restrict row, size_t stride, size_t patch, size_t channels) {
   for (size_t c = 0; c < channels; c++)
     for (size_t y = 0; y < patch; y++)
       for (size_t x = 0; x < patch; x++)
-        picture[y * stride + x * channels + c] = row[(c * patch + y) * patch + x];
+        image[y * stride + x * channels + c] = row[(c * patch + y) * patch + x];
 }

@@ -16,7 +16,7 @@ typedef float vector __attribute__((vector_size(64)));
 typedef float unaligned_vector __attribute__((vector_size(64), aligned(4)));
 
 // Eleven rows of two vectors are sums enough to keep both multiply-add units busy, and 18 times eleven are 198: what the
-// 197 tokens of a picture of 224² need.
+// 197 tokens of an image of 224² need.
 enum { lanes = 16, wide = 2 * lanes, tall = 11, most_channels = 256 };
 
 static inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }

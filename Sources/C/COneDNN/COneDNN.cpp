@@ -121,7 +121,7 @@ std::shared_ptr<Primitive> make(const peco_dnn_convolution &c, Operation operati
     case Operation::weights:
     case Operation::weights_bias: {
       using primitive = dnnl::convolution_backward_weights;
-      // Reading a large picture channels last, the kernel waits for memory: on copies in blocks of channels it
+      // Reading a large image channels last, the kernel waits for memory: on copies in blocks of channels it
       // takes 0.8 of the time at stride 1 and 0.35 at stride 2, the copying included. Few output channels would
       // only be padded to a block.
       memory::desc source = result->source, destination = result->destination;
@@ -250,7 +250,7 @@ memory prepared_weight(const Primitive &p, const float *weight) {
   return prepared(p.weight, p.inner_weight, p.reorder_weight, weight, layout_scratch(room(p.inner_weight)));
 }
 
-// Computes what some pictures give to the gradients of weight, in the convolution's own layout, and after it of bias.
+// Computes what some images give to the gradients of weight, in the convolution's own layout, and after it of bias.
 void weight_gradient(const Primitive &p, const float *dy, const float *x, float *gradient, bool has_bias) {
   float *source = layout_scratch(room(p.inner_source) + room(p.inner_destination));
   float *destination = source + room(p.inner_source);
@@ -282,7 +282,7 @@ int guarded(const peco_dnn_convolution &c, const char *what, Body body) {
   last_error = std::string("oneDNN cannot ") + what + " of a convolution from " +
                std::to_string(c.in_channels) + " to " + std::to_string(c.out_channels) + " channels, kernel " +
                std::to_string(c.kernel_height) + "x" + std::to_string(c.kernel_width) + ", stride " +
-               std::to_string(c.stride) + ", on " + std::to_string(c.batch) + " pictures of " +
+               std::to_string(c.stride) + ", on " + std::to_string(c.batch) + " images of " +
                std::to_string(c.height) + "x" + std::to_string(c.width) + ": " + reason;
   return status;
 }

@@ -34,7 +34,7 @@ static void take(png_structp codec, png_bytep into, size_t count) {
   png_state *state = png_get_io_ptr(codec);
   if (count > state->count - state->position) {
     state->report->truncated = 1;
-    png_error(codec, "the data ends before the picture does");
+    png_error(codec, "the data ends before the image does");
   }
   memcpy(into, state->bytes + state->position, count);
   state->position += count;
@@ -78,7 +78,7 @@ int peco_png_decode(const uint8_t *bytes, size_t count, int image_width, int ima
   if (png_get_image_width(codec, info) != (png_uint_32)image_width ||
       png_get_image_height(codec, info) != (png_uint_32)image_height || x < 0 || y < 0 || width <= 0 ||
       height <= 0 || x > image_width - width || y > image_height - height) {
-    png_error(codec, "the region is outside the picture");
+    png_error(codec, "the region is outside the image");
   }
   png_set_expand(codec);
   png_set_strip_16(codec);

@@ -13,7 +13,7 @@ public struct CheckpointHeader: Sendable, Equatable {
   public var step: Int
   /// Passes over the data completed.
   public var epoch: Int
-  /// Pictures of the present pass already used, over all ranks.
+  /// Images of the present pass already used, over all ranks.
   public var samplePosition: Int
   /// Updates the optimizer has made; fewer than `step` where steps were skipped.
   public var updates: Int

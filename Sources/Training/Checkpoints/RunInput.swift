@@ -1,12 +1,12 @@
 /// What a run reads beside its configuration, and what must be the same at every start for it to stay the same run.
 public enum RunInput: String, Sendable, CaseIterable {
-  /// The tokenizer whose words are predicted.
+  /// The tokenizer whose tokens are predicted.
   case tokenizer
-  /// The file that words come from, where they are not computed on the fly.
+  /// The file that tokens come from, where they are not computed on the fly.
   case tokens
   /// The network whose features a tokenizer's reconstructions are compared by.
   case perceptual
-  /// The pictures.
+  /// The images.
   case data
 
   /// The attribute of a checkpoint that holds its checksum.
@@ -16,7 +16,7 @@ public enum RunInput: String, Sendable, CaseIterable {
   fileprivate var difference: String {
     switch self {
     case .tokenizer:
-      "on the words of another tokenizer than the present one: its targets would change; give the tokenizer it began "
+      "on the tokens of another tokenizer than the present one: its targets would change; give the tokenizer it began "
         + "with (by its checkpoint, if its run went on since)"
     case .tokens:
       "on another token file than tokens.file is now: its targets would change; give the file it began with"
@@ -24,7 +24,7 @@ public enum RunInput: String, Sendable, CaseIterable {
       "with another perceptual network than the present one: its loss would change; give the network it began with "
         + "(by its checkpoint, if its run went on since)"
     case .data:
-      "on other pictures than lie at data.path now; bring those back, or give another path if others are meant"
+      "on other images than lie at data.path now; bring those back, or give another path if others are meant"
     }
   }
 }
@@ -35,7 +35,7 @@ extension CheckpointHeader {
   /// - Parameters:
   ///   - path: The checkpoint.
   ///   - present: The inputs of this start; those that either does not know are not compared.
-  ///   - configuration: The configuration of this start. Pictures of another path are meant to be others, and come with
+  ///   - configuration: The configuration of this start. Images of another path are meant to be others, and come with
   ///     another token file.
   func require(sameInputsAs present: [RunInput: UInt64], configuration: String, of path: String) throws {
     for input in RunInput.allCases {

@@ -12,10 +12,10 @@ extension TokenizerConfiguration {
     result.blocksPerLevel = model.blocksPerLevel
     result.attentionAtSmallestLevel = model.attention
     result.codebookSize = codebook.size
-    result.wordLength = codebook.wordLength
+    result.codebookDimension = codebook.codebookDimension
     result.codebookDecay = Float(codebook.decay)
     result.codebookLearning = codebook.learning
-    result.normalizesWords = codebook.normalize
+    result.normalizesCodebook = codebook.normalize
     result.commitmentWeight = Float(codebook.commitmentWeight)
     return result
   }
@@ -30,7 +30,7 @@ extension TokenizerConfiguration {
     result.channelMultipliers = model.channelMultipliers
     result.blocksPerGroup = model.blocksPerLevel
     result.vocabulary = codebook.size
-    result.wordLength = codebook.wordLength
+    result.codebookDimension = codebook.codebookDimension
     return result
   }
 
@@ -68,7 +68,7 @@ extension PretrainConfiguration {
 }
 
 extension DataConfiguration {
-  /// How views are cut out of pictures and changed.
+  /// How views are cut out of images and changed.
   var augmentation: Augmentation {
     let strength = Float(colorJitter)
     return Augmentation(
@@ -77,9 +77,9 @@ extension DataConfiguration {
         ? ColorJitterRange(brightness: strength, contrast: strength, saturation: strength) : nil)
   }
 
-  /// How the transformer sees a picture.
-  var pictureView: PictureView {
-    PictureView(
+  /// How the transformer sees an image.
+  var imageView: ImageView {
+    ImageView(
       size: imageSize, mean: mean.map { Float($0) }, deviation: standardDeviation.map { Float($0) },
       interpolation: interpolation)
   }

@@ -33,12 +33,12 @@ public struct FinetuneConfiguration: RunConfiguration {
     public var pooling = ClassificationModel.Pooling.mean
   }
 
-  /// `augmentation.*`: what is done to pictures and labels beside crop and flip.
+  /// `augmentation.*`: what is done to images and labels beside crop and flip.
   public struct Changes: Sendable, Equatable {
     /// Parameters of the beta distributions; 0 leaves the one or the other out.
     public var mixup = 0.8
     public var cutmix = 1.0
-    /// How often a pair of pictures is mixed.
+    /// How often a pair of images is mixed.
     public var mixProbability = 1.0
     /// How often CutMix is what mixes it.
     public var switchProbability = 0.5
@@ -49,13 +49,13 @@ public struct FinetuneConfiguration: RunConfiguration {
     public var erasing = 0.25
   }
 
-  /// `evaluation.*`: the pictures that are classified meanwhile.
+  /// `evaluation.*`: the images that are classified meanwhile.
   public struct Evaluation: Sendable, Equatable {
     /// The dataset; nil for none.
     public var path: String?
     /// Passes over the training data from one evaluation to the next.
     public var everyEpochs = 1.0
-    /// Length to which the shorter side is resized before the middle is cut out; nil for 256/224 of the picture's side.
+    /// Length to which the shorter side is resized before the middle is cut out; nil for 256/224 of the image's side.
     public var resize: Int?
   }
 
@@ -92,7 +92,7 @@ public struct FinetuneConfiguration: RunConfiguration {
       "optimizer.layer_decay", .double(.between(0.01, 1)), default: model.weights == nil ? 1 : layerDecay)
     readChanges(reader)
     averageDecay = reader.optional("ema.decay", .double(.from(0, below: 1)))
-    evaluation.path = reader.optional("evaluation.path", .text("the path of a picture dataset"))
+    evaluation.path = reader.optional("evaluation.path", .text("the path of an image dataset"))
     evaluation.everyEpochs = reader.value(
       "evaluation.every_epochs", .double(.epochs()), default: evaluation.everyEpochs)
     evaluation.resize = reader.optional("evaluation.resize", .int(.between(8, 8192)))
@@ -181,7 +181,7 @@ public struct FinetuneConfiguration: RunConfiguration {
     return result
   }
 
-  /// How pictures are mixed; nil where they are not.
+  /// How images are mixed; nil where they are not.
   var mixup: Mixup? {
     let mixup = Mixup(
       mixupAlpha: changes.mixup, cutmixAlpha: changes.cutmix, probability: Float(changes.mixProbability),
@@ -189,7 +189,7 @@ public struct FinetuneConfiguration: RunConfiguration {
     return mixup.isActive ? mixup : nil
   }
 
-  /// How pictures are seen in training.
+  /// How images are seen in training.
   var trainingAugmentation: Augmentation {
     var result = shared.data.augmentation
     result.randAugment = changes.randAugment.flatMap { RandAugment($0) }
@@ -197,22 +197,22 @@ public struct FinetuneConfiguration: RunConfiguration {
     return result
   }
 
-  /// How pictures are seen when they are classified.
+  /// How images are seen when they are classified.
   var evaluationAugmentation: Augmentation {
     .evaluation(shortSide: evaluation.resize, size: shared.data.imageSize)
   }
 
-  // Mixed pictures come in pairs.
+  // Mixed images come in pairs.
   public var microBatchMultiple: Int { mixup == nil ? 1 : 2 }
 
-  public func subset(of dataset: PictureDataset) throws -> [Int]? {
+  public func subset(of dataset: ImageDataset) throws -> [Int]? {
     try dataset.requireLabels()
     return labelsShare < 1 ? dataset.labeledShare(labelsShare, seed: shared.seed) : nil
   }
 }
 
 extension Augmentation {
-  /// The middle of the picture after its shorter side was resized, by default to 256/224 of the view's side.
+  /// The middle of the image after its shorter side was resized, by default to 256/224 of the view's side.
   static func evaluation(shortSide: Int?, size: Int) -> Augmentation {
     .evaluation(resizeShortSide: shortSide ?? evaluationShortSide(size: size), size: size)
   }

@@ -1,4 +1,4 @@
-/// The configuration of `peco perceptual train`: a vision transformer that learns from unlabelled pictures, MoCo v3
+/// The configuration of `peco perceptual train`: a vision transformer that learns from unlabelled images, MoCo v3
 /// (Chen et al., 2104.02057), to serve as PeCo's perceptual network.
 public struct PerceptualConfiguration: RunConfiguration {
   /// `model.*`: the vision transformer, with MoCo v3's positions and biases.
@@ -36,21 +36,21 @@ public struct PerceptualConfiguration: RunConfiguration {
     public var solarizeProbabilities = [0.0, 0.2]
   }
 
-  /// `evaluation.*`: the classes of pictures guessed from those of their nearest neighbours, as a measure of progress.
+  /// `evaluation.*`: the classes of images guessed from those of their nearest neighbours, as a measure of progress.
   public struct Evaluation: Sendable, Equatable {
     /// From one evaluation to the next; nil for none.
     public var every: TrainingSpan?
-    /// A labelled dataset whose pictures are classified; nil takes them from `data.path`.
+    /// A labelled dataset whose images are classified; nil takes them from `data.path`.
     public var path: String?
-    /// Most pictures that are classified.
+    /// Most images that are classified.
     public var queries = 2000
-    /// Most pictures of `data.path` among which neighbours are looked for.
+    /// Most images of `data.path` among which neighbours are looked for.
     public var bank = 10000
     /// How many neighbours vote.
     public var neighbors = 20
     /// A neighbour's vote is exp(similarity / temperature).
     public var temperature = 0.07
-    /// Side of the square in the middle that is looked at, over the picture's short side.
+    /// Side of the square in the middle that is looked at, over the image's short side.
     public var crop = 0.875
   }
 
@@ -66,8 +66,8 @@ public struct PerceptualConfiguration: RunConfiguration {
   public static var sharedDefaults: SharedConfiguration {
     var defaults = SharedConfiguration()
     defaults.data.colorJitter = 0.4
-    defaults.data.mean = PictureNormalization.imageNet.mean
-    defaults.data.standardDeviation = PictureNormalization.imageNet.standardDeviation
+    defaults.data.mean = ImageNormalization.imageNet.mean
+    defaults.data.standardDeviation = ImageNormalization.imageNet.standardDeviation
     defaults.training.globalBatchSize = 4096
     defaults.training.microBatchSize = 4096
     defaults.optimizer.learningRate = 1.5e-4
@@ -107,7 +107,7 @@ public struct PerceptualConfiguration: RunConfiguration {
       "contrast.momentum_end", .double(.between(0, 1)), default: contrast.momentumEnd)
     reader.require(
       shared.training.globalBatchSize > 1, "training.global_batch_size",
-      "found 1: a picture is told apart from the others of its batch; expected 2 and more")
+      "found 1: an image is told apart from the others of its batch; expected 2 and more")
   }
 
   private mutating func readViews(_ reader: ConfigurationReader) {
@@ -133,7 +133,7 @@ public struct PerceptualConfiguration: RunConfiguration {
   private mutating func readEvaluation(_ reader: ConfigurationReader) {
     evaluation.every = TrainingSpan.read(
       reader, steps: "evaluation.every_steps", epochs: "evaluation.every_epochs", least: 1, default: nil)
-    evaluation.path = reader.optional("evaluation.path", .text("the path of a labelled picture dataset"))
+    evaluation.path = reader.optional("evaluation.path", .text("the path of a labelled image dataset"))
     evaluation.queries = reader.value(
       "evaluation.queries", .int(.atLeast(1)), default: evaluation.queries)
     evaluation.bank = reader.value("evaluation.bank", .int(.atLeast(1)), default: evaluation.bank)

@@ -1,6 +1,6 @@
 import Imaging
 
-/// The configuration of `peco pretrain`: masked image modelling against a tokenizer's words (PeCo, section 3.3;
+/// The configuration of `peco pretrain`: masked image modelling against a tokenizer's tokens (PeCo, section 3.3;
 /// BEiT, section 2).
 public struct PretrainConfiguration: RunConfiguration {
   /// `model.*`: the vision transformer.
@@ -59,8 +59,8 @@ public struct PretrainConfiguration: RunConfiguration {
   public struct Target: Sendable, Equatable {
     /// What is predicted.
     public enum Kind: String, Sendable, CaseIterable {
-      /// The tokenizer's words.
-      case words
+      /// The tokenizer's tokens.
+      case tokens
       /// Pixels, by the mean squared error; BEiT's ablation.
       case pixels
     }
@@ -73,24 +73,24 @@ public struct PretrainConfiguration: RunConfiguration {
       case all
     }
 
-    public var kind = Kind.words
+    public var kind = Kind.tokens
     public var positions = Positions.masked
     /// Whether each patch's pixels are brought to mean 0 and variance 1 first.
     public var normalize = true
   }
 
-  /// `tokens.*`: the words to be predicted.
+  /// `tokens.*`: the tokens to be predicted.
   public struct Tokens: Sendable, Equatable {
-    /// Where the words come from.
+    /// Where the tokens come from.
     public enum Source: Sendable, Equatable {
-      /// A tokenizer's checkpoint; words are computed as training goes on.
+      /// A tokenizer's checkpoint; tokens are computed as training goes on.
       case tokenizer(String)
       /// A file made by `peco tokenizer encode`.
       case file(String)
     }
 
     public var source = Source.tokenizer("")
-    /// Side of the pictures the tokenizer sees, which follows from the patches; where it is given it is checked.
+    /// Side of the images the tokenizer sees, which follows from the patches; where it is given it is checked.
     public var imageSize: Int?
     /// How crops are resized for the tokenizer.
     public var interpolation = ResampleFilter.bicubic
@@ -104,15 +104,15 @@ public struct PretrainConfiguration: RunConfiguration {
   public var target = Target()
   public var tokens = Tokens()
 
-  /// Patches along a side of the picture.
+  /// Patches along a side of the image.
   public var grid: Int { shared.data.imageSize / model.dimensions.patchSize }
 
   /// The papers' settings of what every run has.
   public static var sharedDefaults: SharedConfiguration {
     var defaults = SharedConfiguration()
     defaults.data.colorJitter = 0.4
-    defaults.data.mean = PictureNormalization.imageNet.mean
-    defaults.data.standardDeviation = PictureNormalization.imageNet.standardDeviation
+    defaults.data.mean = ImageNormalization.imageNet.mean
+    defaults.data.standardDeviation = ImageNormalization.imageNet.standardDeviation
     defaults.training.globalBatchSize = 2048
     defaults.optimizer.learningRate = 1.5e-3
     defaults.optimizer.minimumLearningRate = 1e-5
@@ -129,7 +129,7 @@ public struct PretrainConfiguration: RunConfiguration {
     target.positions = reader.value("target.positions", .choice(), default: target.positions)
     target.normalize = reader.value("target.normalize", .bool, default: target.normalize)
 
-    let given = reader.exclusive(["tokens.tokenizer", "tokens.file"], required: target.kind == .words)
+    let given = reader.exclusive(["tokens.tokenizer", "tokens.file"], required: target.kind == .tokens)
     let tokenizer = reader.optional("tokens.tokenizer", .text("the path of a tokenizer's checkpoint"))
     let file = reader.optional("tokens.file", .text("the path of a file of tokens"))
     tokens.source = given == "tokens.file" ? .file(file ?? "") : .tokenizer(tokenizer ?? "")
@@ -137,7 +137,7 @@ public struct PretrainConfiguration: RunConfiguration {
     tokens.interpolation = reader.value("tokens.interpolation", .choice(), default: tokens.interpolation)
     reader.requireEffect(
       of: ["tokens.image_size", "tokens.interpolation"], given != "tokens.file", needed: "tokens.tokenizer")
-    reader.requireEffect(of: ["tokens"], target.kind == .words, needed: "target.kind words")
+    reader.requireEffect(of: ["tokens"], target.kind == .tokens, needed: "target.kind tokens")
     reader.requireEffect(of: ["target.normalize"], target.kind == .pixels, needed: "target.kind pixels")
   }
 

@@ -30,19 +30,19 @@ public enum TrainingSpan: Sendable, Equatable {
   }
 }
 
-/// `data.*`: the pictures and how they are changed before the model sees them.
+/// `data.*`: the images and how they are changed before the model sees them.
 public struct DataConfiguration: Sendable, Equatable {
-  /// The picture dataset, an HDF5 file made by `peco dataset`.
+  /// The image dataset, an HDF5 file made by `peco dataset`.
   public var path = ""
-  /// Threads a rank that decode and augment pictures.
+  /// Threads a rank that decode and augment images.
   public var workers = 2
-  /// Side of the square picture the model sees, in pixels.
+  /// Side of the square image the model sees, in pixels.
   public var imageSize = 224
-  /// Least and most part of a picture's area that a random crop takes.
+  /// Least and most part of an image's area that a random crop takes.
   public var cropScale: ClosedRange<Double> = 0.08...1
   /// How crops are resized.
   public var interpolation = ResampleFilter.bicubic
-  /// Whether half of the pictures are mirrored.
+  /// Whether half of the images are mirrored.
   public var flip = true
   /// Strength of the random change of brightness, contrast and saturation; 0 leaves colours alone.
   public var colorJitter = 0.0
@@ -55,7 +55,7 @@ public struct DataConfiguration: Sendable, Equatable {
   public init() {}
 
   init(_ reader: ConfigurationReader, defaults: DataConfiguration) {
-    path = reader.value("data.path", .text("the path of a picture dataset"))
+    path = reader.value("data.path", .text("the path of an image dataset"))
     workers = reader.value("data.workers", .int(.between(1, 256)), default: defaults.workers)
     imageSize = reader.value("data.image_size", .int(.between(8, 4096)), default: defaults.imageSize)
     let scale = reader.value(
@@ -75,13 +75,13 @@ public struct DataConfiguration: Sendable, Equatable {
   }
 }
 
-/// `training.*`: how long, and how many pictures at a time.
+/// `training.*`: how long, and how many images at a time.
 public struct TrainingConfiguration: Sendable, Equatable {
   /// Length of the run, which the schedules span.
   public var length = TrainingSpan.epochs(1)
-  /// Pictures a step, over all ranks.
+  /// Images a step, over all ranks.
   public var globalBatchSize = 128
-  /// Most pictures that go through the model at once on one rank; a rank's share of the global batch is cut
+  /// Most images that go through the model at once on one rank; a rank's share of the global batch is cut
   /// into pieces of this size whose gradients are added up.
   public var microBatchSize = 16
   /// What backward computes again to save memory.
@@ -204,13 +204,13 @@ public protocol RunConfiguration: Sendable, Equatable {
   init(_ reader: ConfigurationReader)
   /// What the size of a micro-batch is to be a multiple of.
   var microBatchMultiple: Int { get }
-  /// The pictures of the dataset that are used, ascending; nil for all.
-  func subset(of dataset: PictureDataset) throws -> [Int]?
+  /// The images of the dataset that are used, ascending; nil for all.
+  func subset(of dataset: ImageDataset) throws -> [Int]?
 }
 
 extension RunConfiguration {
   public var microBatchMultiple: Int { 1 }
-  public func subset(of dataset: PictureDataset) throws -> [Int]? { nil }
+  public func subset(of dataset: ImageDataset) throws -> [Int]? { nil }
 }
 
 extension RunConfiguration {

@@ -2,11 +2,11 @@ import Layers
 import Models
 
 /// The configuration of `peco tokenizer train`: a VQ-VAE with perceptual loss (PeCo, section 3.1 and 3.2), or the
-/// discrete VAE that BEiT takes its words from.
+/// discrete VAE that BEiT takes its tokens from.
 public struct TokenizerConfiguration: RunConfiguration {
   /// `model.*`: the encoder and the decoder.
   public struct Model: Sendable, Equatable {
-    /// How words come about.
+    /// How tokens come about.
     public enum Kind: String, Sendable, CaseIterable {
       /// By the nearest vector of a codebook.
       case vqvae
@@ -17,39 +17,39 @@ public struct TokenizerConfiguration: RunConfiguration {
     public var kind = Kind.vqvae
     /// Channels at the first level.
     public var baseWidth = 128
-    /// Channels of each level over those of the first; each level but the first halves the picture's side.
+    /// Channels of each level over those of the first; each level but the first halves the image's side.
     public var channelMultipliers = [1, 1, 2, 2, 4]
     /// Residual blocks at each level.
     public var blocksPerLevel = 2
     /// Whether the smallest level attends to itself.
     public var attention = true
 
-    /// Pixels of the picture along one side of a word.
+    /// Pixels of the image along one side of a token.
     var patchSize: Int { 1 << min(channelMultipliers.count - 1, 16) }
   }
 
   /// `codebook.*`: the vector quantizer.
   public struct Codebook: Sendable, Equatable {
-    /// Number of words.
+    /// Number of tokens.
     public var size = 8192
-    /// Elements of a word.
-    public var wordLength = 256
-    /// What the words follow.
+    /// Elements of a token.
+    public var codebookDimension = 256
+    /// What the tokens follow.
     public var learning = VectorQuantizer.Learning.movingAverage
-    /// Whether vectors and words are compared and used at length 1.
+    /// Whether vectors and tokens are compared and used at length 1.
     public var normalize = false
-    /// Decay of the moving averages that the words follow.
+    /// Decay of the moving averages that the tokens follow.
     public var decay = 0.99
     /// Weight of the commitment loss, the paper's β.
     public var commitmentWeight = 0.25
-    /// A word is replaced by an encoder output when fewer vectors a step than this choose it, on average.
+    /// A token is replaced by an encoder output when fewer vectors a step than this choose it, on average.
     public var revivalThreshold = 0.03
-    /// Steps from one look for dead words to the next; the first, after step 1, fills the whole codebook with
+    /// Steps from one look for dead tokens to the next; the first, after step 1, fills the whole codebook with
     /// encoder outputs. 0: never.
     public var reviveEverySteps = 100
   }
 
-  /// `dvae.*`: how the words of a discrete VAE are sampled in training, and held near the uniform prior. The schedules
+  /// `dvae.*`: how the tokens of a discrete VAE are sampled in training, and held near the uniform prior. The schedules
   /// go along half a cosine.
   public struct DiscreteVAE: Sendable, Equatable {
     /// Temperature of the Gumbel-softmax at the first step.
@@ -96,7 +96,7 @@ public struct TokenizerConfiguration: RunConfiguration {
     public var perceptualWeight = 1.0
   }
 
-  /// `adversarial.*`: a discriminator that tells reconstructions from pictures (VQGAN; PeCo's studied extra).
+  /// `adversarial.*`: a discriminator that tells reconstructions from images (VQGAN; PeCo's studied extra).
   public struct Adversarial: Sendable, Equatable {
     /// What kind of network it is.
     public enum Discriminator: String, Sendable, CaseIterable {
@@ -112,13 +112,13 @@ public struct TokenizerConfiguration: RunConfiguration {
     public var startStep = 0
     /// Channels after the discriminator's first convolution.
     public var baseWidth = 64
-    /// Its convolutions that halve the picture.
+    /// Its convolutions that halve the image.
     public var layers = 3
     /// Its learning rate over the tokenizer's.
     public var learningRateScale = 1.0
   }
 
-  /// `perceptual.*`: the network whose features a picture and its reconstruction should share.
+  /// `perceptual.*`: the network whose features an image and its reconstruction should share.
   public struct Perceptual: Sendable, Equatable {
     /// What kind of network it is.
     public enum Network: String, Sendable, CaseIterable {
@@ -135,7 +135,7 @@ public struct TokenizerConfiguration: RunConfiguration {
     public var comparison = FeatureComparison.meanSquared
     /// Path of LPIPS's channel weights; nil where all channels count the same.
     public var channelWeights: String?
-    /// Side of the pictures it is shown, averaged down to; nil: as they are.
+    /// Side of the images it is shown, averaged down to; nil: as they are.
     public var imageSize: Int?
     /// Size of a ViT.
     public var size = ViTSize.base
@@ -164,7 +164,7 @@ public struct TokenizerConfiguration: RunConfiguration {
     defaults.optimizer.learningRate = 5e-5
     defaults.optimizer.betas = [0.5, 0.95]
     defaults.optimizer.weightDecay = 0
-    // A vector between two words takes the other one for a difference in the last bit of a weight.
+    // A vector between two tokens takes the other one for a difference in the last bit of a weight.
     defaults.communication.reduceDtype = .float64
     return defaults
   }
@@ -183,7 +183,7 @@ public struct TokenizerConfiguration: RunConfiguration {
     if model.kind == .dvae {
       let dalle = DVAEConfiguration()
       (model.baseWidth, model.channelMultipliers) = (dalle.baseWidth, dalle.channelMultipliers)
-      (model.blocksPerLevel, codebook.wordLength) = (dalle.blocksPerGroup, dalle.wordLength)
+      (model.blocksPerLevel, codebook.codebookDimension) = (dalle.blocksPerGroup, dalle.codebookDimension)
     }
     model.baseWidth = reader.value("model.base_width", .int(.between(1, 4096)), default: model.baseWidth)
     model.channelMultipliers = reader.value(
@@ -194,11 +194,11 @@ public struct TokenizerConfiguration: RunConfiguration {
     reader.require(
       shared.data.imageSize % model.patchSize == 0, "data.image_size",
       "found \(shared.data.imageSize), expected a multiple of \(model.patchSize), by which the "
-        + "\(model.channelMultipliers.count) levels of model.channel_multipliers divide the picture's side")
+        + "\(model.channelMultipliers.count) levels of model.channel_multipliers divide the image's side")
 
     codebook.size = reader.value("codebook.size", .int(.between(2, 1 << 24)), default: codebook.size)
-    codebook.wordLength = reader.value(
-      "codebook.word_length", .int(.between(1, 65536)), default: codebook.wordLength)
+    codebook.codebookDimension = reader.value(
+      "codebook.dimension", .int(.between(1, 65536)), default: codebook.codebookDimension)
     codebook.learning = reader.value("codebook.learning", .choice(), default: codebook.learning)
     codebook.normalize = reader.value("codebook.normalize", .bool, default: codebook.normalize)
     codebook.decay = reader.value(
@@ -294,7 +294,7 @@ public struct TokenizerConfiguration: RunConfiguration {
       let least = 1 << (min(deepest, 5) - 1)
       reader.require(
         side >= least, perceptual.imageSize == nil ? "data.image_size" : "perceptual.image_size",
-        "found \(side), expected at least \(least): vgg16 halves pictures before each stage but the first, and stage "
+        "found \(side), expected at least \(least): vgg16 halves images before each stage but the first, and stage "
           + "\(deepest) is asked for")
     }
     // A file tells its patches itself.
@@ -303,7 +303,7 @@ public struct TokenizerConfiguration: RunConfiguration {
       reader.require(
         side % perceptual.patchSize == 0,
         perceptual.imageSize == nil ? "perceptual.patch_size" : "perceptual.image_size",
-        "pictures of \(side) pixels cannot be cut into patches of \(perceptual.patchSize)")
+        "images of \(side) pixels cannot be cut into patches of \(perceptual.patchSize)")
     }
   }
 
@@ -328,7 +328,7 @@ public struct TokenizerConfiguration: RunConfiguration {
     size.layers = adversarial.layers
     reader.require(
       size.scores(ofSide: shared.data.imageSize) >= 1, "adversarial.layers",
-      "found \(adversarial.layers), too many for pictures of \(shared.data.imageSize) pixels: a side halved so often "
+      "found \(adversarial.layers), too many for images of \(shared.data.imageSize) pixels: a side halved so often "
         + "must leave at least 3")
   }
 

@@ -66,7 +66,7 @@ public struct TransformerDimensions: Sendable, Equatable {
   /// ViT-B/16.
   public init() {}
 
-  /// Reads the keys, for pictures of `imageSize` pixels a side.
+  /// Reads the keys, for images of `imageSize` pixels a side.
   init(_ reader: ConfigurationReader, imageSize: Int, leastWidth: Int = 1) {
     size = reader.value("model.size", .choice(), default: size)
     explicitWidth = reader.optional("model.width", .int(.between(leastWidth, 65536)))
@@ -82,7 +82,7 @@ public struct TransformerDimensions: Sendable, Equatable {
       "found \(imageSize), expected a multiple of model.patch_size, which is \(patchSize)")
   }
 
-  /// A transformer of these dimensions for pictures of `imageSize` pixels a side.
+  /// A transformer of these dimensions for images of `imageSize` pixels a side.
   func architecture(imageSize: Int) -> VisionTransformerConfiguration {
     var result = VisionTransformerConfiguration()
     (result.imageSize, result.patchSize) = (imageSize, patchSize)

@@ -4,10 +4,10 @@ import Foundation
 import Models
 import Tensors
 
-/// How well pictures are classified: sums over pictures, each counted once.
+/// How well images are classified: sums over images, each counted once.
 public struct ClassificationScore: Sendable, Equatable {
-  public private(set) var pictures = 0
-  /// Pictures whose class has the greatest logit, and one of the five greatest.
+  public private(set) var images = 0
+  /// Images whose class has the greatest logit, and one of the five greatest.
   public private(set) var first = 0
   public private(set) var amongFive = 0
   private var lossSum = 0.0
@@ -15,13 +15,13 @@ public struct ClassificationScore: Sendable, Equatable {
   public init() {}
 
   /// Mean cross-entropy.
-  public var loss: Double { lossSum / Double(max(pictures, 1)) }
-  /// Share of pictures whose class has the greatest logit.
-  public var top1: Double { Double(first) / Double(max(pictures, 1)) }
-  /// Share of pictures whose class is among the five of the greatest logits.
-  public var top5: Double { Double(amongFive) / Double(max(pictures, 1)) }
+  public var loss: Double { lossSum / Double(max(images, 1)) }
+  /// Share of images whose class has the greatest logit.
+  public var top1: Double { Double(first) / Double(max(images, 1)) }
+  /// Share of images whose class is among the five of the greatest logits.
+  public var top5: Double { Double(amongFive) / Double(max(images, 1)) }
 
-  /// Counts pictures by their logits [B, classes]. Of equal logits the first comes first, as with argmax.
+  /// Counts images by their logits [B, classes]. Of equal logits the first comes first, as with argmax.
   public mutating func add(_ logits: Tensor, labels: [Int32]) {
     let classes = logits.shape[1]
     for (row, label) in labels.enumerated() {
@@ -38,16 +38,16 @@ public struct ClassificationScore: Sendable, Equatable {
       first += before == 0 ? 1 : 0
       amongFive += before < 5 ? 1 : 0
       lossSum += log(sum) + Double(most - own)
-      pictures += 1
+      images += 1
     }
   }
 
-  /// The score over all ranks' pictures. Collective.
+  /// The score over all ranks' images. Collective.
   func summed(over communicator: Communicator) throws -> ClassificationScore {
     let sums = try communicator.allReduce(
-      .sum, [Double(pictures), Double(first), Double(amongFive), lossSum])
+      .sum, [Double(images), Double(first), Double(amongFive), lossSum])
     var result = ClassificationScore()
-    (result.pictures, result.first, result.amongFive) = (Int(sums[0]), Int(sums[1]), Int(sums[2]))
+    (result.images, result.first, result.amongFive) = (Int(sums[0]), Int(sums[1]), Int(sums[2]))
     result.lossSum = sums[3]
     return result
   }
@@ -60,12 +60,12 @@ extension Communicator {
 
 /// A dataset to be classified.
 struct ClassificationData {
-  let dataset: PictureDataset
-  let samples: SampleRecipe
+  let dataset: ImageDataset
+  let samples: SamplePipeline
   let batchSize: Int
   let options: Loader.Options
 
-  /// Scores a model: every rank its stretch of the pictures, each once. Collective.
+  /// Scores a model: every rank its stretch of the images, each once. Collective.
   ///
   /// - Parameter isCancelled: Asked before every batch; where it says so on any rank, there is no score.
   func score(
@@ -82,8 +82,8 @@ struct ClassificationData {
       while let batch = try loader.next() {
         isWhole = !isCancelled()
         guard isWhole else { break }
-        guard let pictures = batch.pictures else { throw RunError("the loader gives no pictures") }
-        score.add(logits(pictures), labels: batch.labels)
+        guard let images = batch.images else { throw RunError("the loader gives no images") }
+        score.add(logits(images), labels: batch.labels)
       }
       return score
     }

@@ -7,9 +7,9 @@ import Models
 import Storage
 import Tensors
 
-/// What trained transformers make of pictures: `peco features`, `peco evaluate`, and what probes work on.
+/// What trained transformers make of images: `peco features`, `peco evaluate`, and what probes work on.
 public enum FeatureExtraction {
-  /// How pictures are shown to the transformer.
+  /// How images are shown to the transformer.
   public struct View: Sendable {
     /// Side of the view; nil: as in training.
     public var imageSize: Int?
@@ -45,7 +45,7 @@ public enum FeatureExtraction {
     guard case .classification(let model) = source.model else {
       throw RunError("\(source.path) has no classification head; give a checkpoint of `peco finetune`")
     }
-    let dataset = try PictureDataset.open(path, on: communicator)
+    let dataset = try ImageDataset.open(path, on: communicator)
     let data = try communicator.agree {
       try source.requireClasses(of: dataset)
       return source.data(of: dataset)
@@ -81,7 +81,7 @@ public enum FeatureExtraction {
     }
   }
 
-  /// Writes the features of every picture of a dataset; every rank computes a part of them, rank 0 writes. Collective.
+  /// Writes the features of every image of a dataset; every rank computes a part of them, rank 0 writes. Collective.
   public static func run(_ request: Request, communicator: Communicator) throws {
     let logger = ConsoleLog.logger(rank: communicator.rank)
     try communicator.agree {
@@ -90,7 +90,7 @@ public enum FeatureExtraction {
     }
     let source = try FrozenTransformer(
       request.checkpoint, averaged: request.averaged, view: request.view, communicator: communicator)
-    let dataset = try PictureDataset.open(request.dataset, on: communicator)
+    let dataset = try ImageDataset.open(request.dataset, on: communicator)
     let configuration = source.model.backbone.configuration
     try source.require(block: request.block)
     let shape =
@@ -106,8 +106,8 @@ public enum FeatureExtraction {
         let range = min(own, dataset.count)..<min(own + stretch, dataset.count)
         let part = try communicator.agree {
           var values: [Float] = []
-          try source.forEachBatch(of: source.data(of: dataset), range) { pictures, _ in
-            values += source.tokens(pictures, block: request.block, pooling: request.pooling).elements
+          try source.forEachBatch(of: source.data(of: dataset), range) { images, _ in
+            values += source.tokens(images, block: request.block, pooling: request.pooling).elements
           }
           return values
         }
@@ -123,14 +123,14 @@ public enum FeatureExtraction {
         }
         let done = min(first + stretch * communicator.size, dataset.count)
         let rate = Double(done) / (start.duration(to: .now) / .seconds(1))
-        logger.info("\(done) of \(dataset.count) pictures, \(String(format: "%.1f", rate)) pictures/s")
+        logger.info("\(done) of \(dataset.count) images, \(String(format: "%.1f", rate)) images/s")
       }
     }
     guard communicator.isRoot else { return try compute(nil) }
     try HDF5File.atomicallyWrite(to: request.output) { file in
       try file.setAttribute("format", "peco-features")
       try file.setAttribute("format_version", 1)
-      try file.setAttribute("pictures", dataset.count)
+      try file.setAttribute("images", dataset.count)
       try file.setAttribute("block", request.block ?? configuration.depth)
       try file.setAttribute("normalized", source.isNormalized(block: request.block, request.pooling) ? 1 : 0)
       try file.setAttribute("pooling", request.pooling.rawValue)
@@ -140,16 +140,16 @@ public enum FeatureExtraction {
       try file.createDataset("features", shape: [dataset.count] + shape, of: Float.self)
       try compute(file)
     }
-    logger.notice("\(request.output): \(dataset.count) pictures, \(shape) numbers each")
+    logger.notice("\(request.output): \(dataset.count) images, \(shape) numbers each")
   }
 }
 
-/// A trained transformer as it stands, and how it is shown pictures.
+/// A trained transformer as it stands, and how it is shown images.
 struct FrozenTransformer {
   let path: String
   let form: TransformerForm
   let model: TransformerModel
-  let samples: SampleRecipe
+  let samples: SamplePipeline
   let batchSize: Int
   let options: Loader.Options
 
@@ -171,24 +171,24 @@ struct FrozenTransformer {
     guard resize.map({ $0 >= size }) ?? true else {
       throw RunError("--resize is \(resize ?? 0), less than the \(size) pixels that are cut out")
     }
-    var picture = PictureView(size: size, interpolation: form.interpolation ?? .bicubic)
-    if let mean = view.mean ?? form.normalization?.mean { picture.mean = mean.map { Float($0) } }
+    var image = ImageView(size: size, interpolation: form.interpolation ?? .bicubic)
+    if let mean = view.mean ?? form.normalization?.mean { image.mean = mean.map { Float($0) } }
     if let deviation = view.standardDeviation ?? form.normalization?.standardDeviation {
-      picture.deviation = deviation.map { Float($0) }
+      image.deviation = deviation.map { Float($0) }
     }
-    samples = SampleRecipe(
-      seed: 0, augmentation: .evaluation(shortSide: resize, size: size), picture: picture)
+    samples = SamplePipeline(
+      seed: 0, augmentation: .evaluation(shortSide: resize, size: size), image: image)
     batchSize = view.batchSize
     options = Loader.Options(workers: view.workers)
   }
 
-  /// The pictures of a dataset as they are shown.
-  func data(of dataset: PictureDataset) -> ClassificationData {
+  /// The images of a dataset as they are shown.
+  func data(of dataset: ImageDataset) -> ClassificationData {
     ClassificationData(dataset: dataset, samples: samples, batchSize: batchSize, options: options)
   }
 
   /// Throws where a dataset does not have the classes that the transformer tells apart.
-  func requireClasses(of dataset: PictureDataset) throws {
+  func requireClasses(of dataset: ImageDataset) throws {
     try dataset.requireLabels()
     let classes = form.classes ?? 0
     guard dataset.classes.count == classes else {
@@ -201,7 +201,7 @@ struct FrozenTransformer {
     }
   }
 
-  /// Hands over the pictures of a range, batch by batch, and their classes.
+  /// Hands over the images of a range, batch by batch, and their classes.
   func forEachBatch(
     of data: ClassificationData, _ range: Range<Int>, _ body: (Tensor, [Int32]) throws -> Void
   ) throws {
@@ -210,8 +210,8 @@ struct FrozenTransformer {
       sequenceOf: data.dataset, data.samples, range: range, batchSize: data.batchSize, options: data.options)
     defer { loader.stop() }
     while let batch = try loader.next() {
-      guard let pictures = batch.pictures else { throw RunError("the loader gives no pictures") }
-      try body(pictures, batch.labels)
+      guard let images = batch.images else { throw RunError("the loader gives no images") }
+      try body(images, batch.labels)
     }
   }
 
@@ -229,9 +229,9 @@ struct FrozenTransformer {
   ///
   /// - Parameter block: Nil: after the last, and normalised as the transformer was trained: all tokens by `norm`, or their
   ///   mean by `fc_norm`, which leaves tokens themselves as they are, in timm and Hugging Face transformers too.
-  func tokens(_ pictures: Tensor, block: Int?, pooling: FeatureExtraction.Pooling) -> Tensor {
+  func tokens(_ images: Tensor, block: Int?, pooling: FeatureExtraction.Pooling) -> Tensor {
     let backbone = model.backbone
-    let states = backbone.features(pictures, blocks: [block ?? backbone.configuration.depth])[0]
+    let states = backbone.features(images, blocks: [block ?? backbone.configuration.depth])[0]
     guard isNormalized(block: block, pooling) else { return pool(states, pooling) }
     return form.norm == .pooled
       ? backbone.norm(pool(states, pooling)) : pool(backbone.norm(states), pooling)

@@ -3,7 +3,7 @@ import Datasets
 import Foundation
 import Tensors
 
-/// The linear classifier of frozen features, of transformers and of words alike.
+/// The linear classifier of frozen features, of transformers and of tokens alike.
 enum LinearProbe {
   /// Penalties that are tried, the strongest first.
   private static let penalties = [1.0, 0.1, 1e-2, 1e-3, 1e-4]
@@ -11,9 +11,9 @@ enum LinearProbe {
   /// The dataset to learn from and the one to be told, which must have the same classes. Collective.
   static func datasets(
     _ data: String, _ evaluation: String, _ communicator: Communicator
-  ) throws -> (train: PictureDataset, test: PictureDataset) {
-    let train = try PictureDataset.open(data, on: communicator)
-    let test = try PictureDataset.open(evaluation, on: communicator)
+  ) throws -> (train: ImageDataset, test: ImageDataset) {
+    let train = try ImageDataset.open(data, on: communicator)
+    let test = try ImageDataset.open(evaluation, on: communicator)
     return try communicator.agree {
       try train.requireLabels()
       try test.requireLabels()
@@ -27,7 +27,7 @@ enum LinearProbe {
   /// How well this rank's `asked` are told by the classifier of all ranks' `known`. Standardises both in place.
   /// Collective.
   ///
-  /// - Parameter seed: Which pictures are held out while the penalty is chosen.
+  /// - Parameter seed: Which images are held out while the penalty is chosen.
   static func score(
     _ asked: ProbeSamples, learningFrom known: ProbeSamples, classes: Int, seed: UInt64,
     communicator: Communicator
@@ -38,7 +38,7 @@ enum LinearProbe {
     return (score, penalty)
   }
 
-  /// The linear classifier of standardised features, its penalty chosen by how well a tenth of the pictures that it was
+  /// The linear classifier of standardised features, its penalty chosen by how well a tenth of the images that it was
   /// not shown is told.
   private static func fit(
     _ known: ProbeSamples, _ asked: ProbeSamples, _ classes: Int, _ seed: UInt64,
@@ -81,7 +81,7 @@ enum LinearProbe {
   }
 }
 
-/// What a probe knows of this rank's pictures.
+/// What a probe knows of this rank's images.
 struct ProbeSamples {
   /// [N, width]
   let features: Tensor

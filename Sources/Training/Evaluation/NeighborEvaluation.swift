@@ -2,29 +2,29 @@ import Communication
 import Datasets
 import Tensors
 
-/// Measures features by k-nearest-neighbour classification on labelled pictures, spread over the ranks.
+/// Measures features by k-nearest-neighbour classification on labelled images, spread over the ranks.
 ///
-/// Labels serve this measure alone. The pictures that are classified are those of a second dataset, or some of the
+/// Labels serve this measure alone. The images that are classified are those of a second dataset, or some of the
 /// training set's that are left out of the bank; training sees these, too, without their labels.
 public struct NeighborEvaluation {
-  private let bank: (dataset: PictureDataset, samples: [Int])
-  private let queries: (dataset: PictureDataset, samples: [Int])
+  private let bank: (dataset: ImageDataset, samples: [Int])
+  private let queries: (dataset: ImageDataset, samples: [Int])
   private let settings: PerceptualConfiguration.Evaluation
-  private let recipe: SampleRecipe
+  private let recipe: SamplePipeline
   private let options: Loader.Options
 
-  /// Pictures that go through the network at once.
+  /// Images that go through the network at once.
   private static let batchSize = 64
 
   /// The evaluation that a configuration asks for, on the training set and perhaps another, that of `evaluation.path`.
   /// Throws where classes are missing or different.
-  init(_ configuration: PerceptualConfiguration, dataset: PictureDataset, other: PictureDataset?) throws {
+  init(_ configuration: PerceptualConfiguration, dataset: ImageDataset, other: ImageDataset?) throws {
     settings = configuration.evaluation
     let data = configuration.shared.data
-    recipe = SampleRecipe(
+    recipe = SamplePipeline(
       seed: configuration.shared.seed,
       augmentation: Augmentation(crop: .center(fraction: settings.crop), flipProbability: 0),
-      picture: data.pictureView)
+      image: data.imageView)
     options = data.loaderOptions
     let labelled = try Self.order(dataset, seed: configuration.shared.seed)
     guard let other else {
@@ -43,8 +43,8 @@ public struct NeighborEvaluation {
     bank = (dataset, Array(labelled.prefix(settings.bank)))
   }
 
-  /// The labelled pictures of a dataset in random order.
-  private static func order(_ dataset: PictureDataset, seed: UInt64) throws -> [Int] {
+  /// The labelled images of a dataset in random order.
+  private static func order(_ dataset: ImageDataset, seed: UInt64) throws -> [Int] {
     var stream = RandomStream(seed: seed, purpose: .evaluation)
     let labelled = stream.permutation(dataset.count).filter { dataset.labels[$0] >= 0 }
     guard labelled.count >= 2 else {
@@ -59,7 +59,7 @@ public struct NeighborEvaluation {
     "the \(classes.count) classes \(classes.prefix(3).joined(separator: ", "))…"
   }
 
-  /// The part of the pictures whose class their neighbours tell. Collective.
+  /// The part of the images whose class their neighbours tell. Collective.
   ///
   /// - Parameters:
   ///   - features: [n, side, side, 3] → [n, width]
@@ -95,20 +95,20 @@ public struct NeighborEvaluation {
     return try score.summed(over: communicator).top1
   }
 
-  /// The features of some pictures; nil for none.
+  /// The features of some images; nil for none.
   private func vectors(
-    _ pictures: (dataset: PictureDataset, samples: [Int]), _ range: Range<Int>, while goesOn: () -> Bool,
+    _ images: (dataset: ImageDataset, samples: [Int]), _ range: Range<Int>, while goesOn: () -> Bool,
     _ features: (Tensor) -> Tensor
   ) throws -> Tensor? {
     guard !range.isEmpty else { return nil }
     let loader = try Loader(
-      of: Array(pictures.samples[range]), in: pictures.dataset, recipe, batchSize: Self.batchSize,
+      of: Array(images.samples[range]), in: images.dataset, recipe, batchSize: Self.batchSize,
       options: options)
     defer { loader.stop() }
     var result: Tensor?
     var row = 0
     while goesOn(), let batch = try loader.next() {
-      guard let view = batch.pictures else { throw RunError("the loader gives no pictures to evaluate") }
+      guard let view = batch.images else { throw RunError("the loader gives no images to evaluate") }
       let part = features(view)
       let all = result ?? Tensor(uninitialized: [range.count, part.shape[1]])
       result = all

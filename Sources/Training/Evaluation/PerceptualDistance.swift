@@ -5,11 +5,11 @@ import Imaging
 import Models
 import Tensors
 
-/// `peco perceptual distance`: how unlike two pictures are to a perceptual network.
+/// `peco perceptual distance`: how unlike two images are to a perceptual network.
 public enum PerceptualDistance {
   /// The distance at each of the network's depths; their sum is the perceptual loss.
   ///
-  /// Of each picture the square in the middle is shown, at `data.image_size`, as in the evaluation of a tokenizer.
+  /// Of each image the square in the middle is shown, at `data.image_size`, as in the evaluation of a tokenizer.
   ///
   /// - Parameters:
   ///   - configuration: Of a tokenizer, for `perceptual.*` and `data.image_size`; nil for the defaults.
@@ -30,12 +30,12 @@ public enum PerceptualDistance {
       throw RunError("there is no perceptual network; give perceptual.network, and perceptual.weights")
     }
     let side = settings.configuration.shared.data.imageSize
-    return perceptualDistances(network, try picture(first, side: side), try picture(second, side: side))
+    return perceptualDistances(network, try image(first, side: side), try image(second, side: side))
       .map { Double($0.item) }
   }
 
-  /// The square in the middle of a picture, [1, side, side, 3] in [−1, 1].
-  private static func picture(_ path: String, side: Int) throws -> Tensor {
+  /// The square in the middle of an image, [1, side, side, 3] in [−1, 1].
+  private static func image(_ path: String, side: Int) throws -> Tensor {
     guard let bytes = FileManager.default.contents(atPath: path) else {
       throw RunError("\(path) cannot be read")
     }

@@ -35,7 +35,7 @@ public enum Probing {
     public var method: Method
     public var pooling: FeatureExtraction.Pooling
     public var view: FeatureExtraction.View
-    /// Which pictures are held out while the penalty is chosen.
+    /// Which images are held out while the penalty is chosen.
     public var seed: UInt64
 
     public init(
@@ -79,9 +79,9 @@ public enum Probing {
     }
     let (train, test) = try LinearProbe.datasets(request.data, request.evaluation, communicator)
     let known = try Features(source, train, blocks, request.pooling, communicator)
-    logger.notice("features of \(train.count) pictures to learn from")
+    logger.notice("features of \(train.count) images to learn from")
     let asked = try Features(source, test, blocks, request.pooling, communicator)
-    logger.notice("features of \(test.count) pictures to tell")
+    logger.notice("features of \(test.count) images to tell")
     let classes = train.classes.count
     return try blocks.enumerated().map { index, block in
       let (known, asked) = (known.part(index), asked.part(index))
@@ -115,7 +115,7 @@ private struct Features {
 
   /// Computes them. Collective.
   init(
-    _ source: FrozenTransformer, _ dataset: PictureDataset, _ blocks: [Int?],
+    _ source: FrozenTransformer, _ dataset: ImageDataset, _ blocks: [Int?],
     _ pooling: FeatureExtraction.Pooling, _ communicator: Communicator
   ) throws {
     range = communicator.stretch(of: dataset.count)
@@ -123,14 +123,14 @@ private struct Features {
     (values, labels) = try communicator.agree {
       var values = [[Float]](repeating: [], count: blocks.count)
       var labels: [Int32] = []
-      try source.forEachBatch(of: source.data(of: dataset), range) { pictures, batchLabels in
+      try source.forEachBatch(of: source.data(of: dataset), range) { images, batchLabels in
         labels += batchLabels
         let numbers = blocks.compactMap { $0 }
-        let states = numbers.isEmpty ? [] : source.model.backbone.features(pictures, blocks: numbers)
+        let states = numbers.isEmpty ? [] : source.model.backbone.features(images, blocks: numbers)
         for (index, block) in blocks.enumerated() {
           values[index] +=
             block == nil
-            ? source.tokens(pictures, block: nil, pooling: pooling).elements
+            ? source.tokens(images, block: nil, pooling: pooling).elements
             : source.pool(states[index], pooling).elements
         }
       }

@@ -5,34 +5,34 @@ import Imaging
 import Layers
 import Tensors
 
-/// `peco tokenizer reconstruct`: what a tokenizer makes of pictures, as a picture and in numbers.
+/// `peco tokenizer reconstruct`: what a tokenizer makes of images, as an image and in numbers.
 public enum Reconstruction {
   /// What was measured.
   public struct Report: Sendable {
-    /// Pictures measured.
-    public let pictures: Int
-    /// Peak signal-to-noise ratio of the mean squared error over all pictures, in decibels.
+    /// Images measured.
+    public let images: Int
+    /// Peak signal-to-noise ratio of the mean squared error over all images, in decibels.
     public let psnr: Double
-    /// exp of the entropy of the words used.
+    /// exp of the entropy of the tokens used.
     public let perplexity: Double
     /// Share of the codebook that was used.
     public let usage: Double
   }
 
-  /// Draws `count` pictures, each above its reconstruction, and measures over `measure` pictures.
+  /// Draws `count` images, each above its reconstruction, and measures over `measure` images.
   public static func run(
     tokenizer path: String, dataset datasetPath: String, output: String, count: Int, measure: Int
   ) throws -> Report {
-    try PictureTable.requireOutput(output, madeFrom: [path, datasetPath])
+    try ImageTable.requireOutput(output, madeFrom: [path, datasetPath])
     let alone = Communicator()
-    let dataset = try PictureDataset(opening: datasetPath)
+    let dataset = try ImageDataset(opening: datasetPath)
     let tokenizer = try TrainedTokenizer(path: path, communicator: alone)
     let model = tokenizer.model
-    let samples = SampleRecipe(
+    let samples = SamplePipeline(
       seed: 0, augmentation: Augmentation(crop: .center(fraction: 1), flipProbability: 0),
-      tokenizerPicture: .tokenizer(size: model.imageSize))
-    guard dataset.count > 0 else { throw RunError("\(datasetPath) holds no pictures") }
-    // Datasets are sorted by class: take stretches from all over, and show the first picture of each.
+      tokenizerImage: .tokenizer(size: model.imageSize))
+    guard dataset.count > 0 else { throw RunError("\(datasetPath) holds no images") }
+    // Datasets are sorted by class: take stretches from all over, and show the first image of each.
     let stretches = min(count, dataset.count)
     let length = max(1, min(measure, dataset.count) / stretches)
 
@@ -43,21 +43,21 @@ public enum Reconstruction {
       let start = dataset.count * stretch / stretches
       let loader = try Loader(sequenceOf: dataset, samples, range: start..<start + length, batchSize: 8)
       while let batch = try loader.next() {
-        guard let pictures = batch.tokenizerPictures else {
+        guard let images = batch.tokenizerImages else {
           throw RunError("the loader gives no tokenizer view")
         }
-        let tokens = model.tokens(pictures)
+        let tokens = model.tokens(images)
         for token in tokens { uses[Int(token)] += 1 }
-        let reconstruction = model.pictures(from: tokens)
-        squaredError += Double(meanSquaredError(reconstruction, pictures).item) * Double(batch.count)
-        if shown.count == stretch { shown.append((model.image(pictures, 0), model.image(reconstruction, 0))) }
+        let reconstruction = model.images(from: tokens)
+        squaredError += Double(meanSquaredError(reconstruction, images).item) * Double(batch.count)
+        if shown.count == stretch { shown.append((model.image(images, 0), model.image(reconstruction, 0))) }
       }
     }
     let total = stretches * length
     try drawGrid(shown).writePNG(to: output)
     let usage = CodebookUsage(counts: uses)
     return Report(
-      pictures: total, psnr: 10 * log10(4 / max(squaredError / Double(max(total, 1)), 1e-12)),
+      images: total, psnr: 10 * log10(4 / max(squaredError / Double(max(total, 1)), 1e-12)),
       perplexity: Double(usage.perplexity), usage: Double(usage.usedShare))
   }
 
@@ -76,7 +76,7 @@ public enum Reconstruction {
         } ?? []
       images += pairs.map(\.original) + blanks + pairs.map(\.reconstruction) + blanks
     }
-    // Small pictures are enlarged so that a person sees them.
+    // Small images are enlarged so that a person sees them.
     let side = shown.first?.original.width ?? 1
     return Image.grid(images.map { $0.enlarged(by: max(1, 96 / max(side, 1))) }, columns: columns, margin: 2)
   }

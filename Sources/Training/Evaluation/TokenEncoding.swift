@@ -5,7 +5,7 @@ import Imaging
 import Storage
 import Tensors
 
-/// `peco tokenizer encode`: the words of every picture of a dataset, computed once.
+/// `peco tokenizer encode`: the tokens of every image of a dataset, computed once.
 public enum TokenEncoding {
   /// What to encode, and how.
   public struct Request: Sendable {
@@ -15,15 +15,15 @@ public enum TokenEncoding {
     public var dataset: String
     /// The token file to be written.
     public var output: String
-    /// Randomly cropped and flipped views of each picture; 0: the middle only.
+    /// Randomly cropped and flipped views of each image; 0: the middle only.
     public var views: Int
-    /// Least part of a picture's area that a view's crop takes.
+    /// Least part of an image's area that a view's crop takes.
     public var leastCropScale: Double
     /// Seed of the views.
     public var seed: UInt64
-    /// Pictures a rank encodes at a time.
+    /// Images a rank encodes at a time.
     public var batchSize: Int
-    /// Side of the pictures that the tokenizer is shown; nil: as in its training.
+    /// Side of the images that the tokenizer is shown; nil: as in its training.
     public var imageSize: Int?
     /// How crops are resized.
     public var interpolation: ResampleFilter
@@ -48,7 +48,7 @@ public enum TokenEncoding {
   /// Batches that a rank encodes between two exchanges.
   private static let batchesPerRound = 16
 
-  /// Encodes, every rank its part of each stretch of pictures; rank 0 writes. Collective.
+  /// Encodes, every rank its part of each stretch of images; rank 0 writes. Collective.
   public static func run(_ request: Request, communicator: Communicator) throws {
     try ComputeThreads.configure(requested: nil, communicator: communicator)
     let logger = ConsoleLog.logger(rank: communicator.rank)
@@ -56,19 +56,19 @@ public enum TokenEncoding {
       guard communicator.isRoot else { return }
       try FileSystem.requireOutput(request.output, madeFrom: [request.dataset, request.tokenizer])
     }
-    let dataset = try PictureDataset.open(request.dataset, on: communicator)
+    let dataset = try ImageDataset.open(request.dataset, on: communicator)
     let tokenizer = try TrainedTokenizer(
       path: request.tokenizer, size: request.imageSize.map(TrainedTokenizer.Size.pixels) ?? .trained,
       communicator: communicator
     ) { logger.warning("\($0)") }
     let model = tokenizer.model
     let views = max(1, request.views)
-    let samples = SampleRecipe(
+    let samples = SamplePipeline(
       seed: request.seed,
       augmentation: request.views > 0
         ? Augmentation(crop: .randomResized(scale: request.leastCropScale...1))
         : Augmentation(crop: .center(fraction: 1), flipProbability: 0),
-      tokenizerPicture: .tokenizer(size: model.imageSize, interpolation: request.interpolation))
+      tokenizerImage: .tokenizer(size: model.imageSize, interpolation: request.interpolation))
     let header = TokenFileDescription(
       count: dataset.count, views: views, gridHeight: model.gridSize, gridWidth: model.gridSize,
       codebookSize: model.vocabulary, datasetFingerprint: dataset.fingerprint,
@@ -93,14 +93,14 @@ public enum TokenEncoding {
         let done = min(first + stretch * communicator.size, dataset.count)
         let rate = Double(done) / (start.duration(to: .now) / .seconds(1))
         logger.info(
-          "encoded \(done) of \(dataset.count) pictures, \(String(format: "%.1f", rate)) pictures/s")
+          "encoded \(done) of \(dataset.count) images, \(String(format: "%.1f", rate)) images/s")
       }
     }
 
     if communicator.isRoot {
       try TokenFileWriter.write(to: request.output, header) { try encode($0) }
       logger.notice(
-        "\(request.output): \(dataset.count) pictures, \(views) views of \(model.gridSize) × \(model.gridSize) words"
+        "\(request.output): \(dataset.count) images, \(views) views of \(model.gridSize) × \(model.gridSize) tokens"
       )
     } else {
       try encode(nil)
@@ -109,13 +109,13 @@ public enum TokenEncoding {
   }
 }
 
-/// The words of a stretch of pictures, in a form that travels between ranks.
+/// The tokens of a stretch of images, in a form that travels between ranks.
 private struct EncodedPart {
-  /// For each batch and view: the number of pictures, then tokens, crops and flips, all 32-bit.
+  /// For each batch and view: the number of images, then tokens, crops and flips, all 32-bit.
   private(set) var bytes: [UInt8] = []
 
   init(
-    _ dataset: PictureDataset, _ samples: SampleRecipe, range: Range<Int>, batchSize: Int, views: Int,
+    _ dataset: ImageDataset, _ samples: SamplePipeline, range: Range<Int>, batchSize: Int, views: Int,
     tokenizer: TrainedTokenizer
   ) throws {
     guard !range.isEmpty else { return }
@@ -123,11 +123,11 @@ private struct EncodedPart {
       sequenceOf: dataset, samples, range: range, batchSize: batchSize, views: views)
     defer { loader.stop() }
     while let batch = try loader.next() {
-      guard let pictures = batch.tokenizerPictures else {
+      guard let images = batch.tokenizerImages else {
         throw RunError("the loader gives no tokenizer view")
       }
       append([Int32(batch.count)])
-      append(tokenizer.model.tokens(pictures))
+      append(tokenizer.model.tokens(images))
       append(batch.crops.flatMap { [$0.x, $0.y, $0.width, $0.height].map { Int32($0) } })
       append(batch.flips.map { Int32($0 ? 1 : 0) })
     }

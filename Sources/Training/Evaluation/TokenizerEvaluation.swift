@@ -5,9 +5,9 @@ import Layers
 import Models
 import Tensors
 
-/// What words keep of what pictures show: the measures of PeCo's table 4 (2111.12710, section 4).
+/// What tokens keep of what images show: the measures of PeCo's table 4 (2111.12710, section 4).
 public enum TokenizerEvaluation {
-  /// What is kept of the words of a picture's grid.
+  /// What is kept of the tokens of an image's grid.
   public enum Pooling: String, Sendable, CaseIterable {
     /// Their mean.
     case mean
@@ -23,7 +23,7 @@ public enum TokenizerEvaluation {
     public var data: String
     public var evaluation: String
     public var pooling: Pooling
-    /// Which pictures are held out while the penalty is chosen.
+    /// Which images are held out while the penalty is chosen.
     public var seed: UInt64
     public var batchSize: Int
     public var workers: Int
@@ -42,7 +42,7 @@ public enum TokenizerEvaluation {
     }
   }
 
-  /// Tells classes from the words by a linear classifier; `penalty` is the one that was chosen. Collective.
+  /// Tells classes from the tokens by a linear classifier; `penalty` is the one that was chosen. Collective.
   public static func probe(
     _ request: ProbeRequest, communicator: Communicator
   ) throws -> (score: ClassificationScore, penalty: Double) {
@@ -52,27 +52,27 @@ public enum TokenizerEvaluation {
       logger.warning("\($0)")
     }
     let (train, test) = try LinearProbe.datasets(request.data, request.evaluation, communicator)
-    let known = try words(tokenizer.model, of: train, request, communicator)
-    logger.notice("words of \(train.count) pictures to learn from")
-    let asked = try words(tokenizer.model, of: test, request, communicator)
-    logger.notice("words of \(test.count) pictures to tell")
+    let known = try tokens(tokenizer.model, of: train, request, communicator)
+    logger.notice("tokens of \(train.count) images to learn from")
+    let asked = try tokens(tokenizer.model, of: test, request, communicator)
+    logger.notice("tokens of \(test.count) images to tell")
     let (score, penalty) = try LinearProbe.score(
       asked, learningFrom: known, classes: train.classes.count, seed: request.seed, communicator: communicator
     )
     return (try score.summed(over: communicator), penalty)
   }
 
-  /// The words of this rank's stretch of a dataset, the middle of each picture, as its decoder reads them. Collective.
-  private static func words(
-    _ model: any Tokenizer, of dataset: PictureDataset, _ request: ProbeRequest, _ communicator: Communicator
+  /// The tokens of this rank's stretch of a dataset, the middle of each image, as its decoder reads them. Collective.
+  private static func tokens(
+    _ model: any Tokenizer, of dataset: ImageDataset, _ request: ProbeRequest, _ communicator: Communicator
   ) throws -> ProbeSamples {
     let range = communicator.stretch(of: dataset.count)
-    let samples = SampleRecipe(
+    let samples = SamplePipeline(
       seed: 0, augmentation: Augmentation(crop: .center(fraction: 1), flipProbability: 0),
-      tokenizerPicture: .tokenizer(size: model.imageSize))
+      tokenizerImage: .tokenizer(size: model.imageSize))
     return try communicator.agree {
       var (values, labels) = ([Float](), [Int32]())
-      let length = model.words([0]).count
+      let length = model.codebookVectors([0]).count
       let places = model.gridSize * model.gridSize
       let width = request.pooling == .mean ? length : places * length
       values.reserveCapacity(range.count * width)
@@ -82,12 +82,12 @@ public enum TokenizerEvaluation {
           options: Loader.Options(workers: request.workers))
         defer { loader.stop() }
         while let batch = try loader.next() {
-          guard let pictures = batch.tokenizerPictures else {
+          guard let images = batch.tokenizerImages else {
             throw RunError("the loader gives no tokenizer view")
           }
-          let words = model.words(model.tokens(pictures))
+          let tokens = model.codebookVectors(model.tokens(images))
           labels += batch.labels
-          values += request.pooling == .grid ? words.elements : means(words, every: places)
+          values += request.pooling == .grid ? tokens.elements : means(tokens, every: places)
         }
       }
       return ProbeSamples(
@@ -117,7 +117,7 @@ public enum TokenizerEvaluation {
     /// Whether the moving averages of fine-tuning are taken.
     public var averaged: Bool
     public var dataset: String
-    /// How pictures are shown to the classifier; their size is the tokenizer's.
+    /// How images are shown to the classifier; their size is the tokenizer's.
     public var view: FeatureExtraction.View
 
     public init(
@@ -131,22 +131,22 @@ public enum TokenizerEvaluation {
     }
   }
 
-  /// What became of pictures on their way through the words.
+  /// What became of images on their way through the tokens.
   public struct ClassificationReport: Sendable {
-    /// How the classifier does on pictures as they are.
+    /// How the classifier does on images as they are.
     public var originals = ClassificationScore()
-    /// How it does on what the tokenizer draws from their words.
+    /// How it does on what the tokenizer draws from their tokens.
     public var reconstructions = ClassificationScore()
-    /// Peak signal-to-noise ratio of the mean squared error over all pictures, in decibels.
+    /// Peak signal-to-noise ratio of the mean squared error over all images, in decibels.
     public var psnr = 0.0
-    /// How evenly the pictures use the words.
+    /// How evenly the images use the tokens.
     public var usage = CodebookUsage(counts: [])
   }
 
-  /// Classifies pictures and their reconstructions by the same classifier, each once over all ranks. Collective.
+  /// Classifies images and their reconstructions by the same classifier, each once over all ranks. Collective.
   ///
   /// Both are the same crop, which the classifier is shown at the tokenizer's size: where it was trained at another one its
-  /// positions are interpolated. Reconstructions are cut off at black and white, as files of pictures are.
+  /// positions are interpolated. Reconstructions are cut off at black and white, as files of images are.
   public static func classify(
     _ request: ClassificationRequest, communicator: Communicator
   ) throws -> ClassificationReport {
@@ -169,12 +169,12 @@ public enum TokenizerEvaluation {
     guard case .classification(let model) = source.model else {
       throw RunError("\(source.path) has no classification head; give a checkpoint of `peco finetune`")
     }
-    guard let view = source.samples.picture else { throw RunError("\(source.path) has no view of pictures") }
+    guard let view = source.samples.image else { throw RunError("\(source.path) has no view of images") }
     var samples = source.samples
-    samples.tokenizerPicture = .tokenizer(size: size)
+    samples.tokenizerImage = .tokenizer(size: size)
     let normalization = ChannelAffine.normalization(mean: view.mean, deviation: view.deviation)
 
-    let dataset = try PictureDataset.open(request.dataset, on: communicator)
+    let dataset = try ImageDataset.open(request.dataset, on: communicator)
     var uses = [Double](repeating: 0, count: tokenizer.vocabulary)
     let (own, squaredError) = try communicator.agree {
       try source.requireClasses(of: dataset)
@@ -185,14 +185,14 @@ public enum TokenizerEvaluation {
         sequenceOf: dataset, samples, range: range, batchSize: source.batchSize, options: source.options)
       defer { loader.stop() }
       while let batch = try loader.next() {
-        guard let pictures = batch.pictures, let originals = batch.tokenizerPictures else {
-          throw RunError("the loader gives no pictures")
+        guard let images = batch.images, let originals = batch.tokenizerImages else {
+          throw RunError("the loader gives no images")
         }
         let tokens = tokenizer.tokens(originals)
         for token in tokens { uses[Int(token)] += 1 }
-        let drawn = tokenizer.pictures(from: tokens)
+        let drawn = tokenizer.images(from: tokens)
         squaredError += Double(meanSquaredError(drawn, originals).item) * Double(batch.count)
-        report.originals.add(model(pictures), labels: batch.labels)
+        report.originals.add(model(images), labels: batch.labels)
         report.reconstructions.add(model(normalization(drawn)), labels: batch.labels)
       }
       return (report, squaredError)
@@ -200,7 +200,7 @@ public enum TokenizerEvaluation {
     var report = ClassificationReport()
     report.originals = try own.originals.summed(over: communicator)
     report.reconstructions = try own.reconstructions.summed(over: communicator)
-    let error = try communicator.allReduce(.sum, squaredError) / Double(max(report.originals.pictures, 1))
+    let error = try communicator.allReduce(.sum, squaredError) / Double(max(report.originals.images, 1))
     report.psnr = 10 * log10(4 / max(error, 1e-12))
     report.usage = CodebookUsage(counts: try communicator.allReduce(.sum, uses))
     return report

@@ -4,14 +4,14 @@ import Imaging
 import Models
 import Tensors
 
-/// `peco figure attention`: where patches of pictures look, as in BEiT's figure of self-attention maps (Bao et al.,
+/// `peco figure attention`: where patches of images look, as in BEiT's figure of self-attention maps (Bao et al.,
 /// 2106.08254, figure 2).
 public enum AttentionFigure {
   /// Which patches are asked where they look.
   public enum References: Sendable, Equatable {
-    /// So many of each picture, drawn by the seed.
+    /// So many of each image, drawn by the seed.
     case drawn(Int)
-    /// These of every picture.
+    /// These of every image.
     case listed([Place])
   }
 
@@ -34,23 +34,23 @@ public enum AttentionFigure {
     public var averaged = false
     /// The dataset.
     public var dataset: String
-    /// Its pictures that are shown, one a row.
-    public var pictures: PictureChoice
+    /// Its images that are shown, one a row.
+    public var images: ImageChoice
     /// The patches of each.
     public var references = References.drawn(4)
     /// From 1; nil: the last.
     public var block: Int?
     /// From 0; nil: the mean of all.
     public var head: Int?
-    /// How pictures are shown to the transformer. Without a length to resize to, the whole square in the middle.
+    /// How images are shown to the transformer. Without a length to resize to, the whole square in the middle.
     public var view = FeatureExtraction.View()
     /// Decides the patches.
     public var seed: UInt64 = 0
 
-    public init(checkpoint: String, dataset: String, pictures: PictureChoice) {
+    public init(checkpoint: String, dataset: String, images: ImageChoice) {
       self.checkpoint = checkpoint
       self.dataset = dataset
-      self.pictures = pictures
+      self.images = images
     }
   }
 
@@ -64,15 +64,15 @@ public enum AttentionFigure {
 
   /// What was drawn.
   public struct Figure: Sendable {
-    public let table: PictureTable
-    /// Of each picture.
+    public let table: ImageTable
+    /// Of each image.
     public let maps: [[Map]]
   }
 
   /// Narrowest column.
   private static let cellWidth = 160
 
-  /// A row a picture: the picture, and a map for each reference.
+  /// A row an image: the image, and a map for each reference.
   public static func draw(_ request: Request) throws -> Figure {
     let source = try FrozenTransformer(
       request.checkpoint, averaged: request.averaged, view: request.view, communicator: Communicator())
@@ -86,26 +86,26 @@ public enum AttentionFigure {
       throw RunError(
         "\(source.path) has \(configuration.heads) heads a block; --head is \(head), counts from 0")
     }
-    let dataset = try PictureDataset(opening: request.dataset)
-    let indices = try request.pictures.indices(in: dataset)
+    let dataset = try ImageDataset(opening: request.dataset)
+    let indices = try request.images.indices(in: dataset)
     var samples = source.data(of: dataset).samples
-    if request.view.resize == nil { samples.augmentation = SampleRecipe.whole().augmentation }
-    let view = samples.picture ?? PictureView(size: configuration.imageSize)
+    if request.view.resize == nil { samples.augmentation = SamplePipeline.whole().augmentation }
+    let view = samples.image ?? ImageView(size: configuration.imageSize)
 
-    var rows: [PictureTable.Row] = []
+    var rows: [ImageTable.Row] = []
     var maps: [[Map]] = []
     try dataset.forEachBatch(of: indices, samples) { batch in
-      guard let pictures = batch.pictures else { throw RunError("the loader gives no pictures") }
+      guard let images = batch.images else { throw RunError("the loader gives no images") }
       let references = try batch.samples.map {
-        try patches(request.references, grid: configuration.grid, seed: request.seed, picture: $0)
+        try patches(request.references, grid: configuration.grid, seed: request.seed, image: $0)
       }
       let tokens = references.enumerated().flatMap { place, patches in
         patches.map { place * configuration.tokens + 1 + $0 }
       }
-      let weights = backbone.attentionProbabilities(pictures, rows: tokens, block: block)
+      let weights = backbone.attentionProbabilities(images, rows: tokens, block: block)
       var row = 0
       for (place, patches) in references.enumerated() {
-        let image = view.image(pictures, place)
+        let image = view.image(images, place)
         let own = patches.map { patch in
           defer { row += 1 }
           return Map(reference: patch, attention: patchAttention(weights, row: row, head: request.head))
@@ -113,24 +113,24 @@ public enum AttentionFigure {
         maps.append(own)
         let width = max(cellWidth, image.width)
         rows.append(
-          PictureTable.Row(
-            pictures: [image.enlarged(towards: width)]
+          ImageTable.Row(
+            images: [image.enlarged(towards: width)]
               + own.map { overlay($0, on: image.enlarged(towards: width), grid: configuration.grid) }))
       }
     }
-    return Figure(table: PictureTable(rows: rows), maps: maps)
+    return Figure(table: ImageTable(rows: rows), maps: maps)
   }
 
-  /// The patches of a picture that are asked.
+  /// The patches of an image that are asked.
   private static func patches(
-    _ references: References, grid: Int, seed: UInt64, picture: Int
+    _ references: References, grid: Int, seed: UInt64, image: Int
   ) throws -> [Int] {
     switch references {
     case .drawn(let count):
       guard count <= grid * grid else {
-        throw RunError("\(count) patches of a picture were asked for; it has \(grid) × \(grid)")
+        throw RunError("\(count) patches of an image were asked for; it has \(grid) × \(grid)")
       }
-      var stream = RandomStream(seed: seed, purpose: .figure, time: 2, index: picture)
+      var stream = RandomStream(seed: seed, purpose: .figure, time: 2, index: image)
       return Array(stream.permutation(grid * grid).prefix(count))
     case .listed(let places):
       for (number, place) in places.enumerated() where places[..<number].contains(place) {
@@ -139,7 +139,7 @@ public enum AttentionFigure {
       return try places.map { place in
         guard (0..<grid).contains(place.row), (0..<grid).contains(place.column) else {
           throw RunError(
-            "there is no patch \(place.row),\(place.column): a picture has \(grid) × \(grid), rows and columns "
+            "there is no patch \(place.row),\(place.column): an image has \(grid) × \(grid), rows and columns "
               + "from 0 on")
         }
         return place.row * grid + place.column
@@ -157,11 +157,11 @@ public enum AttentionFigure {
     }
   }
 
-  /// A map over the greyed picture, brightest where it is greatest, with a line around the reference.
-  private static func overlay(_ map: Map, on picture: Image, grid: Int) -> Image {
-    let side = picture.width / grid
+  /// A map over the greyed image, brightest where it is greatest, with a line around the reference.
+  private static func overlay(_ map: Map, on image: Image, grid: Int) -> Image {
+    let side = image.width / grid
     let most = max(map.attention.max() ?? 0, .leastNormalMagnitude)
-    var gray = picture
+    var gray = image
     for pixel in 0..<gray.width * gray.height {
       let (red, green, blue) = (
         Double(gray.pixels[3 * pixel]), Double(gray.pixels[3 * pixel + 1]), Double(gray.pixels[3 * pixel + 2])

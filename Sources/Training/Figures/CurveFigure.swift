@@ -51,7 +51,7 @@ public struct CurveFigure: Sendable {
     }
   }
 
-  /// The figure as a picture.
+  /// The figure as an image.
   public func image(width: Int = 960, panelHeight: Int = 320) -> Image {
     var painter = Painter(width: max(width, 320), height: max(panelHeight, 160) * max(panels.count, 1))
     for (index, panel) in panels.enumerated() {

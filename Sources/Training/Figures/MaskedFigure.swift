@@ -6,7 +6,7 @@ import Layers
 import Models
 import Tensors
 
-/// `peco figure masked`: masked pictures, and what the words that pretrained transformers predict look like once their
+/// `peco figure masked`: masked images, and what the tokens that pretrained transformers predict look like once their
 /// tokenizers have drawn them.
 public enum MaskedFigure {
   /// What is to be drawn.
@@ -19,42 +19,42 @@ public enum MaskedFigure {
     public var labels: [String] = []
     /// The dataset.
     public var dataset: String
-    /// Its pictures that are shown, one a row.
-    public var pictures: PictureChoice
+    /// Its images that are shown, one a row.
+    public var images: ImageChoice
     /// Share of the patches that are masked; nil: as the first model was trained.
     public var maskRatio: Double?
     /// Decides the masks.
     public var seed: UInt64 = 0
 
-    public init(models: [String], dataset: String, pictures: PictureChoice) {
+    public init(models: [String], dataset: String, images: ImageChoice) {
       self.models = models
       self.dataset = dataset
-      self.pictures = pictures
+      self.images = images
     }
   }
 
-  /// How a model did on the pictures that are shown.
+  /// How a model did on the images that are shown.
   public struct Score: Sendable, Equatable {
     public let label: String
-    /// Words predicted as the tokenizer has them.
+    /// Tokens predicted as the tokenizer has them.
     public let correct: Int
-    /// Words predicted.
+    /// Tokens predicted.
     public let masked: Int
   }
 
   /// What was drawn.
   public struct Figure: Sendable {
-    public let table: PictureTable
+    public let table: ImageTable
     public let scores: [Score]
-    /// Masked patches of each picture, row by row.
+    /// Masked patches of each image, row by row.
     public let masked: [[Int]]
   }
 
   /// Stands where patches are masked.
   public static let maskColor: (UInt8, UInt8, UInt8) = (128, 128, 128)
 
-  /// A row a picture: the picture, the picture masked, and for each model what its tokenizer draws of the predicted words
-  /// at masked patches and of its own words at all others.
+  /// A row an image: the image, the image masked, and for each model what its tokenizer draws of the predicted tokens
+  /// at masked patches and of its own tokens at all others.
   public static func draw(_ request: Request) throws -> Figure {
     let labels = try figureLabels(request.labels, for: request.models, option: "model")
     guard [0, 1, request.models.count].contains(request.tokenizers.count) else {
@@ -62,8 +62,8 @@ public enum MaskedFigure {
         "--tokenizer is given \(request.tokenizers.count) times, --model \(request.models.count) times; "
           + "one for all, or one for each")
     }
-    let dataset = try PictureDataset(opening: request.dataset)
-    let indices = try request.pictures.indices(in: dataset)
+    let dataset = try ImageDataset(opening: request.dataset)
+    let indices = try request.images.indices(in: dataset)
     var mask: MaskGenerator?
     var originals: [Image] = []
     var masked: [[Int]] = []
@@ -85,7 +85,7 @@ public enum MaskedFigure {
       try predictor.forEachBatch(of: indices, in: dataset, mask: generator, seed: request.seed) {
         batch, result in
         for place in 0..<batch.count {
-          drawn.append(predictor.tokenizer.image(result.pictures, place))
+          drawn.append(predictor.tokenizer.image(result.images, place))
           guard number == 0 else { continue }
           originals.append(predictor.original(batch, place))
           masked.append(
@@ -103,22 +103,22 @@ public enum MaskedFigure {
     let width = max(
       ReconstructionFigure.cellWidth, ([originals] + columns).compactMap { $0.first?.width }.max() ?? 0)
     let rows = indices.indices.map { row in
-      PictureTable.Row(
-        pictures: ([originals[row], hide(masked[row], of: originals[row], grid: grid)]
+      ImageTable.Row(
+        images: ([originals[row], hide(masked[row], of: originals[row], grid: grid)]
           + columns.map { $0[row] })
           .map { $0.enlarged(towards: width) })
     }
     return Figure(
-      table: PictureTable(headings: ["picture", "masked"] + labels, rows: rows), scores: scores,
+      table: ImageTable(headings: ["image", "masked"] + labels, rows: rows), scores: scores,
       masked: masked)
   }
 
-  /// A picture with the mask's colour over some of its patches.
-  private static func hide(_ patches: [Int], of picture: Image, grid: Int) -> Image {
-    let side = picture.width / grid
+  /// An image with the mask's colour over some of its patches.
+  private static func hide(_ patches: [Int], of image: Image, grid: Int) -> Image {
+    let side = image.width / grid
     let blank = Image(width: side, height: side, color: maskColor)
-    var canvas = Canvas(width: picture.width, height: picture.height)
-    canvas.place(picture, x: 0, y: 0)
+    var canvas = Canvas(width: image.width, height: image.height)
+    canvas.place(image, x: 0, y: 0)
     for patch in patches { canvas.place(blank, x: patch % grid * side, y: patch / grid * side) }
     return canvas.image
   }
@@ -129,22 +129,22 @@ private struct Predictor {
   let tokenizer: any Tokenizer
   private let path: String
   private let model: MaskedImageModel
-  private let view: PictureView
+  private let view: ImageView
   private let configuration: PretrainConfiguration?
 
   /// - Parameter given: The tokenizer; nil for the one that the checkpoint's configuration names.
-  init(_ checkpoint: String, tokenizer given: String?, dataset: PictureDataset) throws {
+  init(_ checkpoint: String, tokenizer given: String?, dataset: ImageDataset) throws {
     let frozen = try FrozenTransformer(
       checkpoint, averaged: false, view: FeatureExtraction.View(), communicator: Communicator())
     path = frozen.path
     guard case .maskedImage(let model) = frozen.model else {
       throw RunError(
-        "\(path) predicts no words; give a checkpoint of `peco pretrain` that was trained on a tokenizer's words"
+        "\(path) predicts no tokens; give a checkpoint of `peco pretrain` that was trained on a tokenizer's tokens"
       )
     }
     self.model = model
     view =
-      frozen.data(of: dataset).samples.picture ?? PictureView(size: model.backbone.configuration.imageSize)
+      frozen.data(of: dataset).samples.image ?? ImageView(size: model.backbone.configuration.imageSize)
     let header = try Checkpoint.header(of: path)
     configuration =
       header.kind == .pretrain
@@ -152,13 +152,13 @@ private struct Predictor {
     let source = configuration?.tokens.source
     let trained = try TrainedTokenizer(
       path: try given ?? Self.namedTokenizer(source, of: path),
-      size: .words(model.backbone.configuration.grid), communicator: Communicator())
+      size: .tokens(model.backbone.configuration.grid), communicator: Communicator())
     tokenizer = trained.model
     try Self.check(trained, against: source, header, model: path)
-    let words = model.head.weight.shape[0]
-    guard tokenizer.vocabulary == words else {
+    let tokens = model.head.weight.shape[0]
+    guard tokenizer.vocabulary == tokens else {
       throw RunError(
-        "\(path) predicts \(words) words, \(trained.path) has \(tokenizer.vocabulary); give the tokenizer it was "
+        "\(path) predicts \(tokens) tokens, \(trained.path) has \(tokenizer.vocabulary); give the tokenizer it was "
           + "trained with")
     }
   }
@@ -171,29 +171,29 @@ private struct Predictor {
     case .tokenizer(let path):
       guard FileManager.default.fileExists(atPath: path) else {
         throw RunError(
-          "\(model) was trained on the words of \(path), which is not there; say where by --tokenizer")
+          "\(model) was trained on the tokens of \(path), which is not there; say where by --tokenizer")
       }
       return path
     case .file(let path):
       throw RunError(
-        "\(model) was trained on the words in \(path); say of which tokenizer they are by --tokenizer")
-    case nil: throw RunError("\(model) does not say what its words are; say so by --tokenizer")
+        "\(model) was trained on the tokens in \(path); say of which tokenizer they are by --tokenizer")
+    case nil: throw RunError("\(model) does not say what its tokens are; say so by --tokenizer")
     }
   }
 
-  /// Throws where words came from another tokenizer, as the checkpoint tells, or the file that they were read from.
+  /// Throws where tokens came from another tokenizer, as the checkpoint tells, or the file that they were read from.
   private static func check(
     _ tokenizer: TrainedTokenizer, against source: PretrainConfiguration.Tokens.Source?,
     _ header: CheckpointHeader, model: String
   ) throws {
     guard header.inputs[.tokenizer] ?? tokenizer.checksum == tokenizer.checksum else {
       throw RunError(
-        "\(model) was trained on the words of another tokenizer than \(tokenizer.path); give the one it was trained "
+        "\(model) was trained on the tokens of another tokenizer than \(tokenizer.path); give the one it was trained "
           + "with (by its checkpoint, if its run went on since)")
     }
     guard case .file(let path) = source, FileManager.default.fileExists(atPath: path) else { return }
     guard try TokenFile(opening: path).header.tokenizerChecksum == tokenizer.checksum else {
-      throw RunError("\(model) was trained on the words in \(path), which \(tokenizer.path) did not make")
+      throw RunError("\(model) was trained on the tokens in \(path), which \(tokenizer.path) did not make")
     }
   }
 
@@ -212,33 +212,33 @@ private struct Predictor {
         ? .random : .blockwise(minimumBlock: min(masking.minimumBlock, count), minimumAspect: masking.aspect))
   }
 
-  /// A picture of a batch as it was before it was normalised.
+  /// An image of a batch as it was before it was normalised.
   func original(_ batch: Batch, _ place: Int) -> Image {
-    batch.pictures.map { view.image($0, place) } ?? Image(width: view.size, height: view.size)
+    batch.images.map { view.image($0, place) } ?? Image(width: view.size, height: view.size)
   }
 
-  /// Hands over batches with what the tokenizer draws of the words predicted for them.
+  /// Hands over batches with what the tokenizer draws of the tokens predicted for them.
   func forEachBatch(
-    of indices: [Int], in dataset: PictureDataset, mask: MaskGenerator, seed: UInt64,
-    _ body: (Batch, (pictures: Tensor, correct: Int)) throws -> Void
+    of indices: [Int], in dataset: ImageDataset, mask: MaskGenerator, seed: UInt64,
+    _ body: (Batch, (images: Tensor, correct: Int)) throws -> Void
   ) throws {
-    let samples = SampleRecipe.whole(
-      seed: seed, picture: view,
-      tokenizerPicture: .tokenizer(
+    let samples = SamplePipeline.whole(
+      seed: seed, image: view,
+      tokenizerImage: .tokenizer(
         size: tokenizer.imageSize, interpolation: configuration?.tokens.interpolation ?? .bicubic), mask: mask
     )
     try dataset.forEachBatch(of: indices, samples) { batch in
-      guard let pictures = batch.pictures, let view = batch.tokenizerPictures else {
-        throw RunError("the loader gives no pictures")
+      guard let images = batch.images, let view = batch.tokenizerImages else {
+        throw RunError("the loader gives no images")
       }
-      var words = tokenizer.tokens(view)
-      let predicted = argmax(model(pictures, masked: batch.masked))
+      var tokens = tokenizer.tokens(view)
+      let predicted = argmax(model(images, masked: batch.masked))
       var correct = 0
-      for (place, word) in zip(batch.masked, predicted) {
-        correct += words[Int(place)] == word ? 1 : 0
-        words[Int(place)] = word
+      for (place, token) in zip(batch.masked, predicted) {
+        correct += tokens[Int(place)] == token ? 1 : 0
+        tokens[Int(place)] = token
       }
-      try body(batch, (tokenizer.pictures(from: words), correct))
+      try body(batch, (tokenizer.images(from: tokens), correct))
     }
   }
 }

@@ -1,6 +1,6 @@
 import Imaging
 
-/// Draws lines and letters into a picture.
+/// Draws lines and letters into an image.
 struct Painter {
   /// A colour, 0 to 255 a channel.
   struct Color {
@@ -17,10 +17,10 @@ struct Painter {
 
   init(width: Int, height: Int) { image = Image(width: width, height: height, color: (255, 255, 255)) }
 
-  /// Draws on a picture that is there.
+  /// Draws on an image that is there.
   init(on image: Image) { self.image = image }
 
-  /// Fills a rectangle; what lies outside the picture is cut off.
+  /// Fills a rectangle; what lies outside the image is cut off.
   mutating func rectangle(x: Int, y: Int, width: Int, height: Int, color: Color, opacity: Double = 1) {
     for row in y..<y + height { for column in x..<x + width { blend(column, row, color, opacity) } }
   }

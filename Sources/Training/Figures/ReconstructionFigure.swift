@@ -3,7 +3,7 @@ import Datasets
 import Imaging
 import Models
 
-/// `peco figure reconstructions`: pictures, and what several tokenizers make of them, side by side.
+/// `peco figure reconstructions`: images, and what several tokenizers make of them, side by side.
 public enum ReconstructionFigure {
   /// What is to be drawn.
   public struct Request: Sendable {
@@ -13,37 +13,37 @@ public enum ReconstructionFigure {
     public var labels: [String]
     /// The dataset.
     public var dataset: String
-    /// Its pictures that are shown, one a row.
-    public var pictures: PictureChoice
+    /// Its images that are shown, one a row.
+    public var images: ImageChoice
 
-    public init(tokenizers: [String], labels: [String] = [], dataset: String, pictures: PictureChoice) {
+    public init(tokenizers: [String], labels: [String] = [], dataset: String, images: ImageChoice) {
       self.tokenizers = tokenizers
       self.labels = labels
       self.dataset = dataset
-      self.pictures = pictures
+      self.images = images
     }
   }
 
   /// Narrowest column.
   static let cellWidth = 128
 
-  /// A row a picture: the picture as the tokenizer of the largest pictures sees it, then each tokenizer's reconstruction.
-  public static func draw(_ request: Request) throws -> PictureTable {
+  /// A row an image: the image as the tokenizer of the largest images sees it, then each tokenizer's reconstruction.
+  public static func draw(_ request: Request) throws -> ImageTable {
     let labels = try figureLabels(request.labels, for: request.tokenizers, option: "tokenizer")
-    let dataset = try PictureDataset(opening: request.dataset)
-    let indices = try request.pictures.indices(in: dataset)
+    let dataset = try ImageDataset(opening: request.dataset)
+    let indices = try request.images.indices(in: dataset)
     var inputs: [Image] = []
     var columns: [[Image]] = []
     for path in request.tokenizers {
       let model = try TrainedTokenizer(path: path, communicator: Communicator()).model
       var (shown, drawn) = ([Image](), [Image]())
-      try dataset.forEachBatch(of: indices, .whole(tokenizerPicture: model.view)) { batch in
-        guard let pictures = batch.tokenizerPictures else {
+      try dataset.forEachBatch(of: indices, .whole(tokenizerImage: model.view)) { batch in
+        guard let images = batch.tokenizerImages else {
           throw RunError("the loader gives no tokenizer view")
         }
-        let reconstruction = model.pictures(from: model.tokens(pictures))
+        let reconstruction = model.images(from: model.tokens(images))
         for place in 0..<batch.count {
-          shown.append(model.image(pictures, place))
+          shown.append(model.image(images, place))
           drawn.append(model.image(reconstruction, place))
         }
       }
@@ -51,11 +51,11 @@ public enum ReconstructionFigure {
       if (shown.first?.width ?? 0) > (inputs.first?.width ?? 0) { inputs = shown }
     }
     let width = max(cellWidth, inputs.first?.width ?? 0)
-    return PictureTable(
+    return ImageTable(
       headings: ["input"] + labels,
       rows: indices.indices.map { row in
-        PictureTable.Row(
-          pictures: ([inputs[row]] + columns.map { $0[row] }).map { $0.enlarged(towards: width) })
+        ImageTable.Row(
+          images: ([inputs[row]] + columns.map { $0[row] }).map { $0.enlarged(towards: width) })
       })
   }
 }

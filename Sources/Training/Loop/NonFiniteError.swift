@@ -28,5 +28,5 @@ public struct NonFiniteError: Error, CustomStringConvertible {
 
   private static let advice =
     "a checkpoint from before, if there is one, is kept; go on from it with a lower optimizer.learning_rate, a longer warm-up or a "
-    + "lower optimizer.clip_gradient_norm, or look at the pictures named"
+    + "lower optimizer.clip_gradient_norm, or look at the images named"
 }

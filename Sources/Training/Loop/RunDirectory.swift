@@ -131,7 +131,7 @@ public struct RunDirectory {
     return newest.path
   }
 
-  /// Draws the metrics into `curves.png`. A picture is not worth a run: failing is only logged.
+  /// Draws the metrics into `curves.png`. An image is not worth a run: failing is only logged.
   func drawCurves(logger: Logger) {
     do {
       let lines = try MetricsLine.read(metricsPath)

@@ -11,7 +11,7 @@ public struct RunPlan: Sendable {
   public let steps: Int
   /// Micro-batches a rank computes in a step.
   public let microBatches: Int
-  /// Most pictures of a micro-batch.
+  /// Most images of a micro-batch.
   public let microBatchSize: Int
   /// Learning rate of each step, counted from 0.
   public let learningRate: Schedule

@@ -11,7 +11,7 @@ struct RunSetup<Configuration: RunConfiguration> {
   let configuration: Configuration
   /// The configuration as YAML, all defaults filled in.
   let resolved: String
-  let dataset: PictureDataset
+  let dataset: ImageDataset
   let sampler: GlobalSampler
   let share: RankShare
   let plan: RunPlan
@@ -39,7 +39,7 @@ struct RunSetup<Configuration: RunConfiguration> {
     let shared = configuration.shared
     try ComputeThreads.configure(requested: shared.training.threads, communicator: communicator)
 
-    let dataset = try PictureDataset.open(shared.data.path, on: communicator)
+    let dataset = try ImageDataset.open(shared.data.path, on: communicator)
     self.dataset = dataset
     (sampler, share) = try communicator.agree {
       (
@@ -55,8 +55,8 @@ struct RunSetup<Configuration: RunConfiguration> {
     plan = RunPlan(shared, sampler: sampler, share: share)
     guard plan.steps > 0 else {
       throw RunError(
-        "training.epochs is so small that there is no step to make: a pass over the \(sampler.count) pictures has "
-          + "\(plan.stepsPerEpoch) of \(shared.training.globalBatchSize) pictures")
+        "training.epochs is so small that there is no step to make: a pass over the \(sampler.count) images has "
+          + "\(plan.stepsPerEpoch) of \(shared.training.globalBatchSize) images")
     }
 
     let run = RunDirectory(request.directory, keep: shared.checkpoint.keep)
@@ -70,7 +70,7 @@ struct RunSetup<Configuration: RunConfiguration> {
     }
     logger.notice(
       """
-      \(sampler.count) pictures, \(plan.steps) steps of \(shared.training.globalBatchSize) \
+      \(sampler.count) images, \(plan.steps) steps of \(shared.training.globalBatchSize) \
       (\(communicator.size) ranks × \(plan.microBatches) × \(plan.microBatchSize)), \
       \(ThreadPool.shared.threadCount) threads a rank, \(MatrixMultiply.kernelName) kernels
       """)
@@ -99,7 +99,7 @@ extension RunSetup {
   ///
   /// - Parameter inputs: Checksums of what the recipe is made of beside the configuration.
   func train(
-    _ recipe: any Recipe, samples: SampleRecipe, tokens: TokenFile? = nil, inputs: [RunInput: UInt64] = [:],
+    _ recipe: any Recipe, samples: SamplePipeline, tokens: TokenFile? = nil, inputs: [RunInput: UInt64] = [:],
     communicator: Communicator
   ) throws -> TrainingLoop.Outcome {
     var inputs = inputs

@@ -1,10 +1,10 @@
 import Communication
 import Datasets
 
-extension PictureDataset {
+extension ImageDataset {
   /// Opens a dataset on every rank, which all must have the same. Collective.
-  static func open(_ path: String, on communicator: Communicator) throws -> PictureDataset {
-    let dataset = try communicator.agree { try PictureDataset(opening: path) }
+  static func open(_ path: String, on communicator: Communicator) throws -> ImageDataset {
+    let dataset = try communicator.agree { try ImageDataset(opening: path) }
     try communicator.checkEqual(checksum: dataset.fingerprint, what: "the dataset \(path)")
     return dataset
   }

@@ -31,13 +31,13 @@ final class Adversary: Opponent {
 
   /// The reconstruction loss and the adversarial one of what a tokenizer drew, a scalar.
   func loss(
-    of output: VQVAE.Output, drawnBy model: VQVAE, pictures: Tensor, reconstructionLoss: (Tensor) -> Tensor
+    of output: VQVAE.Output, drawnBy model: VQVAE, images: Tensor, reconstructionLoss: (Tensor) -> Tensor
   ) -> Tensor {
     let result = generatorLoss(
       output.reconstruction, lastLayer: model.lastLayer, features: output.features,
       discriminator: discriminator, reconstructionLoss: reconstructionLoss)
-    pending = (pictures.detached, output.reconstruction.detached)
-    let count = Double(pictures.shape[0])
+    pending = (images.detached, output.reconstruction.detached)
+    let count = Double(images.shape[0])
     sums[0] += count * Double(result.adversarial)
     sums[1] += count * Double(result.weight)
     sums[3] += count

@@ -5,7 +5,7 @@ import Models
 import Tensors
 
 /// Stage 1 of BEiT: a discrete VAE under reconstruction loss and divergence from the uniform prior (Ramesh et al.,
-/// 2102.12092, section 2.1), its words relaxed by Gumbel-softmax.
+/// 2102.12092, section 2.1), its tokens relaxed by Gumbel-softmax.
 public final class DVAERecipe: Recipe {
   public let kind = RunKind.tokenizer
   public let parameters: [Parameter]
@@ -14,9 +14,9 @@ public final class DVAERecipe: Recipe {
   private var reconstructionLoss: ReconstructionLoss
   private let configuration: TokenizerConfiguration
 
-  /// Σ of the divergence over pictures.
+  /// Σ of the divergence over images.
   private var divergence = 0.0
-  /// How often each word was the most probable.
+  /// How often each token was the most probable.
   private var uses: [Double]
 
   /// The recipe of a configuration.
@@ -32,7 +32,7 @@ public final class DVAERecipe: Recipe {
   }
 
   public func loss(of batch: Batch, on tape: Tape?) throws -> Tensor {
-    guard let pictures = batch.tokenizerPictures else { throw RunError("the loader gives no tokenizer view") }
+    guard let images = batch.tokenizerImages else { throw RunError("the loader gives no tokenizer view") }
     let sampling = tape.map { _ in
       let noise = GumbelNoise(seed: configuration.shared.seed, step: batch.step, samples: batch.samples)
       let grid = model.gridSize
@@ -40,10 +40,10 @@ public final class DVAERecipe: Recipe {
         noise: noise([batch.count, grid, grid, model.vocabulary]),
         temperature: Float(configuration.dvae.temperature(at: batch.step)))
     }
-    let output = model(tape?.constant(pictures) ?? pictures, sampling: sampling)
+    let output = model(tape?.constant(images) ?? images, sampling: sampling)
     let reconstruction = reconstructionLoss(
-      output.reconstruction, pictures,
-      likelihood: { [model] in model.likelihoodLoss(output.statistics, pictures) })
+      output.reconstruction, images,
+      likelihood: { [model] in model.likelihoodLoss(output.statistics, images) })
     divergence += Double(batch.count) * Double(output.divergence.item)
     for token in output.tokens { uses[Int(token)] += 1 }
     return weightedSum(
@@ -53,7 +53,7 @@ public final class DVAERecipe: Recipe {
   public func takeSums() -> [Double] {
     defer {
       divergence = 0
-      for word in uses.indices { uses[word] = 0 }
+      for token in uses.indices { uses[token] = 0 }
     }
     return reconstructionLoss.takeSums() + [divergence] + uses
   }
@@ -66,7 +66,7 @@ public final class DVAERecipe: Recipe {
     let usage = CodebookUsage(counts: sums[(own + 1)...])
     return [
       ("psnr", reconstruction.psnr), ("codebook_perplexity", Double(usage.perplexity)),
-      ("codebook_usage", Double(usage.usedShare)), ("kl_divergence", sums[own] / reconstruction.pictures),
+      ("codebook_usage", Double(usage.usedShare)), ("kl_divergence", sums[own] / reconstruction.images),
       ("temperature", configuration.dvae.temperature(at: step - 1)),
       ("kl_weight", configuration.dvae.klWeight(at: step - 1)),
     ] + reconstruction.losses

@@ -4,7 +4,7 @@ import Layers
 import Models
 import Tensors
 
-/// Classification of pictures (PeCo, section 4; BEiT, section 2.6).
+/// Classification of images (PeCo, section 4; BEiT, section 2.6).
 final class FinetuneRecipe: Recipe {
   let kind = RunKind.finetune
   let parameters: [Parameter]
@@ -20,7 +20,7 @@ final class FinetuneRecipe: Recipe {
   var evaluationSteps = EvaluationSteps(every: 1, last: 0)
 
   private var correct = 0
-  private var pictures = 0
+  private var images = 0
 
   /// After which steps.
   struct EvaluationSteps {
@@ -33,11 +33,11 @@ final class FinetuneRecipe: Recipe {
     }
   }
 
-  /// The recipe of a configuration for pictures of classes of these names.
+  /// The recipe of a configuration for images of classes of these names.
   ///
   /// - Parameters:
   ///   - fill: Fills the parameters with pretrained weights.
-  ///   - evaluation: Pictures to be classified meanwhile.
+  ///   - evaluation: Images to be classified meanwhile.
   init(
     _ configuration: FinetuneConfiguration, classes: [String], evaluation: ClassificationData?,
     fill: ([Parameter]) throws -> Void
@@ -67,30 +67,30 @@ final class FinetuneRecipe: Recipe {
   func learningRateScale(of parameter: Parameter) -> Double { layerDecay.scale(of: parameter.name) }
 
   func loss(of batch: Batch, on tape: Tape?) throws -> Tensor {
-    guard var pictures = batch.pictures else { throw RunError("the loader gives no pictures") }
+    guard var images = batch.images else { throw RunError("the loader gives no images") }
     var shares: [Float]?
     if tape != nil, let mixup = configuration.mixup {
-      (pictures, shares) = mixup(pictures, step: batch.step, samples: batch.samples)
+      (images, shares) = mixup(images, step: batch.step, samples: batch.samples)
     }
     let depth = tape.map { _ in
       StochasticDepth(seed: configuration.shared.seed, step: batch.step, samples: batch.samples)
     }
-    let logits = model(tape?.constant(pictures) ?? pictures, depth: depth)
+    let logits = model(tape?.constant(images) ?? images, depth: depth)
     let targets = Mixup.targets(
       labels: batch.labels, shares: shares, classes: logits.shape[1],
       smoothing: tape == nil ? 0 : Float(configuration.changes.labelSmoothing))
-    // Of a mixed picture the class of its greater part counts.
+    // Of a mixed image the class of its greater part counts.
     let main = batch.labels.indices.map { batch.labels[(shares?[$0] ?? 1) < 0.5 ? $0 ^ 1 : $0] }
     var score = ClassificationScore()
     score.add(logits.detached, labels: main)
     correct += score.first
-    self.pictures += score.pictures
+    self.images += score.images
     return softCrossEntropy(logits, targets)
   }
 
   func takeSums() -> [Double] {
-    defer { (correct, pictures) = (0, 0) }
-    return [Double(correct), Double(pictures)]
+    defer { (correct, images) = (0, 0) }
+    return [Double(correct), Double(images)]
   }
 
   func finishStep(

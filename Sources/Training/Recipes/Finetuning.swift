@@ -15,10 +15,10 @@ public enum Finetuning {
     let data = configuration.shared.data
     let classes = setup.dataset.classes
     try requireEvenMicroBatches(configuration, setup.plan)
-    let samples = SampleRecipe(
+    let samples = SamplePipeline(
       seed: configuration.shared.seed, augmentation: configuration.trainingAugmentation,
-      picture: data.pictureView)
-    let shown = try configuration.evaluation.path.map { try PictureDataset.open($0, on: communicator) }
+      image: data.imageView)
+    let shown = try configuration.evaluation.path.map { try ImageDataset.open($0, on: communicator) }
     let evaluation = try communicator.agree {
       try shown.map {
         try evaluationData(configuration, $0, classes: classes, batchSize: setup.plan.microBatchSize)
@@ -80,14 +80,14 @@ public enum Finetuning {
   ) throws {
     guard configuration.mixup == nil || plan.microBatchSize % 2 == 0 else {
       throw RunError(
-        "mixup and CutMix mix pictures in pairs, but a rank's share of training.global_batch_size cannot be cut into "
+        "mixup and CutMix mix images in pairs, but a rank's share of training.global_batch_size cannot be cut into "
           + "micro-batches of even size up to training.micro_batch_size; change one of the two, or set "
           + "augmentation.mix_probability to 0")
     }
   }
 
   private static func evaluationData(
-    _ configuration: FinetuneConfiguration, _ dataset: PictureDataset, classes: [String], batchSize: Int
+    _ configuration: FinetuneConfiguration, _ dataset: ImageDataset, classes: [String], batchSize: Int
   ) throws -> ClassificationData {
     try dataset.requireLabels()
     guard dataset.classes == classes else {
@@ -98,9 +98,9 @@ public enum Finetuning {
     let data = configuration.shared.data
     return ClassificationData(
       dataset: dataset,
-      samples: SampleRecipe(
+      samples: SamplePipeline(
         seed: configuration.shared.seed, augmentation: configuration.evaluationAugmentation,
-        picture: data.pictureView),
+        image: data.imageView),
       batchSize: batchSize, options: data.loaderOptions)
   }
 }

@@ -32,7 +32,7 @@ public final class MomentumContrastRecipe: Recipe {
       let share = plan.microBatches * plan.microBatchSize
       throw RunError(
         "training.micro_batch_size is \(configuration.shared.training.microBatchSize), but a rank's share of the "
-          + "batch is \(share) pictures and cannot be cut: the contrastive loss compares each picture with all of the "
+          + "batch is \(share) images and cannot be cut: the contrastive loss compares each image with all of the "
           + "step's, and batch normalisation takes its statistics over them. Set it to \(share) or more; if that "
           + "takes too much memory, start more ranks or lower training.global_batch_size")
     }
@@ -51,7 +51,7 @@ public final class MomentumContrastRecipe: Recipe {
   }
 
   public func loss(of batch: Batch, on tape: Tape?) throws -> Tensor {
-    guard let first = batch.pictures, let second = batch.secondPictures else {
+    guard let first = batch.images, let second = batch.secondImages else {
       throw RunError("the loader does not give two views")
     }
     let (loss, hits) = model(

@@ -13,7 +13,7 @@ public protocol Opponent: AnyObject {
   /// Whether it is trained in a step, counted from 0. The same on every rank.
   func isActive(inStep step: Int) -> Bool
 
-  /// The mean loss over the pictures of the micro-batch whose loss the recipe has computed last.
+  /// The mean loss over the images of the micro-batch whose loss the recipe has computed last.
   func loss(on tape: Tape) throws -> Tensor
 }
 

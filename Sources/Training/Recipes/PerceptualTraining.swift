@@ -10,7 +10,7 @@ public enum PerceptualTraining {
     let configuration = setup.configuration
     var evaluation: NeighborEvaluation?
     if configuration.evaluation.every != nil {
-      let other = try configuration.evaluation.path.map { try PictureDataset.open($0, on: communicator) }
+      let other = try configuration.evaluation.path.map { try ImageDataset.open($0, on: communicator) }
       evaluation = try communicator.agree {
         try NeighborEvaluation(configuration, dataset: setup.dataset, other: other)
       }
@@ -18,9 +18,9 @@ public enum PerceptualTraining {
     let recipe = try MomentumContrastRecipe(
       configuration, plan: setup.plan, evaluation: evaluation, communicator: communicator)
     let data = configuration.shared.data
-    var samples = SampleRecipe(
+    var samples = SamplePipeline(
       seed: configuration.shared.seed, augmentation: configuration.augmentation(ofView: 0),
-      picture: data.pictureView)
+      image: data.imageView)
     samples.secondAugmentation = configuration.augmentation(ofView: 1)
     return try setup.train(recipe, samples: samples, communicator: communicator)
   }

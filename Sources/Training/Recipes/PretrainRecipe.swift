@@ -4,19 +4,19 @@ import Layers
 import Models
 import Tensors
 
-/// Where the words at masked positions come from.
-public enum WordSource {
+/// Where the tokens at masked positions come from.
+public enum TokenSource {
   /// A file that `peco tokenizer encode` wrote; the loader reads it.
   case file
-  /// A trained tokenizer, run on the tokenizer's view of every picture.
+  /// A trained tokenizer, run on the tokenizer's view of every image.
   case tokenizer(any Tokenizer)
 }
 
-/// Stage 2: masked image modelling (PeCo, section 3.3; BEiT, section 2.3), on words or, as an ablation, on pixels.
+/// Stage 2: masked image modelling (PeCo, section 3.3; BEiT, section 2.3), on tokens or, as an ablation, on pixels.
 public final class PretrainRecipe: Recipe {
   /// What is predicted, and what was counted of it.
   private enum Target {
-    case words(WordSource, WordCounts)
+    case tokens(TokenSource, TokenCounts)
     case pixels(PixelSums)
   }
 
@@ -27,11 +27,12 @@ public final class PretrainRecipe: Recipe {
   private let settings: PretrainConfiguration.Target
   private let seed: UInt64
 
-  /// The recipe of a configuration, predicting words of a codebook of `vocabulary`.
-  public convenience init(_ configuration: PretrainConfiguration, words: WordSource, vocabulary: Int) throws {
+  /// The recipe of a configuration, predicting tokens of a codebook of `vocabulary`.
+  public convenience init(_ configuration: PretrainConfiguration, tokens: TokenSource, vocabulary: Int) throws
+  {
     try self.init(
-      configuration, .words(vocabulary: vocabulary),
-      .words(words, WordCounts(histogram: [Double](repeating: 0, count: vocabulary))))
+      configuration, .tokens(vocabulary: vocabulary),
+      .tokens(tokens, TokenCounts(histogram: [Double](repeating: 0, count: vocabulary))))
   }
 
   /// The recipe of a configuration, predicting pixels.
@@ -51,7 +52,7 @@ public final class PretrainRecipe: Recipe {
   }
 
   public func loss(of batch: Batch, on tape: Tape?) throws -> Tensor {
-    guard let pictures = batch.pictures else {
+    guard let images = batch.images else {
       throw RunError("the loader gives no view for the transformer")
     }
     let architecture = model.backbone.configuration
@@ -61,21 +62,21 @@ public final class PretrainRecipe: Recipe {
     let depth = tape.map { _ in StochasticDepth(seed: seed, step: batch.step, samples: batch.samples) }
     func predict() -> Tensor {
       model(
-        tape?.constant(pictures) ?? pictures, masked: batch.masked, predicted: predicted, depth: depth)
+        tape?.constant(images) ?? images, masked: batch.masked, predicted: predicted, depth: depth)
     }
     switch target {
-    case .words(let source, var counts):
-      let words = try words(of: batch, from: source)
+    case .tokens(let source, var counts):
+      let tokens = try tokens(of: batch, from: source)
       let logits = predict()
-      let (loss, hits) = crossEntropy(logits, predicted.map { words[Int($0)] })
+      let (loss, hits) = crossEntropy(logits, predicted.map { tokens[Int($0)] })
       counts.add(
-        words: batch.masked.map { words[Int($0)] },
-        correct: settings.positions == .masked ? hits : maskedHits(logits, words, batch.masked))
-      target = .words(source, counts)
+        tokens: batch.masked.map { tokens[Int($0)] },
+        correct: settings.positions == .masked ? hits : maskedHits(logits, tokens, batch.masked))
+      target = .tokens(source, counts)
       return loss
     case .pixels(var sums):
       let pixels = patchPixels(
-        pictures, patchSize: architecture.patchSize, patches: predicted, normalized: settings.normalize)
+        images, patchSize: architecture.patchSize, patches: predicted, normalized: settings.normalize)
       let found = predict()
       let loss = meanSquaredError(found, pixels)
       if settings.positions == .masked {
@@ -91,29 +92,29 @@ public final class PretrainRecipe: Recipe {
     }
   }
 
-  /// How many words at masked patches are predicted, out of the logits of all patches.
-  private func maskedHits(_ logits: Tensor, _ words: [Int32], _ masked: [Int32]) -> Int {
+  /// How many tokens at masked patches are predicted, out of the logits of all patches.
+  private func maskedHits(_ logits: Tensor, _ tokens: [Int32], _ masked: [Int32]) -> Int {
     let guesses = argmax(gatherRows(logits.detached, masked.map { Int($0) }))
-    return zip(guesses, masked).count { $0 == words[Int($1)] }
+    return zip(guesses, masked).count { $0 == tokens[Int($1)] }
   }
 
-  /// The words at all patches, [batch · patches].
-  private func words(of batch: Batch, from source: WordSource) throws -> [Int32] {
+  /// The tokens at all patches, [batch · patches].
+  private func tokens(of batch: Batch, from source: TokenSource) throws -> [Int32] {
     switch source {
     case .file:
-      guard let tokens = batch.tokens else { throw RunError("the loader gives no words") }
+      guard let tokens = batch.tokens else { throw RunError("the loader gives no tokens") }
       return tokens
     case .tokenizer(let tokenizer):
-      guard let view = batch.tokenizerPictures else { throw RunError("the loader gives no tokenizer view") }
+      guard let view = batch.tokenizerImages else { throw RunError("the loader gives no tokenizer view") }
       return tokenizer.tokens(view)
     }
   }
 
   public func takeSums() -> [Double] {
     switch target {
-    case .words(let source, let counts):
-      target = .words(
-        source, WordCounts(histogram: [Double](repeating: 0, count: counts.histogram.count)))
+    case .tokens(let source, let counts):
+      target = .tokens(
+        source, TokenCounts(histogram: [Double](repeating: 0, count: counts.histogram.count)))
       return [counts.correct] + counts.histogram
     case .pixels(let sums):
       target = .pixels(PixelSums())
@@ -125,13 +126,13 @@ public final class PretrainRecipe: Recipe {
     _ step: Int, sums: [Double], communicator: Communicator
   ) throws -> [(name: String, value: Double)] {
     switch target {
-    case .words:
+    case .tokens:
       let counts = sums[1...]
       let total = max(counts.reduce(0, +), 1)
       return [
         ("accuracy", sums[0] / total),
-        // What always guessing the step's most frequent word would score.
-        ("most_frequent_word_share", (counts.max() ?? 0) / total),
+        // What always guessing the step's most frequent token would score.
+        ("most_frequent_token_share", (counts.max() ?? 0) / total),
       ]
     case .pixels:
       let spread = sums[2] - sums[1] * sums[1] / max(sums[3], 1)
@@ -140,15 +141,15 @@ public final class PretrainRecipe: Recipe {
   }
 }
 
-/// What a step counts of predicted words, at masked patches.
-private struct WordCounts {
+/// What a step counts of predicted tokens, at masked patches.
+private struct TokenCounts {
   var correct = 0.0
-  /// How often each word was to be predicted.
+  /// How often each token was to be predicted.
   var histogram: [Double]
 
-  mutating func add(words: [Int32], correct hits: Int) {
+  mutating func add(tokens: [Int32], correct hits: Int) {
     correct += Double(hits)
-    for word in words { histogram[Int(word)] += 1 }
+    for token in tokens { histogram[Int(token)] += 1 }
   }
 }
 

@@ -8,45 +8,45 @@ public enum Pretraining {
     let setup = try RunSetup<PretrainConfiguration>(request, communicator: communicator)
     let configuration = setup.configuration
     let data = configuration.shared.data
-    var samples = SampleRecipe(
-      seed: configuration.shared.seed, augmentation: data.augmentation, picture: data.pictureView,
+    var samples = SamplePipeline(
+      seed: configuration.shared.seed, augmentation: data.augmentation, image: data.imageView,
       mask: try communicator.agree { try configuration.maskGenerator() })
 
-    guard configuration.target.kind == .words else {
+    guard configuration.target.kind == .tokens else {
       let recipe = try communicator.agree { try PretrainRecipe(predictingPixels: configuration) }
       return try setup.train(recipe, samples: samples, communicator: communicator)
     }
-    let words: WordSource
+    let source: TokenSource
     let vocabulary: Int
     let checksum: UInt64
-    var tokens: TokenFile?
+    var tokenFile: TokenFile?
     switch configuration.tokens.source {
     case .file(let path):
       let file = try communicator.agree { try TokenFile(opening: path) }
-      words = .file
+      source = .file
       vocabulary = file.header.codebookSize
       checksum = file.header.tokenizerChecksum
-      tokens = file
+      tokenFile = file
     case .tokenizer(let path):
       let tokenizer = try TrainedTokenizer(
-        path: path, size: .words(configuration.grid), communicator: communicator
+        path: path, size: .tokens(configuration.grid), communicator: communicator
       ) { setup.logger.warning("\($0)") }
       let side = tokenizer.model.imageSize
       if let wanted = configuration.tokens.imageSize, wanted != side {
         throw RunError(
-          "tokens.image_size is \(wanted), but \(tokenizer.path) has one word for \(tokenizer.model.patchSize)² pixels "
+          "tokens.image_size is \(wanted), but \(tokenizer.path) has one token for \(tokenizer.model.patchSize)² pixels "
             + "and the transformer has \(configuration.grid)² patches: it must be \(side)")
       }
-      samples.tokenizerPicture = .tokenizer(size: side, interpolation: configuration.tokens.interpolation)
-      words = .tokenizer(tokenizer.model)
+      samples.tokenizerImage = .tokenizer(size: side, interpolation: configuration.tokens.interpolation)
+      source = .tokenizer(tokenizer.model)
       vocabulary = tokenizer.model.vocabulary
       checksum = tokenizer.checksum
-      setup.logger.notice("words from \(tokenizer.path), shown pictures of \(side)²")
+      setup.logger.notice("tokens from \(tokenizer.path), shown images of \(side)²")
     }
     let recipe = try communicator.agree {
-      try PretrainRecipe(configuration, words: words, vocabulary: vocabulary)
+      try PretrainRecipe(configuration, tokens: source, vocabulary: vocabulary)
     }
     return try setup.train(
-      recipe, samples: samples, tokens: tokens, inputs: [.tokenizer: checksum], communicator: communicator)
+      recipe, samples: samples, tokens: tokenFile, inputs: [.tokenizer: checksum], communicator: communicator)
   }
 }

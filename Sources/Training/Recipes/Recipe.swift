@@ -19,8 +19,8 @@ public protocol Recipe: AnyObject {
   /// The names of the classes that the model tells apart, if it does.
   var classes: [String]? { get }
 
-  /// The mean loss over the pictures of a micro-batch, recorded on the tape. Without a tape it is the model's loss
-  /// as it stands: nothing is dropped, and nothing learnt from the pictures.
+  /// The mean loss over the images of a micro-batch, recorded on the tape. Without a tape it is the model's loss
+  /// as it stands: nothing is dropped, and nothing learnt from the images.
   func loss(of batch: Batch, on tape: Tape?) throws -> Tensor
 
   /// What this rank counted since the last call (correct predictions, summed losses), to be summed over ranks.

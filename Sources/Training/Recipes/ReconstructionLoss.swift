@@ -3,7 +3,7 @@ import Layers
 import Models
 import Tensors
 
-/// How far a tokenizer's reconstructions are from their pictures: by pixels, and by the features of a perceptual
+/// How far a tokenizer's reconstructions are from their images: by pixels, and by the features of a perceptual
 /// network (PeCo, equations 3 and 4).
 struct ReconstructionLoss {
   /// How many values `takeSums` gives.
@@ -23,23 +23,23 @@ struct ReconstructionLoss {
   ///
   /// - Parameter pixel: The pixels' loss where it is not a difference: that of the likelihood.
   mutating func callAsFunction(
-    _ reconstruction: Tensor, _ pictures: Tensor, likelihood: (() -> Tensor)? = nil
+    _ reconstruction: Tensor, _ images: Tensor, likelihood: (() -> Tensor)? = nil
   ) -> [(weight: Float, loss: Tensor)] {
     let pixel =
       switch settings.pixel {
-      case .l1: l1Loss(reconstruction, pictures)
-      case .l2: meanSquaredError(reconstruction, pictures)
-      case .logitLaplace: likelihood?() ?? meanSquaredError(reconstruction, pictures)
+      case .l1: l1Loss(reconstruction, images)
+      case .l2: meanSquaredError(reconstruction, images)
+      case .logitLaplace: likelihood?() ?? meanSquaredError(reconstruction, images)
       }
     var terms = [(weight: Float(settings.pixelWeight), loss: pixel)]
-    let count = Double(pictures.shape[0])
+    let count = Double(images.shape[0])
     if let perceptual {
-      let distance = perceptualLoss(perceptual, reconstruction, pictures)
+      let distance = perceptualLoss(perceptual, reconstruction, images)
       terms.append((Float(settings.perceptualWeight), distance))
       sums[1] += count * Double(distance.item)
     }
     let squaredError =
-      settings.pixel == .l2 ? pixel : meanSquaredError(reconstruction.detached, pictures.detached)
+      settings.pixel == .l2 ? pixel : meanSquaredError(reconstruction.detached, images.detached)
     sums[0] += count * Double(pixel.item)
     sums[2] += count * Double(squaredError.item)
     sums[3] += count
@@ -55,11 +55,11 @@ struct ReconstructionLoss {
   /// What the sums over all ranks, which begin with those of `takeSums`, tell.
   func measures(
     of sums: [Double]
-  ) -> (pictures: Double, psnr: Double, losses: [(name: String, value: Double)]) {
-    let pictures = max(sums[3], 1)
-    var losses = [(name: "pixel_loss", value: sums[0] / pictures)]
-    if perceptual != nil { losses.append(("perceptual_loss", sums[1] / pictures)) }
+  ) -> (images: Double, psnr: Double, losses: [(name: String, value: Double)]) {
+    let images = max(sums[3], 1)
+    var losses = [(name: "pixel_loss", value: sums[0] / images)]
+    if perceptual != nil { losses.append(("perceptual_loss", sums[1] / images)) }
     // Pixels run from -1 to 1: the peak is 2.
-    return (pictures, 10 * log10(4 / max(sums[2] / pictures, 1e-12)), losses)
+    return (images, 10 * log10(4 / max(sums[2] / images, 1e-12)), losses)
   }
 }

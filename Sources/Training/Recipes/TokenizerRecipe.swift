@@ -15,9 +15,9 @@ public final class TokenizerRecipe: Recipe {
   private let adversary: Adversary?
   private let configuration: TokenizerConfiguration
 
-  /// This step's encoder outputs, kept if words will be revived from them at its end.
+  /// This step's encoder outputs, kept if entries will be revived from them at its end.
   private var encoded: [Tensor] = []
-  /// Σ over pictures of the commitment loss, and of the codebook's own loss.
+  /// Σ over images of the commitment loss, and of the codebook's own loss.
   private var (commitment, codebook) = (0.0, 0.0)
 
   /// The recipe of a configuration.
@@ -35,18 +35,18 @@ public final class TokenizerRecipe: Recipe {
   public var opponent: (any Opponent)? { adversary }
 
   public func loss(of batch: Batch, on tape: Tape?) throws -> Tensor {
-    guard let pictures = batch.tokenizerPictures else { throw RunError("the loader gives no tokenizer view") }
-    let output = model(tape?.constant(pictures) ?? pictures)
+    guard let images = batch.tokenizerImages else { throw RunError("the loader gives no tokenizer view") }
+    let output = model(tape?.constant(images) ?? images)
     if tape != nil, revives(atStep: batch.step + 1) { encoded.append(output.encoded.detached) }
 
     var terms: [(weight: Float, loss: Tensor)]
     if let adversary, tape != nil, adversary.isActive(inStep: batch.step) {
-      let loss = adversary.loss(of: output, drawnBy: model, pictures: pictures) {
-        weightedSum(reconstructionLoss($0, pictures))
+      let loss = adversary.loss(of: output, drawnBy: model, images: images) {
+        weightedSum(reconstructionLoss($0, images))
       }
       terms = [(1, loss)]
     } else {
-      terms = reconstructionLoss(output.reconstruction, pictures)
+      terms = reconstructionLoss(output.reconstruction, images)
     }
     terms.append((Float(configuration.codebook.commitmentWeight), output.commitment))
     commitment += Double(batch.count) * Double(output.commitment.item)
@@ -73,28 +73,28 @@ public final class TokenizerRecipe: Recipe {
     if revives(atStep: step) { revived = try revive(at: step, communicator: communicator) }
 
     let reconstruction = reconstructionLoss.measures(of: sums)
-    let own = sums[ReconstructionLoss.sumCount...].prefix(2).map { $0 / reconstruction.pictures }
+    let own = sums[ReconstructionLoss.sumCount...].prefix(2).map { $0 / reconstruction.images }
     let adversarial = adversary?.measures(of: Array(sums[(ReconstructionLoss.sumCount + 2)...])) ?? []
     let codebook =
       configuration.codebook.learning == .gradient ? [(name: "codebook_loss", value: own[1])] : []
     return [
       ("psnr", reconstruction.psnr), ("codebook_perplexity", Double(usage.perplexity)),
-      ("codebook_usage", Double(usage.usedShare)), ("words_revived", Double(revived)),
+      ("codebook_usage", Double(usage.usedShare)), ("entries_revived", Double(revived)),
       ("commitment_loss", own[0]),
     ] + codebook + reconstruction.losses + adversarial
   }
 
-  // MARK: - Revival of dead words
+  // MARK: - Revival of dead entries
 
-  /// Whether words are replaced at the end of a step: all of them after the first, as far as it has encoder outputs, so
+  /// Whether entries are replaced at the end of a step: all of them after the first, as far as it has encoder outputs, so
   /// that the codebook starts among these, and later those that have fallen out of use.
   private func revives(atStep step: Int) -> Bool {
     let every = configuration.codebook.reviveEverySteps
     return every > 0 && (step == 1 || step % every == 0)
   }
 
-  /// Replaces dead words by encoder outputs of this step, drawn from the whole global batch: the rank that
-  /// computed an output contributes it to a sum over all ranks. Where outputs are fewer than dead words, these are drawn
+  /// Replaces dead entries by encoder outputs of this step, drawn from the whole global batch: the rank that
+  /// computed an output contributes it to a sum over all ranks. Where outputs are fewer than dead entries, these are drawn
   /// too, and the others wait for the next time.
   private func revive(at step: Int, communicator: Communicator) throws -> Int {
     defer { encoded = [] }
@@ -102,19 +102,19 @@ public final class TokenizerRecipe: Recipe {
     let length = quantizer.length
     let dead =
       step == 1
-      ? Array(0..<quantizer.words)
-      : quantizer.deadWords(below: Float(configuration.codebook.revivalThreshold))
+      ? Array(0..<quantizer.entries)
+      : quantizer.deadEntries(below: Float(configuration.codebook.revivalThreshold))
     let own = encoded.reduce(0) { $0 + $1.count / length }
     let total = own * communicator.size
     guard total > 0, !dead.isEmpty else { return 0 }
     var stream = RandomStream(seed: configuration.shared.seed, purpose: .revival, time: step)
     let drawn = stream.permutation(total)
     let order = total < dead.count ? stream.permutation(dead.count) : Array(dead.indices)
-    let words = order.prefix(total).map { dead[$0] }
-    if step == 1 { quantizer.retire(words: order.dropFirst(total).map { dead[$0] }) }
-    let vectors = Tensor([words.count, length])
+    let entries = order.prefix(total).map { dead[$0] }
+    if step == 1 { quantizer.retire(entries: order.dropFirst(total).map { dead[$0] }) }
+    let vectors = Tensor([entries.count, length])
     let first = own * communicator.rank
-    for (place, position) in drawn.prefix(words.count).enumerated()
+    for (place, position) in drawn.prefix(entries.count).enumerated()
     where (first..<first + own).contains(position) {
       var row = position - first
       for outputs in encoded {
@@ -127,7 +127,7 @@ public final class TokenizerRecipe: Recipe {
       }
     }
     try communicator.allReduce(.sum, vectors.pointer, count: vectors.count)
-    quantizer.revive(words: words, with: vectors)
-    return words.count
+    quantizer.revive(entries: entries, with: vectors)
+    return entries.count
   }
 }

@@ -11,7 +11,7 @@ public enum TokenizerTraining {
     if configuration.adversarial.discriminator != .none, plan.microBatchSize != micro {
       setup.logger.warning(
         """
-        the weight of the adversarial loss is adapted to each micro-batch, of \(plan.microBatchSize) pictures on \
+        the weight of the adversarial loss is adapted to each micro-batch, of \(plan.microBatchSize) images on \
         \(communicator.size) ranks where training.micro_batch_size is \(micro): the tokenizer will be another than \
         on fewer ranks
         """)
@@ -25,9 +25,9 @@ public enum TokenizerTraining {
       }
     }
     let data = configuration.shared.data
-    let samples = SampleRecipe(
+    let samples = SamplePipeline(
       seed: configuration.shared.seed, augmentation: data.augmentation,
-      tokenizerPicture: .tokenizer(size: data.imageSize, interpolation: data.interpolation))
+      tokenizerImage: .tokenizer(size: data.imageSize, interpolation: data.interpolation))
     let inputs = perceptual?.checksum.map { [RunInput.perceptual: $0] } ?? [:]
     return try setup.train(recipe, samples: samples, inputs: inputs, communicator: communicator)
   }

@@ -55,7 +55,7 @@ public enum Diagnosis {
         + "DNNL_MAX_CPU_ISA set?")
   }
 
-  /// The product of ViT-B's first MLP matrix with the tokens of 16 pictures.
+  /// The product of ViT-B's first MLP matrix with the tokens of 16 images.
   private static func matrixMultiply(peak: Double) -> Finding {
     let (m, n, k) = (16 * 197, 3072, 768)
     let (a, b) = (Tensor([m, k], filledWith: 0.5), Tensor([n, k], filledWith: 0.25))
@@ -73,9 +73,9 @@ public enum Diagnosis {
     let scope = ParameterScope(seed: 0, frozen: true)
     let (batch, channels, side) = (4, 128, 56)
     let layer = Convolution2d(channels, channels, kernel: 3, padding: 1, in: scope)
-    let pictures = Tensor([batch, side, side, channels], filledWith: 0.5)
+    let images = Tensor([batch, side, side, channels], filledWith: 0.5)
     let best = bestRate(operations: 2 * 9 * Double(batch * side * side * channels * channels)) {
-      _ = layer(pictures)
+      _ = layer(images)
     }
     return compared("convolution 3×3, \(channels) channels at \(side)²", best, peak, least: 0.6)
   }

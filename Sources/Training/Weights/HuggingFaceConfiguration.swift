@@ -27,10 +27,10 @@ struct HuggingFaceConfiguration {
 
   private static func madeUpName(_ number: Int) -> String { "LABEL_\(number)" }
 
-  /// Length in pixels that `preprocessor_config.json` resizes the shorter side of pictures to; nil where it does not say.
+  /// Length in pixels that `preprocessor_config.json` resizes the shorter side of images to; nil where it does not say.
   ///
-  /// Where both sides become equal, that is the length: pictures keep their proportions here, so that the middle square
-  /// is seen in place of the whole, squeezed picture.
+  /// Where both sides become equal, that is the length: images keep their proportions here, so that the middle square
+  /// is seen in place of the whole, squeezed image.
   static func shortSide(beside path: String) -> Int? {
     guard let preprocessor = SidecarFile.preprocessor.read(beside: path),
       preprocessor["do_resize"] as? Bool == true
@@ -41,7 +41,7 @@ struct HuggingFaceConfiguration {
     return sides.min()
   }
 
-  /// How `preprocessor_config.json` resizes pictures; nil where it does not say, or by a filter that is not here.
+  /// How `preprocessor_config.json` resizes images; nil where it does not say, or by a filter that is not here.
   static func interpolation(beside path: String) -> ResampleFilter? {
     let number = (SidecarFile.preprocessor.read(beside: path)?["resample"] as? NSNumber)?.intValue
     return filters.first { $0.value == number }?.key
@@ -95,7 +95,7 @@ struct HuggingFaceConfiguration {
     return object
   }
 
-  /// What makes its pictures: the middle, as `peco evaluate` shows it. Of the processors with a shorter side and a middle it
+  /// What makes its images: the middle, as `peco evaluate` shows it. Of the processors with a shorter side and a middle it
   /// is the one that every version of transformers has; BEiT's own wanted both sides before version 5.
   private static func preprocessor(
     _ architecture: VisionTransformerConfiguration, _ description: WeightDescription

@@ -58,7 +58,7 @@ enum PerceptualNetworks {
         if let trained = form.architecture, trained.grid != architecture.grid {
           logger.notice(
             """
-            \(file.path) was trained on pictures of \(trained.imageSize)² and is shown \(architecture.imageSize)²: \
+            \(file.path) was trained on images of \(trained.imageSize)² and is shown \(architecture.imageSize)²: \
             its positions are interpolated
             """)
         }
@@ -157,7 +157,7 @@ enum PerceptualNetworks {
     }
     guard side % result.patchSize == 0 else {
       throw RunError(
-        "\(path) has patches of \(result.patchSize)², which pictures of \(side)² cannot be cut into; set "
+        "\(path) has patches of \(result.patchSize)², which images of \(side)² cannot be cut into; set "
           + "data.image_size or perceptual.image_size to a multiple")
     }
     result.imageSize = side
@@ -165,7 +165,7 @@ enum PerceptualNetworks {
   }
 
   /// A ViT's form. Its number of attention heads does not show in its weights: the configuration may say it, or a
-  /// checkpoint's own, or what a file says of itself or what lies beside it, and what its pictures were normalised by; for
+  /// checkpoint's own, or what a file says of itself or what lies beside it, and what its images were normalised by; for
   /// others the configured size does.
   private static func vitForm(
     of weights: WeightFile, _ naming: PerceptualNaming, _ settings: TokenizerConfiguration.Perceptual
@@ -203,7 +203,7 @@ enum PerceptualNetworks {
     return form
   }
 
-  /// Shows the network smaller pictures where the configuration asks for it.
+  /// Shows the network smaller images where the configuration asks for it.
   private static func pooled(
     _ network: any PerceptualNetwork, _ configuration: TokenizerConfiguration
   ) throws -> any PerceptualNetwork {
@@ -217,10 +217,10 @@ enum PerceptualNetworks {
   }
 }
 
-/// A perceptual network that sees pictures averaged over windows.
+/// A perceptual network that sees images averaged over windows.
 private struct PooledPerceptualNetwork: PerceptualNetwork {
   let network: any PerceptualNetwork
   let window: Int
 
-  func features(_ pictures: Tensor) -> [Tensor] { network.features(averagePool(pictures, window: window)) }
+  func features(_ images: Tensor) -> [Tensor] { network.features(averagePool(images, window: window)) }
 }

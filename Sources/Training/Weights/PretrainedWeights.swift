@@ -67,7 +67,7 @@ enum PretrainedWeights {
     /// Where the weights are.
     let path: String
     private let architecture: VisionTransformerConfiguration
-    private let normalization: PictureNormalization?
+    private let normalization: ImageNormalization?
 
     /// By the weights of another run, or imported.
     init(path: String, _ form: TransformerForm) throws {
@@ -79,12 +79,12 @@ enum PretrainedWeights {
     init(path: String, _ earlier: FinetuneConfiguration) {
       let data = earlier.shared.data
       (self.path, architecture) = (path, earlier.architecture)
-      normalization = PictureNormalization(mean: data.mean, standardDeviation: data.standardDeviation)
+      normalization = ImageNormalization(mean: data.mean, standardDeviation: data.standardDeviation)
     }
 
     /// The same as settings of `peco finetune`, as for `--set`; throws where the configuration says something else.
     ///
-    /// - Parameter isGiven: Whether the configuration has a key; what pictures are normalised by is its own matter then.
+    /// - Parameter isGiven: Whether the configuration has a key; what images are normalised by is its own matter then.
     func settings(for configuration: FinetuneConfiguration, isGiven: (String) -> Bool) throws -> [String] {
       let (model, found) = (configuration.model, architecture)
       func agree<Value: Equatable>(_ key: String, _ wanted: Value?, _ present: Value) throws {

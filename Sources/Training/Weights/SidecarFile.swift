@@ -5,7 +5,7 @@ import Storage
 enum SidecarFile: String {
   /// Of Hugging Face's and of timm's: what makes the model.
   case model = "config.json"
-  /// Of Hugging Face's: what makes its pictures.
+  /// Of Hugging Face's: what makes its images.
   case preprocessor = "preprocessor_config.json"
 
   /// Where it lies.

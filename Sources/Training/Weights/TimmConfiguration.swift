@@ -4,7 +4,7 @@ import Models
 
 /// The `config.json` that lies beside weights of timm's.
 struct TimmConfiguration {
-  /// What timm calls `pretrained_cfg`: how pictures are shown.
+  /// What timm calls `pretrained_cfg`: how images are shown.
   let trained: [String: Any]
   /// The names of the classes, in the order of the logits.
   let classes: [String]?
@@ -18,10 +18,10 @@ struct TimmConfiguration {
     classes = file["label_names"] as? [String] ?? trained["label_names"] as? [String]
   }
 
-  /// How pictures are resized; nil where it is not said, or by a filter that is not here.
+  /// How images are resized; nil where it is not said, or by a filter that is not here.
   var interpolation: ResampleFilter? { (trained["interpolation"] as? String).flatMap { .init(rawValue: $0) } }
 
-  /// Length in pixels that the shorter side of a picture is resized to before its middle, `imageSize` pixels wide and
+  /// Length in pixels that the shorter side of an image is resized to before its middle, `imageSize` pixels wide and
   /// high, is cut out; nil where it is not said.
   func shortSide(imageSize: Int) -> Int? {
     guard let share = (trained["crop_pct"] as? NSNumber)?.doubleValue, share > 0 else { return nil }

@@ -6,17 +6,17 @@ import Tensors
 public enum TokenizerImport {
   /// What became of the weights.
   public struct Report: Sendable {
-    /// Number of words.
+    /// Number of tokens.
     public let vocabulary: Int
-    /// Pixels of the picture along one side of a token.
+    /// Pixels of the image along one side of a token.
     public let patchSize: Int
-    /// Tokens along each side of a picture.
+    /// Tokens along each side of an image.
     public let gridSize: Int
   }
 
   /// Reads encoder and decoder, safetensors files with the published code's names, and writes a tokenizer's checkpoint.
   ///
-  /// - Parameter imageSize: Height and width of the pictures that `peco tokenizer encode` shows it.
+  /// - Parameter imageSize: Height and width of the images that `peco tokenizer encode` shows it.
   public static func run(encoder: String, decoder: String, output: String, imageSize: Int) throws -> Report {
     try FileSystem.requireOutput(output, madeFrom: [encoder, decoder])
     let anchor = "blocks.input.w"
@@ -38,7 +38,7 @@ public enum TokenizerImport {
         training: {steps: 1}
         model: {kind: dvae, base_width: \(found.baseWidth), channel_multipliers: \(found.channelMultipliers), \
         blocks_per_level: \(found.blocksPerGroup)}
-        codebook: {size: \(found.vocabulary), word_length: \(found.wordLength)}
+        codebook: {size: \(found.vocabulary), dimension: \(found.codebookDimension)}
         """, source: "the form of \(encoder)")
     let model = try DVAE(configuration.discreteArchitecture, in: ParameterScope(seed: 0))
     for (part, file) in [("encoder.", files.encoder), ("decoder.", files.decoder)] {

@@ -3,25 +3,25 @@ import Foundation
 import Models
 import Tensors
 
-/// A tokenizer that has been trained, ready to turn pictures into words and back.
+/// A tokenizer that has been trained, ready to turn images into tokens and back.
 public struct TrainedTokenizer {
   /// The model; its parameters are frozen.
   public let model: any Tokenizer
-  /// The configuration it was trained with, `data.image_size` that of the pictures it is shown.
+  /// The configuration it was trained with, `data.image_size` that of the images it is shown.
   public let configuration: TokenizerConfiguration
   /// The checkpoint it came from.
   public let path: String
-  /// A checksum over its weights: words of tokenizers with the same checksum are the same.
+  /// A checksum over its weights: tokens of tokenizers with the same checksum are the same.
   public let checksum: UInt64
 
-  /// Which pictures it is shown. Weights do not depend on their size.
+  /// Which images it is shown. Weights do not depend on their size.
   public enum Size: Sendable {
     /// Those of its training.
     case trained
     /// So many pixels a side.
     case pixels(Int)
-    /// So many words a side.
-    case words(Int)
+    /// So many tokens a side.
+    case tokens(Int)
   }
 
   /// Loads a checkpoint, or the newest sound one of a run's directory. Collective; rank 0 reads for all.
@@ -39,11 +39,11 @@ public struct TrainedTokenizer {
     case .pixels(let side):
       guard side > 0, side % patch == 0 else {
         throw RunError(
-          "\(file) has one word for \(patch)² pixels: pictures of \(side)² cannot be cut into words; the side must "
+          "\(file) has one token for \(patch)² pixels: images of \(side)² cannot be cut into tokens; the side must "
             + "be a multiple of \(patch)")
       }
       configuration.shared.data.imageSize = side
-    case .words(let grid): configuration.shared.data.imageSize = grid * patch
+    case .tokens(let grid): configuration.shared.data.imageSize = grid * patch
     }
     let scope = ParameterScope(seed: 0, frozen: true)
     let model = try configuration.makeTokenizer(in: scope)

@@ -12,16 +12,16 @@ public struct TransformerForm: Codable, Equatable, Sendable {
   public let heads: Int
   /// Added to the variance by layer normalisation.
   public let normEpsilon: Float
-  /// What pictures were normalised by in training, where that is known.
-  var normalization: PictureNormalization?
-  /// Length that the shorter side of pictures was resized to for evaluation, where fine-tuning was told one.
+  /// What images were normalised by in training, where that is known.
+  var normalization: ImageNormalization?
+  /// Length that the shorter side of images was resized to for evaluation, where fine-tuning was told one.
   var resize: Int?
-  /// How pictures were resized in training, where that is known.
+  /// How images were resized in training, where that is known.
   var interpolation: ResampleFilter?
   /// The names of the classes that `head` tells apart, where the checkpoint has them.
   var classNames: [String]?
 
-  /// Without anything about pictures.
+  /// Without anything about images.
   init(shapes: [String: [Int]], heads: Int, normEpsilon: Float) {
     self.shapes = shapes
     self.heads = heads
@@ -43,7 +43,7 @@ public struct TransformerForm: Codable, Equatable, Sendable {
     let present = VisionTransformer.FinalNorm.allCases.filter { outputs(of: $0.rawValue) != nil }
     return present.count > 1 && classes != nil ? .pooled : present.first
   }
-  /// Words that `lm_head` predicts.
+  /// Tokens that `lm_head` predicts.
   public var vocabulary: Int? { outputs(of: "lm_head") }
   /// Classes that `head` tells apart.
   public var classes: Int? { outputs(of: "head") }
@@ -56,7 +56,7 @@ public struct TransformerForm: Codable, Equatable, Sendable {
 
   /// A model with a place for these weights, its parameters made in `scope`.
   ///
-  /// - Parameter imageSize: Side of the pictures, where it is to be another than the weights'.
+  /// - Parameter imageSize: Side of the images, where it is to be another than the weights'.
   func makeModel(
     in scope: ParameterScope, of path: String, imageSize: Int? = nil
   ) throws -> TransformerModel {

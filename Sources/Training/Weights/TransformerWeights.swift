@@ -37,7 +37,7 @@ public struct TransformerWeights {
 
   /// The model that the weights belong to, with their values. Collective.
   ///
-  /// - Parameter imageSize: Side of the pictures it is to see, where that is another than in training; positions are
+  /// - Parameter imageSize: Side of the images it is to see, where that is another than in training; positions are
   ///   interpolated.
   public func loadModel(imageSize: Int? = nil, communicator: Communicator) throws -> TransformerModel {
     let scope = ParameterScope(seed: 0, frozen: true)
@@ -113,7 +113,7 @@ public struct TransformerWeights {
   static func settings(
     of header: CheckpointHeader, _ path: String
   ) throws -> (
-    heads: Int?, normEpsilon: Float, normalization: PictureNormalization?, resize: Int?,
+    heads: Int?, normEpsilon: Float, normalization: ImageNormalization?, resize: Int?,
     interpolation: ResampleFilter?
   ) {
     let source = try ConfigurationSource(yaml: header.configuration, name: path, overrides: [])
@@ -125,9 +125,9 @@ public struct TransformerWeights {
     }
     let heads = text("heads").flatMap { Int($0) } ?? text("size").flatMap { ViTSize(rawValue: $0)?.heads }
     let epsilon = text("norm_epsilon").flatMap { Float($0) }
-    var normalization: PictureNormalization?
+    var normalization: ImageNormalization?
     if let mean = numbers("data.mean"), let deviation = numbers("data.std") {
-      normalization = PictureNormalization(mean: mean, standardDeviation: deviation)
+      normalization = ImageNormalization(mean: mean, standardDeviation: deviation)
     }
     return (
       heads, epsilon ?? VisionTransformerConfiguration().normEpsilon, normalization,

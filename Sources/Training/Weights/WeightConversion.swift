@@ -19,8 +19,8 @@ public enum WeightConversion {
     public var heads: Int?
     /// Added to the variance by layer normalisation; nil: likewise.
     public var normEpsilon: Float?
-    /// What pictures are normalised by; nil: likewise.
-    public var normalization: PictureNormalization?
+    /// What images are normalised by; nil: likewise.
+    public var normalization: ImageNormalization?
     /// The names of the classes, in the order of the head's logits; nil: likewise.
     public var classes: [String]?
     /// Whether anything that does not match is an error.
@@ -28,7 +28,7 @@ public enum WeightConversion {
 
     public init(
       source: String, layout: WeightLayout, output: String, heads: Int? = nil, normEpsilon: Float? = nil,
-      normalization: PictureNormalization? = nil, classes: [String]? = nil, isStrict: Bool = false
+      normalization: ImageNormalization? = nil, classes: [String]? = nil, isStrict: Bool = false
     ) {
       self.source = source
       self.layout = layout
@@ -81,7 +81,7 @@ public enum WeightConversion {
     let foreign = try ForeignWeights(opening: request.source, layout: request.layout)
     let shapes = foreign.weights.shapes
     let width = shapes["patch_embed.proj.weight"]?.first ?? 0
-    // The size of pictures does not hang on heads.
+    // The size of images does not hang on heads.
     let imageSize = VisionTransformerConfiguration(parameterShapes: shapes, heads: 1)?.imageSize
     let told = try WeightDescription(
       heads: request.heads ?? TransformerWeights.attentionHeads(shapes), normEpsilon: request.normEpsilon,
@@ -138,7 +138,7 @@ public enum WeightConversion {
       ]
       report.summary += "; \(normalization.summary)"
     } else {
-      report.summary += "; nothing says what pictures are normalised by, ImageNet's is taken"
+      report.summary += "; nothing says what images are normalised by, ImageNet's is taken"
     }
     if let interpolation = told.interpolation {
       settings.append(("data.interpolation", interpolation.rawValue))
@@ -332,7 +332,7 @@ extension WeightLayout {
 extension VisionTransformerConfiguration {
   /// The transformer in a few words.
   var summary: String {
-    "a transformer of \(depth) blocks, \(width) wide, \(heads) heads, patches of \(patchSize)², pictures of "
+    "a transformer of \(depth) blocks, \(width) wide, \(heads) heads, patches of \(patchSize)², images of "
       + "\(imageSize)²"
   }
 }
@@ -343,7 +343,7 @@ extension TransformerModel {
     let body = backbone.configuration.summary
     switch self {
     case .backbone: return body
-    case .maskedImage(let model): return body + ", and a head for \(model.head.weight.shape[0]) words"
+    case .maskedImage(let model): return body + ", and a head for \(model.head.weight.shape[0]) tokens"
     case .classification(let model): return body + ", and a head for \(model.head.weight.shape[0]) classes"
     }
   }

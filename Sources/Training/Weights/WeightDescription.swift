@@ -8,11 +8,11 @@ struct WeightDescription: Equatable {
   var heads: Int?
   /// Added to the variance by layer normalisation.
   var normEpsilon: Float?
-  /// What pictures are normalised by.
-  var normalization: PictureNormalization?
-  /// Length in pixels that the shorter side of a picture is resized to for evaluation, before its middle is cut out.
+  /// What images are normalised by.
+  var normalization: ImageNormalization?
+  /// Length in pixels that the shorter side of an image is resized to for evaluation, before its middle is cut out.
   var resize: Int?
-  /// How pictures are resized.
+  /// How images are resized.
   var interpolation: ResampleFilter?
   /// The names of the classes, in the order of the head's logits.
   var classes: [String]?
@@ -21,7 +21,7 @@ struct WeightDescription: Equatable {
   ///
   /// - Parameters:
   ///   - metadata: The free-form strings in the header of the file `path`.
-  ///   - imageSize: Side of the transformer's pictures in pixels.
+  ///   - imageSize: Side of the transformer's images in pixels.
   /// - Throws: `RunError` where something is said in another form than it is written here.
   func completed(
     by metadata: [String: String], beside path: String, layout: WeightLayout, imageSize: Int
@@ -32,7 +32,7 @@ struct WeightDescription: Equatable {
     var result = self
     result.heads = heads ?? own.heads ?? model?.heads
     result.normEpsilon = normEpsilon ?? own.normEpsilon ?? model?.normEpsilon
-    result.normalization = try normalization ?? own.normalization ?? PictureNormalization(beside: path)
+    result.normalization = try normalization ?? own.normalization ?? ImageNormalization(beside: path)
     result.resize =
       resize ?? own.resize ?? HuggingFaceConfiguration.shortSide(beside: path)
       ?? timm?.shortSide(imageSize: imageSize)
@@ -40,7 +40,7 @@ struct WeightDescription: Equatable {
       interpolation ?? own.interpolation ?? HuggingFaceConfiguration.interpolation(beside: path)
       ?? timm?.interpolation
     result.classes = classes ?? own.classes ?? model?.classes ?? timm?.classes
-    // A side that the picture cannot be cut out of belongs to pictures of another size.
+    // A side that the image cannot be cut out of belongs to images of another size.
     if let side = result.resize, side < imageSize { result.resize = nil }
     return result
   }
@@ -110,16 +110,16 @@ extension WeightDescription {
       channels(text).flatMap { numbers in numbers.allSatisfy { $0 > 0 } ? numbers : nil }
     }
     if let mean, let deviation {
-      normalization = PictureNormalization(mean: mean, standardDeviation: deviation)
+      normalization = ImageNormalization(mean: mean, standardDeviation: deviation)
     }
   }
 }
 
 extension TransformerForm {
-  /// What goes with the weights to others. Where it is not known how pictures were shown, it is how `peco evaluate` shows
+  /// What goes with the weights to others. Where it is not known how images were shown, it is how `peco evaluate` shows
   /// them then.
   ///
-  /// - Parameter imageSize: Side of the pictures in pixels.
+  /// - Parameter imageSize: Side of the images in pixels.
   func description(imageSize: Int) -> WeightDescription {
     WeightDescription(
       heads: heads, normEpsilon: normEpsilon, normalization: normalization ?? .imageNet,

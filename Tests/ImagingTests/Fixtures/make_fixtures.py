@@ -1,8 +1,8 @@
-"""Writes the pictures and reference results that ImagingTests compares with.
+"""Writes the images and reference results that ImagingTests compares with.
 
 Run from this folder with numpy, pillow, torch and torchvision installed: python make_fixtures.py
 NAME.jpg or NAME.png stands beside NAME.rgb, the pixels of Pillow's convert("RGB"); resize.json and
-colors.json describe the pictures that lie one after another in resize.rgb and colors.rgb.
+colors.json describe the images that lie one after another in resize.rgb and colors.rgb.
 """
 
 import json
@@ -20,17 +20,17 @@ rng = np.random.default_rng(0)
 def scene(width, height):
     """Gradients, hard edges and noise."""
     y, x = np.mgrid[0:height, 0:width]
-    picture = np.stack([x * 255 / width, y * 255 / height, (x + y) * 255 / (width + height)], -1)
-    picture[(x // 7 + y // 5) % 5 == 0] = [255, 0, 40]
-    picture[(x - width / 2) ** 2 + (y - height / 2) ** 2 < height**2 / 16] = [10, 250, 240]
-    picture += rng.normal(0, 6, picture.shape)
-    picture[: height // 6, : width // 4] = rng.integers(0, 2, (height // 6, width // 4, 1)) * 255
-    return np.clip(picture, 0, 255).astype(np.uint8)
+    image = np.stack([x * 255 / width, y * 255 / height, (x + y) * 255 / (width + height)], -1)
+    image[(x // 7 + y // 5) % 5 == 0] = [255, 0, 40]
+    image[(x - width / 2) ** 2 + (y - height / 2) ** 2 < height**2 / 16] = [10, 250, 240]
+    image += rng.normal(0, 6, image.shape)
+    image[: height // 6, : width // 4] = rng.integers(0, 2, (height // 6, width // 4, 1)) * 255
+    return np.clip(image, 0, 255).astype(np.uint8)
 
 
 def reference(name):
-    picture = Image.open(name)
-    np.asarray(picture.convert("RGB")).tofile(name.rsplit(".", 1)[0] + ".rgb")
+    image = Image.open(name)
+    np.asarray(image.convert("RGB")).tofile(name.rsplit(".", 1)[0] + ".rgb")
 
 
 rgb = Image.fromarray(scene(53, 37))
@@ -131,12 +131,12 @@ chains += [
 cases, pixels = [], []
 for chain in chains:
     has_hue = any(name == "hue" for name, _ in chain)
-    picture = tensor if has_hue else source  # Pillow's hue has steps of 1/256 turn and more
+    image = tensor if has_hue else source  # Pillow's hue has steps of 1/256 turn and more
     for name, factor in chain:
-        picture = operations[name](picture, factor)
+        image = operations[name](image, factor)
     if has_hue:
-        picture = (picture * 255).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
+        image = (image * 255).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
     cases.append({"steps": [{"name": name, "factor": factor} for name, factor in chain]})
-    pixels.append(np.asarray(picture).tobytes())
+    pixels.append(np.asarray(image).tobytes())
 json.dump(cases, open("colors.json", "w"))
 open("colors.rgb", "wb").write(b"".join(pixels))

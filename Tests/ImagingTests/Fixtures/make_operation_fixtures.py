@@ -1,5 +1,5 @@
-"""Writes operations.rgb: a picture, then the same after each of RandAugment's operations by Pillow as timm calls it, in the
-order of the list in PictureOperationTests.swift.
+"""Writes operations.rgb: an image, then the same after each of RandAugment's operations by Pillow as timm calls it, in the
+order of the list in ImageOperationTests.swift.
 
     python make_operation_fixtures.py
 """
@@ -23,10 +23,10 @@ from timm.data import auto_augment as timm  # noqa: E402
 width, height = 31, 23
 rng = np.random.default_rng(0)
 y, x = np.mgrid[0:height, 0:width]
-picture = np.stack([40 + x * 4, 230 - y * 7, (x + y) * 4], -1).astype(float)
-picture[(x - 12) ** 2 + (y - 9) ** 2 < 36] = [200, 30, 90]
-picture = np.clip(picture + rng.normal(0, 12, picture.shape), 12, 250).astype(np.uint8)
-image = Image.fromarray(picture)
+image = np.stack([40 + x * 4, 230 - y * 7, (x + y) * 4], -1).astype(float)
+image[(x - 12) ** 2 + (y - 9) ** 2 < 36] = [200, 30, 90]
+image = np.clip(image + rng.normal(0, 12, image.shape), 12, 250).astype(np.uint8)
+image = Image.fromarray(image)
 geometry = dict(resample=Image.Resampling.BICUBIC, fillcolor=(124, 116, 104))
 
 results = [

@@ -1,7 +1,7 @@
 """Writes convolution.h5: what PyTorch computes for the convolutional layers, forward and backward.
 
 Every group holds inputs, parameters, the output `y`, the gradient `dy` that is sent back, and the gradients that
-come out (`dx`, `dweight`, ...). Pictures are written channels last.
+come out (`dx`, `dweight`, ...). Images are written channels last.
 
     python make_convolution_fixtures.py
 """
@@ -67,8 +67,8 @@ def convolution(name, channels, out, kernel, size, stride=1, padding=(0, 0, 0, 0
 same = (1, 1, 1, 1)
 convolution("odd", 5, 7, 3, (9, 11), padding=same)
 convolution("wide", 16, 32, 3, (8, 8), padding=same)
-convolution("from_picture", 3, 16, 3, (10, 12), padding=same)
-convolution("to_picture", 16, 3, 3, (10, 12), padding=same)
+convolution("from_image", 3, 16, 3, (10, 12), padding=same)
+convolution("to_image", 16, 3, 3, (10, 12), padding=same)
 convolution("downsample", 8, 8, 3, (10, 10), stride=2, padding=(0, 1, 0, 1))
 convolution("downsample_odd", 16, 16, 3, (9, 7), stride=2, padding=(0, 1, 0, 1))
 convolution("strided", 4, 6, 5, (11, 13), stride=2, padding=(2, 2, 2, 2))
@@ -143,9 +143,9 @@ for name, loss in [("l1", F.l1_loss), ("mean_squared", F.mse_loss)]:
     write("loss/" + name, x=x, target=target, y=y, dx=x.grad, dtarget=target.grad)
 
 # Vector quantization, written out as in the papers: three steps of assignment and moving averages.
-words, length, decay, epsilon = 24, 6, 0.9, 1e-5
-embedding = rand(words, length)
-size, average = torch.ones(words), embedding.clone()
+tokens, length, decay, epsilon = 24, 6, 0.9, 1e-5
+embedding = rand(tokens, length)
+size, average = torch.ones(tokens), embedding.clone()
 write("quantizer", embedding=embedding)
 for step in range(3):
     z = rand(2, length, 5, 7).requires_grad_()
@@ -156,12 +156,12 @@ for step in range(3):
     straight = z + (quantized - z).detach()
     dy = rand(*straight.shape)
     ((straight * dy).sum() + 0.25 * commitment).backward()
-    one_hot = F.one_hot(indices, words).double()
+    one_hot = F.one_hot(indices, tokens).double()
     counts, sums = one_hot.sum(0), one_hot.T @ flat.detach()
     size = decay * size + (1 - decay) * counts
     average = decay * average + (1 - decay) * sums
     total = size.sum()
-    embedding = average / ((size + epsilon) / (total + words * epsilon) * total)[:, None]
+    embedding = average / ((size + epsilon) / (total + tokens * epsilon) * total)[:, None]
     share = counts / counts.sum()
     perplexity = torch.exp(-(share * torch.log(share + (share == 0))).sum())
     write(f"quantizer/step{step}", z=z, indices=indices, quantized=quantized, commitment=commitment, dy=dy,

@@ -14,13 +14,13 @@ import torch.nn.functional as F
 torch.manual_seed(3)
 torch.set_default_dtype(torch.float64)
 PATCH, WIDTH = 4, 10
-pictures = torch.randn(2, 3, 12, 8).float().double()
+images = torch.randn(2, 3, 12, 8).float().double()
 masked = torch.tensor([0, 3, 4, 7, 10, 11])  # of 2 · 6 patches
 # A patch without contrast shows what is added to the variance.
-pictures[1, :, 8:, 4:] = 0.25
+images[1, :, 8:, 4:] = 0.25
 
 # Every patch as a row: all pixels of it, each with its channels side by side.
-patches = F.unfold(pictures, PATCH, stride=PATCH)  # [2, 3 · 16, 6]
+patches = F.unfold(images, PATCH, stride=PATCH)  # [2, 3 · 16, 6]
 patches = patches.reshape(2, 3, PATCH * PATCH, 6).permute(0, 3, 2, 1).reshape(12, PATCH * PATCH * 3)
 normalized = (patches - patches.mean(1, keepdim=True)) / (patches.var(1, keepdim=True) + 1e-6).sqrt()
 
@@ -32,7 +32,7 @@ loss.backward()
 
 with h5py.File(pathlib.Path(__file__).with_name("patches.h5"), "w") as file:
     for name, value in dict(
-        pictures=pictures.permute(0, 2, 3, 1), plain=patches[masked], normalized=normalized[masked], tokens=tokens,
+        images=images.permute(0, 2, 3, 1), plain=patches[masked], normalized=normalized[masked], tokens=tokens,
         weight=weight, bias=bias, loss=loss, dtokens=tokens.grad, dweight=weight.grad, dbias=bias.grad,
     ).items():
         file.create_dataset(name, data=value.detach().numpy().astype(np.float32))

@@ -1,4 +1,4 @@
-"""Writes resnet_layers.h5: what PyTorch computes for the layers that only a ResNet has. Pictures are channels last.
+"""Writes resnet_layers.h5: what PyTorch computes for the layers that only a ResNet has. Images are channels last.
 
     python make_resnet_layer_fixtures.py
 """

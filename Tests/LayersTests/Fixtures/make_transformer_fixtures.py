@@ -111,9 +111,9 @@ for smoothing, group in [(0.0, "cross_entropy"), (0.1, "cross_entropy_smoothed")
           correct=int((logits.argmax(-1) == targets).sum()))
 
 run("patch_embedding",
-    lambda pictures, weight, bias:
-    F.conv2d(pictures.permute(0, 3, 1, 2), weight, bias, stride=4).flatten(2).transpose(1, 2).reshape(-1, 10),
-    pictures=leaf(2, 8, 12, 3), weight=leaf(10, 3, 4, 4), bias=leaf(10))
+    lambda images, weight, bias:
+    F.conv2d(images.permute(0, 3, 1, 2), weight, bias, stride=4).flatten(2).transpose(1, 2).reshape(-1, 10),
+    images=leaf(2, 8, 12, 3), weight=leaf(10, 3, 4, 4), bias=leaf(10))
 
 indices = torch.tensor([4, 0, 4, 6, 4, 0])
 run("embedding", lambda weight: F.embedding(indices, weight), weight=leaf(7, 9), extra={"indices": indices})

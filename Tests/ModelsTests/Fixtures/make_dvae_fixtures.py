@@ -1,4 +1,4 @@
-"""Writes dvae.h5: a small discrete VAE in the form of DALL-E's published one; logits, words, a relaxed sample with given
+"""Writes dvae.h5: a small discrete VAE in the form of DALL-E's published one; logits, tokens, a relaxed sample with given
 noise, reconstruction, losses and every gradient in PyTorch.
 
     python make_dvae_fixtures.py
@@ -16,12 +16,12 @@ torch.set_default_dtype(torch.float64)
 torch.manual_seed(0)
 here = pathlib.Path(__file__).parent
 
-WIDTH, MULTIPLIERS, BLOCKS, WORDS, LENGTH = 4, (1, 2, 4, 8), 2, 24, 6
+WIDTH, MULTIPLIERS, BLOCKS, ENTRIES, LENGTH = 4, (1, 2, 4, 8), 2, 24, 6
 TEMPERATURE, KL_WEIGHT = 0.7, 0.3
 
 
 class Convolution(nn.Module):
-    """Weights `w` and `b`, as wide as the picture."""
+    """Weights `w` and `b`, as wide as the image."""
 
     def __init__(self, inputs, outputs, kernel):
         super().__init__()
@@ -78,8 +78,8 @@ def network(inputs, kernel, first, widths, kernels, between, outputs):
 
 widths = [WIDTH * m for m in MULTIPLIERS]
 model = nn.Module()
-model.encoder = network(3, 7, WIDTH, widths, [3, 3, 3, 1], nn.MaxPool2d(2), WORDS)
-model.decoder = network(WORDS, 1, LENGTH, widths[::-1], [1, 3, 3, 3], nn.Upsample(scale_factor=2), 6)
+model.encoder = network(3, 7, WIDTH, widths, [3, 3, 3, 1], nn.MaxPool2d(2), ENTRIES)
+model.decoder = network(ENTRIES, 1, LENGTH, widths[::-1], [1, 3, 3, 3], nn.Upsample(scale_factor=2), 6)
 for parameter in model.parameters():
     parameter.data = parameter.data.float().double()
 
@@ -93,9 +93,9 @@ def logit_laplace(statistics, x):
     return (torch.log(2 * scale * x * (1 - x)) + (torch.logit(x) - mean).abs() / scale).mean()
 
 
-pictures = (torch.rand(2, 3, 16, 16) * 2 - 1).float().double()
-mapped = 0.8 * (pictures + 1) / 2 + 0.1
-uniform = torch.rand(2, WORDS, 2, 2).clamp(1e-6, 1 - 1e-6)
+images = (torch.rand(2, 3, 16, 16) * 2 - 1).float().double()
+mapped = 0.8 * (images + 1) / 2 + 0.1
+uniform = torch.rand(2, ENTRIES, 2, 2).clamp(1e-6, 1 - 1e-6)
 noise = (-(-uniform.log()).log()).float().double()
 
 
@@ -108,7 +108,7 @@ def write(file, name, value):
 
 
 with h5py.File(here / "dvae.h5", "w") as file:
-    write(file, "pictures", pictures)
+    write(file, "images", images)
     write(file, "noise", noise)
     for name, parameter in model.named_parameters():
         write(file, "parameters/" + name, parameter)
@@ -118,8 +118,8 @@ with h5py.File(here / "dvae.h5", "w") as file:
         shares = F.softmax((logits + noise) / TEMPERATURE, dim=1)
         statistics = model.decoder.blocks(shares)
         log_q = F.log_softmax(logits, dim=1)
-        divergence = (log_q.exp() * (log_q + np.log(WORDS))).sum(1).mean()
-        error = F.mse_loss(median(statistics), pictures) if pixel == "l2" else logit_laplace(statistics, mapped)
+        divergence = (log_q.exp() * (log_q + np.log(ENTRIES))).sum(1).mean()
+        error = F.mse_loss(median(statistics), images) if pixel == "l2" else logit_laplace(statistics, mapped)
         loss = error + KL_WEIGHT * divergence
         loss.backward()
         write(file, f"{pixel}/loss", loss)
@@ -129,7 +129,7 @@ with h5py.File(here / "dvae.h5", "w") as file:
     write(file, "divergence", divergence)
     write(file, "statistics", statistics)
     write(file, "reconstruction", median(statistics))
-    words = logits.argmax(1)
-    write(file, "words", words)
-    one_hot = F.one_hot(words, WORDS).permute(0, 3, 1, 2).double()
+    tokens = logits.argmax(1)
+    write(file, "tokens", tokens)
+    one_hot = F.one_hot(tokens, ENTRIES).permute(0, 3, 1, 2).double()
     write(file, "drawn", median(model.decoder.blocks(one_hot)).clamp(-1, 1))

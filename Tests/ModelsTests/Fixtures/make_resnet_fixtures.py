@@ -1,5 +1,5 @@
 """Writes resnet50.h5: the features of torchvision's ResNet-50 after its four stages, perceptual losses on them and their
-gradients with respect to the picture, in float64. Pictures are 40 x 32 in [-1, 1], channels last.
+gradients with respect to the image, in float64. Images are 40 x 32 in [-1, 1], channels last.
 
 The 25 million weights are not stored: both sides compute them from a hash of the parameter's and the element's number.
 
@@ -68,7 +68,7 @@ def lpips(x, y, weighted):
 
 
 torch.manual_seed(0)
-picture, target = (((torch.rand(1, 3, 40, 32) * 2 - 1) * 0.9).float().double() for _ in range(2))
+image, target = (((torch.rand(1, 3, 40, 32) * 2 - 1) * 0.9).float().double() for _ in range(2))
 with h5py.File(Path(__file__).with_name("resnet50.h5"), "w") as out:
 
     def store(name, value):
@@ -77,14 +77,14 @@ with h5py.File(Path(__file__).with_name("resnet50.h5"), "w") as out:
         out.create_dataset(name, data=value.numpy().astype(np.float32), **(
             {"compression": "gzip", "shuffle": True} if value.ndim else {}))
 
-    store("picture", picture)
+    store("image", image)
     store("target", target)
-    for depth, h in enumerate(features(picture)):
+    for depth, h in enumerate(features(image)):
         store(f"features/{depth}", h)
     losses = {"mean_squared": mean_squared, "unit_channels": lambda x, y: lpips(x, y, False),
               "weighted_channels": lambda x, y: lpips(x, y, True)}
     for name, loss in losses.items():
-        x = picture.clone().requires_grad_()
+        x = image.clone().requires_grad_()
         value = loss(x, target)
         value.backward()
         store(f"loss/{name}/value", value)

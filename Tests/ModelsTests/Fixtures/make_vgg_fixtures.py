@@ -1,5 +1,5 @@
 """Writes vgg16_full.h5: features of torchvision's VGG-16 at full width after its five stages, perceptual losses on them and
-their gradients with respect to the pictures, in float64. Pictures are 40 x 36 in [-1, 1], channels last: of 9 columns the
+their gradients with respect to the images, in float64. Images are 40 x 36 in [-1, 1], channels last: of 9 columns the
 third pooling leaves out one, of 5 rows the fourth.
 
 The 15 million weights are not stored: both sides compute them from a hash of the parameter's and the element's number. Of the
@@ -67,10 +67,10 @@ def unit_channels(x, y):
     return sum(((a - b) ** 2).sum(1).mean() for a, b in zip(*unit))
 
 
-# The gradient jumps where float32 takes the other side of a kink; of the first 400 seeds this one's pictures stay farthest away.
+# The gradient jumps where float32 takes the other side of a kink; of the first 400 seeds this one's images stay farthest away.
 torch.manual_seed(267)
-pictures, target = (((torch.rand(2, 3, 40, 36) * 2 - 1) * 0.9).float().double() for _ in range(2))
-assert distance_from_kinks(pictures) > 5e-6
+images, target = (((torch.rand(2, 3, 40, 36) * 2 - 1) * 0.9).float().double() for _ in range(2))
+assert distance_from_kinks(images) > 5e-6
 with h5py.File(Path(__file__).with_name("vgg16_full.h5"), "w") as out:
 
     def store(name, value):
@@ -79,12 +79,12 @@ with h5py.File(Path(__file__).with_name("vgg16_full.h5"), "w") as out:
         out.create_dataset(name, data=value.numpy().astype(np.float32), **(
             {"compression": "gzip", "shuffle": True} if value.ndim else {}))
 
-    store("pictures", pictures)
+    store("images", images)
     store("target", target)
-    for depth, (h, every) in enumerate(zip(features(pictures), [31, 15, 7, 3, 1])):
+    for depth, (h, every) in enumerate(zip(features(images), [31, 15, 7, 3, 1])):
         store(f"features/{depth}", h.permute(0, 2, 3, 1).flatten()[::every])
     for loss in [mean_squared, unit_channels]:
-        x = pictures.clone().requires_grad_()
+        x = images.clone().requires_grad_()
         value = loss(x, target)
         value.backward()
         store(f"loss/{loss.__name__}/value", value)

@@ -82,21 +82,21 @@ def masked_image_model(group, **changes):
     randomise(model)
     model.train()
     samples, patches = 3, 16
-    pictures = torch.randn(samples, 3, 32, 32).float().double().requires_grad_()
+    images = torch.randn(samples, 3, 32, 32).float().double().requires_grad_()
     mask = torch.rand(samples, patches) < 0.4
-    words = torch.randint(config.vocab_size, (int(mask.sum()),))
-    logits = model(pictures, bool_masked_pos=mask).logits[mask]
-    loss = F.cross_entropy(logits, words)
+    tokens = torch.randint(config.vocab_size, (int(mask.sum()),))
+    logits = model(images, bool_masked_pos=mask).logits[mask]
+    loss = F.cross_entropy(logits, tokens)
     loss.backward()
-    out[f"{group}/pictures"] = pictures.detach().permute(0, 2, 3, 1).numpy().astype(np.float32)
-    out[f"{group}/pictures_gradient"] = pictures.grad.permute(0, 2, 3, 1).numpy().astype(np.float32)
+    out[f"{group}/images"] = images.detach().permute(0, 2, 3, 1).numpy().astype(np.float32)
+    out[f"{group}/images_gradient"] = images.grad.permute(0, 2, 3, 1).numpy().astype(np.float32)
     out[f"{group}/masked"] = mask.flatten().nonzero()[:, 0].numpy().astype(np.int32)
-    out[f"{group}/words"] = words.numpy().astype(np.int32)
+    out[f"{group}/tokens"] = tokens.numpy().astype(np.int32)
     out[f"{group}/logits"] = logits.detach().numpy().astype(np.float32)
     out[f"{group}/loss"] = np.float32(loss.item())
     store_parameters(group, model)
     with torch.no_grad():
-        output = model.beit(pictures, output_hidden_states=True, output_attentions=True)
+        output = model.beit(images, output_hidden_states=True, output_attentions=True)
     # [samples, heads, tokens, tokens]
     for i, attention in enumerate(output.attentions):
         out[f"{group}/attentions/{i + 1}"] = attention.numpy().astype(np.float32)

@@ -156,13 +156,13 @@ class Decoder(nn.Module):
 
 
 class VQVAE(nn.Module):
-    def __init__(self, width=8, multipliers=(1, 2), blocks=1, extra=1, words=32, length=8):
+    def __init__(self, width=8, multipliers=(1, 2), blocks=1, extra=1, tokens=32, length=8):
         super().__init__()
         self.encoder = Encoder(width, multipliers, blocks, length)
         self.quant_conv = nn.Conv2d(length, length, 1)
         self.post_quant_conv = nn.Conv2d(length, length, 1)
         self.decoder = Decoder(width, multipliers, blocks + extra, length)
-        self.embedding = 0.3 * torch.randn(words, length).float().double()
+        self.embedding = 0.3 * torch.randn(tokens, length).float().double()
 
     def forward(self, x):
         z = channels_last(self.quant_conv(self.encoder(x)))
@@ -176,12 +176,12 @@ class VQVAE(nn.Module):
 torch.manual_seed(0)
 model = VQVAE()
 round_to_float32(model)
-pictures = (torch.rand(2, 3, 16, 16) * 2 - 1).float().double()
-z, indices, commitment, reconstruction = model(pictures)
-loss = F.mse_loss(reconstruction, pictures) + 0.25 * commitment
+images = (torch.rand(2, 3, 16, 16) * 2 - 1).float().double()
+z, indices, commitment, reconstruction = model(images)
+loss = F.mse_loss(reconstruction, images) + 0.25 * commitment
 loss.backward()
 with h5py.File(here / "vqvae.h5", "w") as file:
-    write(file, "pictures", channels_last(pictures))
+    write(file, "images", channels_last(images))
     write(file, "encoded", z)
     write(file, "indices", indices)
     write(file, "commitment", commitment)
@@ -220,13 +220,13 @@ def features(x):
     return result
 
 
-pictures = (torch.rand(2, 3, 32, 32) * 2 - 1).float().double().requires_grad_()
+images = (torch.rand(2, 3, 32, 32) * 2 - 1).float().double().requires_grad_()
 target = (torch.rand(2, 3, 32, 32) * 2 - 1).float().double()
-found = features(pictures)
+found = features(images)
 with torch.no_grad():
     wanted = features(target)
 with h5py.File(here / "vgg16.h5", "w") as file:
-    write(file, "pictures", channels_last(pictures))
+    write(file, "images", channels_last(images))
     write(file, "target", channels_last(target))
     for index, layer in enumerate(found):
         write(file, f"features/{index}", channels_last(layer))
@@ -236,7 +236,7 @@ with h5py.File(here / "vgg16.h5", "w") as file:
 
         loss = sum(((unit_length(a) - unit_length(b)) ** 2).sum(1).mean() / (1 if unit else a.shape[1])
                    for a, b in zip(found, wanted))
-        gradient, = torch.autograd.grad(loss, pictures, retain_graph=True)
+        gradient, = torch.autograd.grad(loss, images, retain_graph=True)
         write(file, f"loss/{name}/value", loss)
         write(file, f"loss/{name}/gradient", channels_last(gradient))
     for name, parameter in vgg.named_parameters():

@@ -30,20 +30,20 @@ func probeCollectives(_ ranks: Communicator) throws {
     if let base = buffer.baseAddress { try ranks.broadcast(base, count: buffer.count, from: last) }
   }
   try expect(floats.allSatisfy { $0 == Float(last) }, "broadcast floats")
-  let word = try ranks.broadcast(rank == last ? "Wörter 🙂" : "", from: last)
-  try expect(word == "Wörter 🙂", "broadcast string")
+  let token = try ranks.broadcast(rank == last ? "Wörter 🙂" : "", from: last)
+  try expect(token == "Wörter 🙂", "broadcast string")
   try expect(try ranks.broadcast(bytes: rank == 0 ? [] : [1, 2]) == [], "broadcast nothing")
 
   // Gathers of different lengths, nothing included.
   try expect(try ranks.allGather(Int64(rank)) == (0..<size).map { Int64($0) }, "all-gather numbers")
-  let words = (0..<size).map { String(repeating: "é", count: $0) }
+  let tokens = (0..<size).map { String(repeating: "é", count: $0) }
   func row(_ rank: Int) -> [Float] { (1...3).map { Float($0 * rank) } }
   var gathered = [Float](repeating: -1, count: 3 * size)
   try ranks.allGather(row(rank), count: 3, into: &gathered)
   let expected = (0..<size).flatMap(row)
   try expect(gathered == expected, "all-gather floats")
-  try expect(try ranks.allGather(words[rank]) == words, "all-gather strings")
-  try expect(try ranks.gather(words[rank], to: last) == (rank == last ? words : nil), "gather strings")
+  try expect(try ranks.allGather(tokens[rank]) == tokens, "all-gather strings")
+  try expect(try ranks.gather(tokens[rank], to: last) == (rank == last ? tokens : nil), "gather strings")
 
   // A duplicate speaks beside the original.
   let second = try ranks.duplicate()

@@ -4,11 +4,11 @@ import Foundation
 /// The ranks named fail; the others wait for them in vain.
 func probeFailure(_ communicator: Communicator, ranks: [Int]) throws {
   print("rank \(communicator.rank) at work")
-  if ranks.contains(communicator.rank) { throw ProbeError("the dog ate the pictures") }
+  if ranks.contains(communicator.rank) { throw ProbeError("the dog ate the images") }
   try communicator.barrier()
 }
 
-/// The last rank leaves without a word, as one that the kernel killed.
+/// The last rank leaves without a token, as one that the kernel killed.
 func probeVanishing(_ communicator: Communicator) throws {
   if communicator.rank == communicator.size - 1 { kill(getpid(), SIGKILL) }
   _ = try communicator.allReduce(.sum, Float(1))

@@ -1,4 +1,4 @@
-"""Writes features.h5: what the models whose weights lie in transfer/ make of pictures, the mean of the patches' tokens after
+"""Writes features.h5: what the models whose weights lie in transfer/ make of images, the mean of the patches' tokens after
 the last norm, or normalised by it after pooling, as each of them does.
 
     python make_transfer_fixtures.py && python make_feature_fixtures.py
@@ -61,7 +61,7 @@ models = {
 with h5py.File(here / "features.h5", "w") as file, torch.no_grad():
     file["pixels"] = pixels.astype(np.int32)
     for kind, (average, deviation) in statistics.items():
-        pictures = torch.from_numpy((pixels / 255 - average) / deviation).permute(0, 3, 1, 2).float()
+        images = torch.from_numpy((pixels / 255 - average) / deviation).permute(0, 3, 1, 2).float()
         for name, (model, features) in models.items():
             model.eval()
-            file[f"{kind}/{name}"] = features(pictures).numpy()
+            file[f"{kind}/{name}"] = features(images).numpy()

@@ -1,4 +1,4 @@
-"""Writes finetune.h5: timm's mixup, CutMix and label smoothing of pairs of pictures, the loss and its gradient, and the
+"""Writes finetune.h5: timm's mixup, CutMix and label smoothing of pairs of images, the loss and its gradient, and the
 arguments that timm gives RandAugment's operations.
 
     python make_finetune_fixtures.py
@@ -42,15 +42,15 @@ with h5py.File(Path(__file__).parent / "finetune.h5", "w") as file:
             return result
 
         mixup.cutmix_bbox_and_lam = record
-        pictures = torch.randn(2, 3, 9, 9)
+        images = torch.randn(2, 3, 9, 9)
         labels = torch.randint(0, classes, (2,))
-        mixed, targets = mixing(pictures.clone(), labels)
+        mixed, targets = mixing(images.clone(), labels)
         mixup.cutmix_bbox_and_lam = original
         logits = torch.randn(2, classes, requires_grad=True)
         loss = SoftTargetCrossEntropy()(logits, targets)
         loss.backward()
         group = file.create_group(f"mixing/{number}")
-        group["pictures"] = pictures.permute(0, 2, 3, 1).numpy()
+        group["images"] = images.permute(0, 2, 3, 1).numpy()
         group["mixed"] = mixed.permute(0, 2, 3, 1).numpy()
         group["labels"] = labels.numpy().astype(np.int32)
         group["share"] = np.array([share], np.float32)

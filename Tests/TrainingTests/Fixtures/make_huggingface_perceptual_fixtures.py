@@ -1,6 +1,6 @@
 """Writes huggingface_vit.safetensors and huggingface_resnet.safetensors, small networks of Hugging Face transformers with
-random weights under the names of its files, and huggingface_perceptual.h5: their features for pictures in [-1, 1], and the
-perceptual loss between these pictures and the same in another order, with its gradient.
+random weights under the names of its files, and huggingface_perceptual.h5: their features for images in [-1, 1], and the
+perceptual loss between these images and the same in another order, with its gradient.
 
     python make_huggingface_perceptual_fixtures.py
 """
@@ -51,9 +51,9 @@ with h5py.File(here / "huggingface_perceptual.h5", "w") as file:
 
     def write(name, model, side, first, channels_last):
         save(model, f"huggingface_{name}")
-        pictures = (torch.rand(2, 3, side, side) * 2 - 1).float().double()
-        pictures.requires_grad_(True)
-        states = model.double()(((pictures + 1) / 2 - mean) / deviation, output_hidden_states=True).hidden_states[first:]
+        images = (torch.rand(2, 3, side, side) * 2 - 1).float().double()
+        images.requires_grad_(True)
+        states = model.double()(((images + 1) / 2 - mean) / deviation, output_hidden_states=True).hidden_states[first:]
         loss = sum(((state - state.detach().flip(0)) ** 2).mean() for state in states)
         loss.backward()
 
@@ -61,11 +61,11 @@ with h5py.File(here / "huggingface_perceptual.h5", "w") as file:
             value = value.detach().permute(0, 2, 3, 1) if channels_last else value.detach()
             file[f"{name}/{key}"] = value.numpy().astype(np.float32)
 
-        put("pictures", pictures, True)
+        put("images", images, True)
         for number, state in enumerate(states, 1):
             put(f"features/{number}", state, channels_last)
         put("loss", loss[None], False)
-        put("gradient", pictures.grad, True)
+        put("gradient", images.grad, True)
 
     vit = ViTForImageClassification(ViTConfig(
         hidden_size=24, num_hidden_layers=3, num_attention_heads=3, intermediate_size=48, image_size=16, patch_size=4,

@@ -1,5 +1,5 @@
 """Writes timm_vit.safetensors and timm_vit.h5: a small ViT of timm's with random weights, below the prefix that MoCo v3's
-published files have, and its tokens after each block for pictures in [-1, 1].
+published files have, and its tokens after each block for images in [-1, 1].
 
     python make_perceptual_fixtures.py
 """
@@ -30,18 +30,18 @@ with torch.no_grad():
         p.copy_(torch.randn(p.shape) * scale + (1 if "norm" in name and "weight" in name else 0))
 model.eval().double()
 
-pictures = (torch.rand(2, 3, 16, 16) * 2 - 1).float().double()
+images = (torch.rand(2, 3, 16, 16) * 2 - 1).float().double()
 mean, deviation = (torch.tensor(v).double()[:, None, None] for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
 states = []
 for block in model.blocks:
     block.register_forward_hook(lambda module, inputs, output: states.append(output))
 with torch.no_grad():
-    model(((pictures + 1) / 2 - mean) / deviation)
+    model(((images + 1) / 2 - mean) / deviation)
 
 save_file(
     {f"module.base_encoder.{name}": p.float().contiguous() for name, p in model.state_dict().items()},
     here / "timm_vit.safetensors")
 with h5py.File(here / "timm_vit.h5", "w") as file:
-    file["pictures"] = pictures.permute(0, 2, 3, 1).numpy().astype(np.float32)
+    file["images"] = images.permute(0, 2, 3, 1).numpy().astype(np.float32)
     for number, state in enumerate(states, 1):
         file[f"features/{number}"] = state.numpy().astype(np.float32)

@@ -1,5 +1,5 @@
 """Writes torchvision_vit.safetensors, a small vision transformer of torchvision's with random weights under the names of its
-state, and torchvision_perceptual.h5: its features for pictures in [-1, 1], and the perceptual loss between these pictures and
+state, and torchvision_perceptual.h5: its features for images in [-1, 1], and the perceptual loss between these images and
 the same in another order, with its gradient, in float64.
 
     python make_torchvision_perceptual_fixtures.py
@@ -40,8 +40,8 @@ states = []
 for block in model.encoder.layers:
     block.register_forward_hook(lambda module, inputs, output: states.append(output))
 mean, deviation = (torch.tensor(v).double()[:, None, None] for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
-pictures = (torch.rand(2, 3, 16, 16) * 2 - 1).double().requires_grad_()
-model(((pictures + 1) / 2 - mean) / deviation)
+images = (torch.rand(2, 3, 16, 16) * 2 - 1).double().requires_grad_()
+model(((images + 1) / 2 - mean) / deviation)
 loss = sum(((state - state.detach().flip(0)) ** 2).mean() for state in states)
 loss.backward()
 
@@ -50,8 +50,8 @@ with h5py.File(here / "torchvision_perceptual.h5", "w") as file:
     def put(key, value):
         file[f"vit/{key}"] = value.detach().numpy().astype(np.float32)
 
-    put("pictures", pictures.permute(0, 2, 3, 1))
+    put("images", images.permute(0, 2, 3, 1))
     for number, state in enumerate(states, 1):
         put(f"features/{number}", state)
     put("loss", loss[None])
-    put("gradient", pictures.grad.permute(0, 2, 3, 1))
+    put("gradient", images.grad.permute(0, 2, 3, 1))

@@ -1,5 +1,5 @@
 """Writes transfer/: small models of Hugging Face's and timm's with random weights in safetensors files, under the names
-that their published files have, and transfer.h5: what they make of some pictures.
+that their published files have, and transfer.h5: what they make of some images.
 
     python make_transfer_fixtures.py
 """
@@ -30,7 +30,7 @@ folder = here / "transfer"
 shutil.rmtree(folder, ignore_errors=True)
 folder.mkdir()
 torch.manual_seed(0)
-pictures = torch.randn(2, 3, 32, 32)
+images = torch.randn(2, 3, 32, 32)
 masked = torch.zeros(2, 16, dtype=torch.bool)
 masked[0, [1, 2, 5, 6, 15]] = True
 masked[1, [0, 3, 8, 9, 10, 11]] = True
@@ -52,15 +52,15 @@ def hugging_face(kind, **settings):
 
 small = dict(img_size=32, patch_size=8, embed_dim=12, depth=2, num_heads=3, mlp_ratio=2, num_classes=5)
 with h5py.File(here / "transfer.h5", "w") as file, torch.no_grad():
-    file["pictures"] = pictures.permute(0, 2, 3, 1).numpy()
+    file["images"] = images.permute(0, 2, 3, 1).numpy()
     file["masked"] = masked.flatten().nonzero().flatten().numpy().astype(np.int32)
 
     model = hugging_face(
         BeitForMaskedImageModeling, vocab_size=10, use_mask_token=True, use_shared_relative_position_bias=True)
     model.save_pretrained(folder / "huggingface_masked")
-    out = model(pictures, bool_masked_pos=masked, output_hidden_states=True)
+    out = model(images, bool_masked_pos=masked, output_hidden_states=True)
     file["huggingface_masked/logits"] = out.logits[masked].numpy()
-    out = model(pictures, output_hidden_states=True)
+    out = model(images, output_hidden_states=True)
     file["huggingface_masked/features"] = torch.stack(out.hidden_states[1:]).numpy()
 
     for name, settings in {
@@ -69,7 +69,7 @@ with h5py.File(here / "transfer.h5", "w") as file, torch.no_grad():
     }.items():
         model = hugging_face(BeitForImageClassification, num_labels=5, **settings)
         model.save_pretrained(folder / name)
-        out = model(pictures, output_hidden_states=True)
+        out = model(images, output_hidden_states=True)
         file[f"{name}/logits"] = out.logits.numpy()
         file[f"{name}/features"] = torch.stack(out.hidden_states[1:]).numpy()
 
@@ -91,12 +91,12 @@ with h5py.File(here / "transfer.h5", "w") as file, torch.no_grad():
         states = []
         hooks = [block.register_forward_hook(lambda m, i, output: states.append(output)) for block in model.blocks]
         if "backbone" not in name:
-            file[f"{name}/logits"] = model(pictures).numpy()
+            file[f"{name}/logits"] = model(images).numpy()
         else:
-            model(pictures)
+            model(images)
         file[f"{name}/features"] = torch.stack(states).numpy()
 
     model = hugging_face(BeitModel, use_relative_position_bias=True)
     model.save_pretrained(folder / "huggingface_backbone")
-    out = model(pictures, output_hidden_states=True)
+    out = model(images, output_hidden_states=True)
     file["huggingface_backbone/features"] = torch.stack(out.hidden_states[1:]).numpy()

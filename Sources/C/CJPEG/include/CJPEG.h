@@ -19,7 +19,7 @@ typedef struct {
 // What a decoder had to say about data it could decode all the same.
 typedef struct {
   int warnings;
-  int truncated;  // the data ended before the picture did
+  int truncated;  // the data ended before the image did
   char message[PECO_JPEG_MESSAGE];  // the error, or the first warning
 } peco_jpeg_report;
 
@@ -27,11 +27,11 @@ typedef struct {
 int peco_jpeg_read_header(const uint8_t *bytes, size_t count, peco_jpeg_header *header,
                           peco_jpeg_report *report);
 
-// The size of a whole picture decoded at 1/denominator (1, 2, 4, 8).
+// The size of a whole image decoded at 1/denominator (1, 2, 4, 8).
 int peco_jpeg_scaled(int size, int denominator);
 
-// Decodes the rectangle (x, y, width, height) of the picture scaled by 1/denominator into interleaved RGB.
-// The rectangle must lie within the scaled picture. Returns 0, or -1 with the reason in the report.
+// Decodes the rectangle (x, y, width, height) of the image scaled by 1/denominator into interleaved RGB.
+// The rectangle must lie within the scaled image. Returns 0, or -1 with the reason in the report.
 int peco_jpeg_decode(const uint8_t *bytes, size_t count, int denominator, int x, int y, int width,
                      int height, uint8_t *pixels, size_t bytes_per_row, peco_jpeg_report *report);
 

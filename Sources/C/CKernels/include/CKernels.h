@@ -14,7 +14,7 @@
 #include "layernorm.h"
 #include "maxpool.h"
 #include "optimizer.h"
-#include "pictures.h"
+#include "images.h"
 #include "peak.h"
 #include "processors.h"
 #include "resampling.h"

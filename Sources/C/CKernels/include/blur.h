@@ -1,4 +1,4 @@
-// Weighted sums of neighbouring pixels, for the blurring of pictures of three interleaved channels.
+// Weighted sums of neighbouring pixels, for the blurring of images of three interleaved channels.
 #pragma once
 #include <stddef.h>
 
@@ -7,4 +7,4 @@ void peco_blur_row(float *y, const float *x, const float *weights, int taps, siz
 /// y[i] = Σ_k weights[k] · rows[k][i] for i < n.
 void peco_blur_column(float *y, const float *const *rows, const float *weights, int taps, size_t n);
 /// x ← 255 − x where x is at least threshold.
-void peco_picture_solarize(float *x, float threshold, size_t n);
+void peco_image_solarize(float *x, float threshold, size_t n);

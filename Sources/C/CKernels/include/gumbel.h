@@ -1,4 +1,4 @@
-// What a discrete VAE needs: Gumbel noise, the divergence of its words from the uniform prior, and the likelihood of
+// What a discrete VAE needs: Gumbel noise, the divergence of its tokens from the uniform prior, and the likelihood of
 // pixels under a logit-Laplace distribution.
 #pragma once
 #include <stddef.h>

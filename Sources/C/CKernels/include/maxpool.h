@@ -2,7 +2,7 @@
 #pragma once
 #include <stddef.h>
 
-/// y = the greatest of each 3 × 3 pixels of a picture, windows two pixels apart and beginning one pixel outside of it,
+/// y = the greatest of each 3 × 3 pixels of an image, windows two pixels apart and beginning one pixel outside of it,
 /// where nothing is: (height + 1) / 2 × (width + 1) / 2 pixels.
 void peco_max_pool_3x3(float *y, const float *x, size_t height, size_t width, size_t channels);
 /// Adds dy to dx at the first place of each window that holds its greatest value.

@@ -1,4 +1,4 @@
-// Loops that change the size of a picture, one row of pixels at a time; channels lie side by side.
+// Loops that change the size of an image, one row of pixels at a time; channels lie side by side.
 #pragma once
 #include <stddef.h>
 

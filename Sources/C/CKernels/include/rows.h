@@ -20,8 +20,8 @@ float peco_dot(const float *x, const float *y, size_t n);
 void peco_residual_gradient(
     float *dbranch, float *dgamma, const float *dy, const float *branch, const float *gamma, float factor,
     size_t rows, size_t n);
-/// Reads the square patch at `picture` (channels last, rows `stride` elements apart) in the order
+/// Reads the square patch at `image` (channels last, rows `stride` elements apart) in the order
 /// (channel, row, column) of a convolution's kernel.
-void peco_unfold_patch(float *row, const float *picture, size_t stride, size_t patch, size_t channels);
+void peco_unfold_patch(float *row, const float *image, size_t stride, size_t patch, size_t channels);
 /// Writes it back.
-void peco_fold_patch(float *picture, const float *row, size_t stride, size_t patch, size_t channels);
+void peco_fold_patch(float *image, const float *row, size_t stride, size_t patch, size_t channels);

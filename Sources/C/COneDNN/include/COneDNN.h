@@ -1,4 +1,4 @@
-// Matrix products and two-dimensional convolution over oneDNN, for float32. Pictures have channels last (NHWC), weights
+// Matrix products and two-dimensional convolution over oneDNN, for float32. Images have channels last (NHWC), weights
 // lie as PyTorch lays them out (OIHW).
 //
 // Primitives are made once per shape and kept. Every function may be called from any thread; convolutions compute on

@@ -8,11 +8,11 @@
 
 typedef struct {
   int warnings;
-  int truncated;  // the data ended before the picture did: an error in PNG
+  int truncated;  // the data ended before the image did: an error in PNG
   char message[PECO_PNG_MESSAGE];  // the error, or the first warning
 } peco_png_report;
 
-// Decodes the rectangle (x, y, width, height) of a picture of image_width × image_height, which must be what
+// Decodes the rectangle (x, y, width, height) of an image of image_width × image_height, which must be what
 // the header says, into interleaved RGB: grey and palettes spread out, 16 bits cut to the upper 8, alpha
 // dropped. Returns 0, or -1 with the reason in the report.
 int peco_png_decode(const uint8_t *bytes, size_t count, int image_width, int image_height, int x, int y,

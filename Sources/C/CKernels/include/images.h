@@ -1,4 +1,4 @@
-// Loops over pictures: interleaved RGB, 8 bits or float in [0, 255]. Resampling computes what Pillow's
+// Loops over images: interleaved RGB, 8 bits or float in [0, 255]. Resampling computes what Pillow's
 // Image.resize computes, to the bit: weights in fixed point of 22 bits, rows first, rounded and clipped to 8
 // bits in between.
 #pragma once
@@ -32,16 +32,16 @@ void peco_resample_columns_float(const uint8_t *from, size_t width, int first, f
                                  const int32_t *bounds, const int32_t *weights);
 
 /// x ← clip(x · factor) of n values.
-void peco_picture_brightness(float *x, float factor, size_t n);
+void peco_image_brightness(float *x, float factor, size_t n);
 
 /// The mean luma (0.299 R + 0.587 G + 0.114 B) of n pixels.
-double peco_picture_mean_luma(const float *x, size_t n);
+double peco_image_mean_luma(const float *x, size_t n);
 
 /// x ← clip(x · factor + constant) of n values.
-void peco_picture_scale_and_shift(float *x, float factor, float constant, size_t n);
+void peco_image_scale_and_shift(float *x, float factor, float constant, size_t n);
 
 /// x ← clip(x · factor + luma · (1 − factor)) of n pixels.
-void peco_picture_saturation(float *x, float factor, size_t n);
+void peco_image_saturation(float *x, float factor, size_t n);
 
 /// x ← x · scale[channel] + shift[channel] of n pixels.
-void peco_picture_normalize(float *x, const float *scale, const float *shift, size_t n);
+void peco_image_normalize(float *x, const float *scale, const float *shift, size_t n);

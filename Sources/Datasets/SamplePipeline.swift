@@ -1,8 +1,8 @@
 import Imaging
 
-/// How a view is cut out of a picture and changed.
+/// How a view is cut out of an image and changed.
 public struct Augmentation: Sendable, Equatable {
-  /// Which part of the picture.
+  /// Which part of the image.
   public var crop: CropRule
   /// How often it is flipped left to right.
   public var flipProbability: Float
@@ -43,7 +43,7 @@ public struct Augmentation: Sendable, Equatable {
     try erasing?.validate()
   }
 
-  /// The middle of the picture, unchanged, as for evaluation.
+  /// The middle of the image, unchanged, as for evaluation.
   public static func evaluation(resizeShortSide: Int, size: Int) -> Augmentation {
     Augmentation(crop: .center(resizeShortSide: resizeShortSide, size: size), flipProbability: 0)
   }
@@ -69,7 +69,7 @@ public struct ColorJitterRange: Sendable, Equatable {
 }
 
 /// The view that the model sees: resized, values from 0 to 1 normalised by mean and deviation per channel.
-public struct PictureView: Sendable, Equatable {
+public struct ImageView: Sendable, Equatable {
   /// Pixels from edge to edge.
   public var size: Int
   /// Mean of red, green, blue.
@@ -91,35 +91,35 @@ public struct PictureView: Sendable, Equatable {
   }
 
   /// The view that a tokenizer sees: values from -1 to 1.
-  public static func tokenizer(size: Int, interpolation: ResampleFilter = .bicubic) -> PictureView {
-    PictureView(
+  public static func tokenizer(size: Int, interpolation: ResampleFilter = .bicubic) -> ImageView {
+    ImageView(
       size: size, mean: [0.5, 0.5, 0.5], deviation: [0.5, 0.5, 0.5], interpolation: interpolation)
   }
 }
 
-/// Everything that decides what a picture of the dataset becomes in a batch.
-public struct SampleRecipe: Sendable {
+/// Everything that decides what an image of the dataset becomes in a batch.
+public struct SamplePipeline: Sendable {
   /// The seed of all draws.
   public var seed: UInt64
   /// How views are cut and changed; the two views share crop, flip and colours.
   public var augmentation: Augmentation
   /// The model's view, if it is wanted.
-  public var picture: PictureView?
+  public var image: ImageView?
   /// The tokenizer's view, if it is wanted.
-  public var tokenizerPicture: PictureView?
+  public var tokenizerImage: ImageView?
   /// Which patches are masked, if any.
   public var mask: MaskGenerator?
   /// How a second view of the model's is cut and changed, if one is wanted: all its draws are its own.
   public var secondAugmentation: Augmentation?
 
   public init(
-    seed: UInt64, augmentation: Augmentation = Augmentation(), picture: PictureView? = nil,
-    tokenizerPicture: PictureView? = nil, mask: MaskGenerator? = nil
+    seed: UInt64, augmentation: Augmentation = Augmentation(), image: ImageView? = nil,
+    tokenizerImage: ImageView? = nil, mask: MaskGenerator? = nil
   ) {
     self.seed = seed
     self.augmentation = augmentation
-    self.picture = picture
-    self.tokenizerPicture = tokenizerPicture
+    self.image = image
+    self.tokenizerImage = tokenizerImage
     self.mask = mask
   }
 
@@ -128,7 +128,7 @@ public struct SampleRecipe: Sendable {
     for augmentation in [augmentation] + (secondAugmentation.map { [$0] } ?? []) {
       try augmentation.validate()
     }
-    for (key, view) in [("data.image_size", picture), ("tokens.image_size", tokenizerPicture)] {
+    for (key, view) in [("data.image_size", image), ("tokens.image_size", tokenizerImage)] {
       guard let view else { continue }
       guard (1...8192).contains(view.size) else {
         throw DatasetError(key, "is \(view.size), must be 1 to 8192")
@@ -143,7 +143,7 @@ public struct SampleRecipe: Sendable {
         "is for a grid of \(mask.height) × \(mask.width) patches, but the token file has "
           + "\(tokens.gridHeight) × \(tokens.gridWidth) tokens",
         advice:
-          "picture size / patch size must equal the grid, which `peco tokenizer encode --image-size` decides")
+          "image size / patch size must equal the grid, which `peco tokenizer encode --image-size` decides")
     }
   }
 }

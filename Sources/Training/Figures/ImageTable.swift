@@ -1,18 +1,18 @@
 import Imaging
 import Storage
 
-/// Pictures in rows and columns, headings above and captions to the left: what the figures of papers are.
-public struct PictureTable: Sendable {
-  /// Pictures side by side.
+/// Images in rows and columns, headings above and captions to the left: what the figures of papers are.
+public struct ImageTable: Sendable {
+  /// Images side by side.
   public struct Row: Sendable {
     /// Lines to the left of them.
     public let caption: [String]
     /// From left to right.
-    public let pictures: [Image]
+    public let images: [Image]
 
-    public init(caption: [String] = [], pictures: [Image]) {
+    public init(caption: [String] = [], images: [Image]) {
       self.caption = caption
-      self.pictures = pictures
+      self.images = images
     }
   }
 
@@ -39,13 +39,13 @@ public struct PictureTable: Sendable {
     self.rows = rows
   }
 
-  /// Every cell has the size of the largest picture.
+  /// Every cell has the size of the largest image.
   private var cell: (width: Int, height: Int) {
-    let pictures = rows.flatMap(\.pictures)
-    return (pictures.map(\.width).max() ?? 0, pictures.map(\.height).max() ?? 0)
+    let images = rows.flatMap(\.images)
+    return (images.map(\.width).max() ?? 0, images.map(\.height).max() ?? 0)
   }
 
-  private var columns: Int { max(headings.count, rows.map(\.pictures.count).max() ?? 0) }
+  private var columns: Int { max(headings.count, rows.map(\.images.count).max() ?? 0) }
 
   private var captionWidth: Int {
     rows.flatMap(\.caption).map { Painter.width(of: $0) + Self.margin }.max() ?? 0
@@ -56,7 +56,7 @@ public struct PictureTable: Sendable {
     headings.map { Self.lines($0, atMost: max(4, (cell.width + 2) / (BitmapFont.advance * 2))) }
   }
 
-  /// Where a cell's picture has its upper left corner.
+  /// Where a cell's image has its upper left corner.
   public func origin(row: Int, column: Int) -> (x: Int, y: Int) {
     let heading = (headingLines.map(\.count).max() ?? 0) * Self.lineHeight
     return (
@@ -65,14 +65,14 @@ public struct PictureTable: Sendable {
     )
   }
 
-  /// The table as a picture.
+  /// The table as an image.
   public func image() -> Image {
     let end = origin(row: rows.count, column: columns)
     var canvas = Canvas(width: max(end.x, 1), height: max(end.y, 1))
     for (row, content) in rows.enumerated() {
-      for (column, picture) in content.pictures.enumerated() {
+      for (column, image) in content.images.enumerated() {
         let (x, y) = origin(row: row, column: column)
-        canvas.place(picture, x: x, y: y)
+        canvas.place(image, x: x, y: y)
       }
     }
     var painter = Painter(on: canvas.image)

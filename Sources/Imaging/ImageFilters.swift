@@ -1,10 +1,10 @@
 import CKernels
 import Foundation
 
-/// Changes of a whole picture besides its colours, as self-supervised training augments it.
-public enum PictureFilters {
+/// Changes of a whole image besides its colours, as self-supervised training augments it.
+public enum ImageFilters {
   /// Blurs `height × width` pixels of interleaved RGB, in place, with a Gaussian of `sigma` pixels, as torchvision's
-  /// `gaussian_blur`: cut at three deviations, the picture mirrored at its edges.
+  /// `gaussian_blur`: cut at three deviations, the image mirrored at its edges.
   public static func gaussianBlur(
     _ pixels: UnsafeMutablePointer<Float>, width: Int, height: Int, sigma: Float
   ) {
@@ -34,7 +34,7 @@ public enum PictureFilters {
 
   /// Inverts every value of 128 and more of `count` pixels in [0, 255], in place, as Pillow's `ImageOps.solarize`.
   public static func solarize(_ pixels: UnsafeMutablePointer<Float>, count: Int) {
-    peco_picture_solarize(pixels, 128, count * 3)
+    peco_image_solarize(pixels, 128, count * 3)
   }
 
   /// The Gaussian at whole numbers up to three deviations, of sum 1.

@@ -3,7 +3,7 @@ import Foundation
 import Storage
 import Testing
 
-@Suite struct PictureDatasetTests {
+@Suite struct ImageDatasetTests {
   @Test func readsFromManyThreads() throws {
     try withTemporaryFolder { folder in
       let dataset = try makeDataset(folder, count: 30)
@@ -33,37 +33,37 @@ import Testing
     try withTemporaryFolder { folder in
       let path = try makeDataset(folder, count: 5).path
       let whole = try bytes(path)
-      #expect(message { _ = try PictureDataset(opening: "\(folder)/none.h5") }.contains("none.h5"))
+      #expect(message { _ = try ImageDataset(opening: "\(folder)/none.h5") }.contains("none.h5"))
       try write(Array("not hdf5".utf8), to: "\(folder)/text.h5")
-      #expect(message { _ = try PictureDataset(opening: "\(folder)/text.h5") }.contains("HDF5"))
+      #expect(message { _ = try ImageDataset(opening: "\(folder)/text.h5") }.contains("HDF5"))
       try write(Array(whole[..<(whole.count - 1000)]), to: "\(folder)/cut.h5")
-      #expect(message { _ = try PictureDataset(opening: "\(folder)/cut.h5") }.contains("cut short"))
+      #expect(message { _ = try ImageDataset(opening: "\(folder)/cut.h5") }.contains("cut short"))
       let other = try HDF5File(creating: "\(folder)/other.h5")
       try other.setAttribute("format", "something")
       try other.close()
       #expect(
-        message { _ = try PictureDataset(opening: "\(folder)/other.h5") }.contains("no picture dataset"))
+        message { _ = try ImageDataset(opening: "\(folder)/other.h5") }.contains("no image dataset"))
       let newer = try HDF5File(creating: "\(folder)/newer.h5")
       try newer.setAttribute("format", "peco-dataset")
       try newer.setAttribute("format_version", 99)
       try newer.close()
-      #expect(message { _ = try PictureDataset(opening: "\(folder)/newer.h5") }.contains("version 99"))
+      #expect(message { _ = try ImageDataset(opening: "\(folder)/newer.h5") }.contains("version 99"))
     }
   }
 
-  @Test func verificationFindsEveryDamagedPicture() throws {
+  @Test func verificationFindsEveryDamagedImage() throws {
     try withTemporaryFolder { folder in
       let dataset = try makeDataset(folder, count: 12)
       #expect(try DatasetVerification.verify(dataset, workers: 2).isEmpty)
-      // One bit of picture 7, found by its own bytes.
-      var picture: [UInt8] = []
-      try dataset.read(7, into: &picture)
+      // One bit of image 7, found by its own bytes.
+      var image: [UInt8] = []
+      try dataset.read(7, into: &image)
       var whole = try bytes(dataset.path)
-      let start = try #require(whole.firstRange(of: picture)).lowerBound
-      whole[start + picture.count / 2] ^= 4
+      let start = try #require(whole.firstRange(of: image)).lowerBound
+      whole[start + image.count / 2] ^= 4
       try write(whole, to: "\(folder)/damaged.h5")
       let problems = try DatasetVerification.verify(
-        try PictureDataset(opening: "\(folder)/damaged.h5"), workers: 2)
+        try ImageDataset(opening: "\(folder)/damaged.h5"), workers: 2)
       #expect(problems.map(\.index) == [7])
       #expect(problems[0].reason.contains("square/00000006.jpg") == false)
       #expect(problems[0].reason.contains("star/00000007.jpg") && problems[0].reason.contains("checksum"))

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Everything that works on blocks of channels gives what it gives on channels last.
-@Suite struct PictureLayoutTests {
+@Suite struct ChannelLayoutTests {
   init() { useSeveralThreads() }
 
   /// Values and gradients of a function in both layouts.

@@ -1,8 +1,8 @@
 import Imaging
 
-/// Checks, resizes and encodes pictures while a dataset is made; one for each thread.
-final class PictureCodec {
-  /// A picture that decodes, as it is to be stored.
+/// Checks, resizes and encodes images while a dataset is made; one for each thread.
+final class ImageCodec {
+  /// An image that decodes, as it is to be stored.
   struct Checked {
     let bytes: [UInt8]
     let width: Int
@@ -14,7 +14,7 @@ final class PictureCodec {
   private let resized = PixelBuffer()
   private let resampler = Resampler()
 
-  /// Checks that a picture decodes to its end, and makes it smaller if its short side exceeds `shortSide`.
+  /// Checks that an image decodes to its end, and makes it smaller if its short side exceeds `shortSide`.
   ///
   /// Throws a `DatasetError` with the reason when it does not decode.
   func check(_ bytes: [UInt8], _ name: String, shortSide: Int?, quality: Int) throws -> Checked {
@@ -32,12 +32,12 @@ final class PictureCodec {
       let whole = Region(x: 0, y: 0, width: info.width, height: info.height)
       // What is stored is made with care: coarser decoding only where the filter still has twice the pixels.
       let scale = ImageDecoder.scaleDenominator(for: whole, width: 2 * width, height: 2 * height)
-      let picture = try bytes.withUnsafeBytes {
+      let image = try bytes.withUnsafeBytes {
         try ImageDecoder.decode($0, scaleDenominator: scale, into: decoded)
       }
-      try picture.requireComplete()
+      try image.requireComplete()
       try resampler.resample(
-        decoded, box: picture.box(for: Box(whole)), width: width, height: height, into: resized)
+        decoded, box: image.box(for: Box(whole)), width: width, height: height, into: resized)
       let encoded = try ImageEncoder.jpeg(resized.pixels, width: width, height: height, quality: quality)
       return Checked(bytes: encoded, width: width, height: height, isResized: true)
     } catch let error as ImagingError {
@@ -45,7 +45,7 @@ final class PictureCodec {
     }
   }
 
-  /// Decodes a stored picture to its end and tells its size; throws a `DatasetError` when it does not decode.
+  /// Decodes a stored image to its end and tells its size; throws a `DatasetError` when it does not decode.
   func requireDecodable(_ bytes: [UInt8], _ name: @autoclosure () -> String) throws -> (
     width: Int, height: Int
   ) {
@@ -66,10 +66,10 @@ final class PictureCodec {
   @discardableResult
   private func requireDecodable(_ bytes: [UInt8]) throws -> ImageInfo {
     // At an eighth of the size: all of the data is read all the same, and most of the arithmetic saved.
-    let picture = try bytes.withUnsafeBytes {
+    let image = try bytes.withUnsafeBytes {
       try ImageDecoder.decode($0, scaleDenominator: 8, into: decoded)
     }
-    try picture.requireComplete()
-    return picture.info
+    try image.requireComplete()
+    return image.info
   }
 }

@@ -4,36 +4,36 @@ import Imaging
 import Models
 import Tensors
 
-/// Which pictures of a dataset a figure shows.
-public enum PictureChoice: Sendable, Equatable {
+/// Which images of a dataset a figure shows.
+public enum ImageChoice: Sendable, Equatable {
   /// So many, drawn by a seed.
   case drawn(count: Int, seed: UInt64)
   /// These, by their places in the dataset from 0.
   case listed([Int])
 
-  /// The pictures' places; drawn ones ascend, which is by class.
-  func indices(in dataset: PictureDataset) throws -> [Int] {
+  /// The images' places; drawn ones ascend, which is by class.
+  func indices(in dataset: ImageDataset) throws -> [Int] {
     switch self {
     case .drawn(let count, let seed):
       guard count >= 1, count <= dataset.count else {
-        throw RunError("\(count) pictures were asked for; \(dataset.path) has \(dataset.count)")
+        throw RunError("\(count) images were asked for; \(dataset.path) has \(dataset.count)")
       }
       var stream = RandomStream(seed: seed, purpose: .figure)
       return stream.permutation(dataset.count).prefix(count).sorted()
     case .listed(let indices):
       if let wrong = indices.first(where: { $0 < 0 || $0 >= dataset.count }) {
         throw RunError(
-          "there is no picture \(wrong) in \(dataset.path), which has \(dataset.count), from 0 on")
+          "there is no image \(wrong) in \(dataset.path), which has \(dataset.count), from 0 on")
       }
       return indices
     }
   }
 }
 
-extension PictureDataset {
-  /// Hands over some pictures as a recipe shows them, a few at a time.
+extension ImageDataset {
+  /// Hands over some images as a recipe shows them, a few at a time.
   func forEachBatch(
-    of indices: [Int], _ samples: SampleRecipe, size: Int = 8, _ body: (Batch) throws -> Void
+    of indices: [Int], _ samples: SamplePipeline, size: Int = 8, _ body: (Batch) throws -> Void
   ) throws {
     let loader = try Loader(of: indices, in: self, samples, batchSize: size)
     defer { loader.stop() }
@@ -41,20 +41,20 @@ extension PictureDataset {
   }
 }
 
-extension SampleRecipe {
-  /// The square in the middle of each picture, whole and unchanged.
+extension SamplePipeline {
+  /// The square in the middle of each image, whole and unchanged.
   static func whole(
-    seed: UInt64 = 0, picture: PictureView? = nil, tokenizerPicture: PictureView? = nil,
+    seed: UInt64 = 0, image: ImageView? = nil, tokenizerImage: ImageView? = nil,
     mask: MaskGenerator? = nil
-  ) -> SampleRecipe {
-    SampleRecipe(
+  ) -> SamplePipeline {
+    SamplePipeline(
       seed: seed, augmentation: Augmentation(crop: .center(fraction: 1), flipProbability: 0),
-      picture: picture, tokenizerPicture: tokenizerPicture, mask: mask)
+      image: image, tokenizerImage: tokenizerImage, mask: mask)
   }
 }
 
-extension PictureView {
-  /// One picture of a batch [batch, height, width, 3] that was normalised for this view.
+extension ImageView {
+  /// One image of a batch [batch, height, width, 3] that was normalised for this view.
   func image(_ batch: Tensor, _ index: Int) -> Image {
     let (height, width) = (batch.shape[1], batch.shape[2])
     let size = height * width * 3
@@ -67,10 +67,10 @@ extension PictureView {
 }
 
 extension Tokenizer {
-  /// How it sees pictures.
-  var view: PictureView { .tokenizer(size: imageSize) }
+  /// How it sees images.
+  var view: ImageView { .tokenizer(size: imageSize) }
 
-  /// One picture of a batch [batch, height, width, 3] with values from -1 to 1.
+  /// One image of a batch [batch, height, width, 3] with values from -1 to 1.
   func image(_ batch: Tensor, _ index: Int) -> Image { view.image(batch, index) }
 }
 
@@ -80,7 +80,7 @@ extension Image {
     enlarged(by: max(1, Int((Double(width) / Double(max(self.width, 1))).rounded())))
   }
 
-  /// A window of the picture; light grey where it reaches over the edge.
+  /// A window of the image; light grey where it reaches over the edge.
   func window(x: Int, y: Int, width: Int, height: Int) -> Image {
     var canvas = Canvas(width: width, height: height, background: (230, 230, 230))
     canvas.place(self, x: -x, y: -y)

@@ -2,35 +2,35 @@ import Foundation
 import Imaging
 import Storage
 
-/// A picture dataset in one HDF5 file, as `peco dataset prepare` writes it.
+/// An image dataset in one HDF5 file, as `peco dataset prepare` writes it.
 ///
-/// The index (offsets, sizes, labels) is read into memory once. Pictures are read by `pread` past HDF5 and its
+/// The index (offsets, sizes, labels) is read into memory once. Images are read by `pread` past HDF5 and its
 /// global lock, so that any number of threads may read at once.
-public final class PictureDataset: @unchecked Sendable {
+public final class ImageDataset: @unchecked Sendable {
   /// The path given when the dataset was opened.
   public let path: String
-  /// Number of pictures.
+  /// Number of images.
   public let count: Int
   /// The names of the classes, in the order of labels; empty for a dataset without labels.
   public let classes: [String]
-  /// The class of each picture, or -1 in a dataset without labels.
+  /// The class of each image, or -1 in a dataset without labels.
   public let labels: [Int32]
-  /// The height of each picture in pixels.
+  /// The height of each image in pixels.
   public let heights: [Int32]
-  /// The width of each picture in pixels.
+  /// The width of each image in pixels.
   public let widths: [Int32]
-  /// The xxHash64 of each picture's bytes.
+  /// The xxHash64 of each image's bytes.
   public let checksums: [UInt64]
   /// Identifies the content: all checksums and labels in order.
   public let fingerprint: UInt64
 
-  /// What the pictures were made from, as told when the dataset was prepared.
+  /// What the images were made from, as told when the dataset was prepared.
   public let source: String
-  /// Pictures of the source that could not be used.
+  /// Images of the source that could not be used.
   public let skipped: Int
-  /// What the short side of larger pictures was resized to, if they were.
+  /// What the short side of larger images was resized to, if they were.
   public let shortSide: Int?
-  /// The JPEG quality of resized pictures.
+  /// The JPEG quality of resized images.
   public let quality: Int?
 
   private let offsets: [UInt64]
@@ -47,7 +47,7 @@ public final class PictureDataset: @unchecked Sendable {
     // Others' files have attributes of other types under this name.
     guard (try? file.attribute("format", as: String.self)) == DatasetFormat.name else {
       throw DatasetError(
-        path, "is an HDF5 file but no picture dataset", advice: "make one with `peco dataset prepare`")
+        path, "is an HDF5 file but no image dataset", advice: "make one with `peco dataset prepare`")
     }
     let version = try file.attribute("format_version", as: Int.self) ?? 0
     guard version == DatasetFormat.version else {
@@ -66,12 +66,12 @@ public final class PictureDataset: @unchecked Sendable {
     checksums = try file.read(DatasetFormat.checksums)
     classes = try file.readStrings(DatasetFormat.classes)
     count = offsets.count - 1
-    let pictures = count
-    guard pictures > 0,
-      [labels.count, heights.count, widths.count, checksums.count].allSatisfy({ $0 == pictures })
+    let images = count
+    guard images > 0,
+      [labels.count, heights.count, widths.count, checksums.count].allSatisfy({ $0 == images })
     else {
       throw DatasetError(
-        path, "is damaged: offsets, sizes, labels and checksums do not agree on the number of pictures",
+        path, "is damaged: offsets, sizes, labels and checksums do not agree on the number of images",
         advice: "prepare the dataset anew")
     }
     let classCount = Int32(classes.count)
@@ -82,7 +82,7 @@ public final class PictureDataset: @unchecked Sendable {
       try file.shape(of: DatasetFormat.bytes) == [Int(clamping: end)]
     else {
       throw DatasetError(
-        path, "is damaged: the offsets do not fit the pictures' bytes", advice: "prepare the dataset anew")
+        path, "is damaged: the offsets do not fit the images' bytes", advice: "prepare the dataset anew")
     }
     guard let payload = try file.contiguousOffset(of: DatasetFormat.bytes) else {
       throw DatasetError(
@@ -114,19 +114,19 @@ public final class PictureDataset: @unchecked Sendable {
 
   deinit { close(descriptor) }
 
-  /// The number of bytes of a picture's file.
+  /// The number of bytes of an image's file.
   public func byteCount(_ index: Int) -> Int { Int(offsets[index + 1] - offsets[index]) }
 
-  /// The bytes of all pictures together.
+  /// The bytes of all images together.
   public var totalBytes: UInt64 { (offsets.last ?? 0) - (offsets.first ?? 0) }
 
-  /// A picture's name: its path in the folder or archive it came from.
+  /// An image's name: its path in the folder or archive it came from.
   public func name(_ index: Int) throws -> String {
     let names = try names()
-    return names.indices.contains(index) ? names[index] : "picture \(index)"
+    return names.indices.contains(index) ? names[index] : "image \(index)"
   }
 
-  /// Every picture's name, in order.
+  /// Every image's name, in order.
   public func names() throws -> [String] {
     try namesLock.withLock {
       if let namesRead { return namesRead }
@@ -138,10 +138,10 @@ public final class PictureDataset: @unchecked Sendable {
     }
   }
 
-  /// Reads a picture's encoded bytes into a buffer, which grows to hold them. Throws where they are not those that the
+  /// Reads an image's encoded bytes into a buffer, which grows to hold them. Throws where they are not those that the
   /// stored checksum was made of.
   public func read(_ index: Int, into buffer: inout [UInt8]) throws {
-    precondition((0..<count).contains(index), "picture \(index) of \(count)")
+    precondition((0..<count).contains(index), "image \(index) of \(count)")
     let size = byteCount(index)
     if buffer.count != size {
       // Shrinking and growing within the capacity touches no memory that is not needed.
@@ -175,10 +175,10 @@ public final class PictureDataset: @unchecked Sendable {
     }
   }
 
-  /// How messages call a picture: index and name.
+  /// How messages call an image: index and name.
   public func describe(_ index: Int) -> String {
     let name = (try? name(index)) ?? ""
-    return name.isEmpty ? "picture \(index)" : "picture \(index) (\(name))"
+    return name.isEmpty ? "image \(index)" : "image \(index) (\(name))"
   }
 
   static func fingerprint(checksums: [UInt64], labels: [Int32]) -> UInt64 {

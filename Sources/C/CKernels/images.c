@@ -1,4 +1,4 @@
-#include "pictures.h"
+#include "images.h"
 
 #include <math.h>
 #include <string.h>
@@ -285,11 +285,11 @@ PECO_CLONES void peco_resample_columns_float(const uint8_t *from, size_t width, 
   }
 }
 
-PECO_CLONES void peco_picture_brightness(float *x, float factor, size_t n) {
+PECO_CLONES void peco_image_brightness(float *x, float factor, size_t n) {
   for (size_t i = 0; i < n; i++) x[i] = clip_float(x[i] * factor);
 }
 
-PECO_CLONES double peco_picture_mean_luma(const float *x, size_t n) {
+PECO_CLONES double peco_image_mean_luma(const float *x, size_t n) {
   double total = 0;
   for (size_t start = 0; start < n; start += 1024) {
     size_t count = n - start < 1024 ? n - start : 1024;
@@ -302,11 +302,11 @@ PECO_CLONES double peco_picture_mean_luma(const float *x, size_t n) {
   return n > 0 ? total / (double)n : 0;
 }
 
-PECO_CLONES void peco_picture_scale_and_shift(float *x, float factor, float constant, size_t n) {
+PECO_CLONES void peco_image_scale_and_shift(float *x, float factor, float constant, size_t n) {
   for (size_t i = 0; i < n; i++) x[i] = clip_float(x[i] * factor + constant);
 }
 
-PECO_CLONES void peco_picture_saturation(float *x, float factor, size_t n) {
+PECO_CLONES void peco_image_saturation(float *x, float factor, size_t n) {
   for (size_t i = 0; i < n; i++) {
     float r = x[3 * i], g = x[3 * i + 1], b = x[3 * i + 2];
     float luma = (0.299f * r + 0.587f * g + 0.114f * b) * (1 - factor);
@@ -316,7 +316,7 @@ PECO_CLONES void peco_picture_saturation(float *x, float factor, size_t n) {
   }
 }
 
-PECO_CLONES void peco_picture_normalize(float *x, const float *scale, const float *shift, size_t n) {
+PECO_CLONES void peco_image_normalize(float *x, const float *scale, const float *shift, size_t n) {
   float s0 = scale[0], s1 = scale[1], s2 = scale[2], t0 = shift[0], t1 = shift[1], t2 = shift[2];
   for (size_t i = 0; i < n; i++) {
     x[3 * i] = x[3 * i] * s0 + t0;

@@ -1,9 +1,9 @@
 import Imaging
 import Testing
 
-@Suite struct PictureFiltersTests {
+@Suite struct ImageFiltersTests {
   private let source: Image
-  /// Reference pictures, one after another.
+  /// Reference images, one after another.
   private let references: [[UInt8]]
 
   init() throws {
@@ -24,7 +24,7 @@ import Testing
   @Test(arguments: [(0, Float(0.1)), (1, 0.7), (2, 1.3), (3, 2)])
   func blurIsTorchvisions(number: Int, sigma: Float) throws {
     let found = filtered(source) {
-      PictureFilters.gaussianBlur($0, width: source.width, height: source.height, sigma: sigma)
+      ImageFilters.gaussianBlur($0, width: source.width, height: source.height, sigma: sigma)
     }
     // A value that lies between two levels may be rounded to either.
     #expect(try #require(largestDifference(found.pixels, references[number])) <= 1)
@@ -33,12 +33,12 @@ import Testing
   }
 
   @Test func solarizingIsPillows() {
-    #expect(filtered(source) { PictureFilters.solarize($0, count: 61 * 47) }.pixels == references[4])
+    #expect(filtered(source) { ImageFilters.solarize($0, count: 61 * 47) }.pixels == references[4])
   }
 
-  @Test func picturesSmallerThanTheBlurKeepTheirMean() throws {
+  @Test func imagesSmallerThanTheBlurKeepTheirMean() throws {
     let small = Image(width: 2, height: 1, pixels: [0, 100, 200, 100, 200, 0])
-    let found = filtered(small) { PictureFilters.gaussianBlur($0, width: 2, height: 1, sigma: 2) }
+    let found = filtered(small) { ImageFilters.gaussianBlur($0, width: 2, height: 1, sigma: 2) }
     for channel in 0..<3 {
       let sum = Int(found.pixels[channel]) + Int(found.pixels[3 + channel])
       #expect(abs(sum - Int(small.pixels[channel]) - Int(small.pixels[3 + channel])) <= 1)

@@ -1,11 +1,11 @@
 import Foundation
 import Tensors
 
-/// Draws the pictures of the synthetic dataset: one textured shape of ten kinds on a textured ground, in random
+/// Draws the images of the synthetic dataset: one textured shape of ten kinds on a textured ground, in random
 /// colours, size, place and rotation.
 ///
-/// A picture is a pure function of the seed and its index; its class is the index modulo ten.
-public struct SyntheticPicture: Sendable {
+/// An image is a pure function of the seed and its index; its class is the index modulo ten.
+public struct SyntheticImage: Sendable {
   /// The names of the classes, in the order of labels (sorted, as `prepare` sorts folders).
   public static let classes = Shape.allCases.map(\.rawValue)
 
@@ -18,14 +18,14 @@ public struct SyntheticPicture: Sendable {
     self.seed = seed
   }
 
-  /// The label of a picture.
+  /// The label of an image.
   public static func label(_ index: Int) -> Int { index % classes.count }
 
   enum Shape: String, CaseIterable {
     case blob, checker, cross, disc, dots, ring, square, star, stripes, triangle
   }
 
-  /// The pixels of a picture: size × size × 3, red, green, blue.
+  /// The pixels of an image: size × size × 3, red, green, blue.
   public func draw(_ index: Int) -> [UInt8] {
     var stream = RandomStream(seed: seed, purpose: .synthesis, index: index)
     let shape = Shape.allCases[Self.label(index)]
@@ -119,11 +119,11 @@ private struct Surface {
 
 /// A shape of about radius one around the origin, as a signed distance: negative inside.
 private struct Form {
-  private let shape: SyntheticPicture.Shape
+  private let shape: SyntheticImage.Shape
   /// What varies within the class: periods, widths, phases.
   private let variation: SIMD4<Float>
 
-  init(_ shape: SyntheticPicture.Shape, _ stream: inout RandomStream) {
+  init(_ shape: SyntheticImage.Shape, _ stream: inout RandomStream) {
     self.shape = shape
     variation = SIMD4(stream.uniform(), stream.uniform(), stream.uniform(), stream.uniform())
   }

@@ -2,12 +2,12 @@ import CKernels
 import COneDNN
 import Tensors
 
-/// How the pictures of a tensor lie in memory: channels last, [batch, height, width, channels], or in blocks of sixteen
+/// How the images of a tensor lie in memory: channels last, [batch, height, width, channels], or in blocks of sixteen
 /// channels, [batch, channels / 16, height, width, 16].
 ///
-/// oneDNN's fastest convolutions work on blocks. What treats every channel alike sees blocks as that many more pictures
+/// oneDNN's fastest convolutions work on blocks. What treats every channel alike sees blocks as that many more images
 /// of sixteen channels.
-struct PictureLayout {
+struct ChannelLayout {
   /// Channels of a block: the floats of an AVX-512 register.
   static let block = 16
 
@@ -17,7 +17,7 @@ struct PictureLayout {
   init(_ shape: [Int]) {
     precondition(
       shape.count == 4 || shape.count == 5 && shape[4] == Self.block,
-      "pictures are [batch, height, width, channels] or [batch, channels / 16, height, width, 16], not \(shape)"
+      "images are [batch, height, width, channels] or [batch, channels / 16, height, width, 16], not \(shape)"
     )
     isBlocked = shape.count == 5
     batch = shape[0]
@@ -25,7 +25,7 @@ struct PictureLayout {
     channels = isBlocked ? shape[1] * Self.block : shape[3]
   }
 
-  /// The blocks of a picture; one where channels lie last.
+  /// The blocks of an image; one where channels lie last.
   var blocks: Int { isBlocked ? channels / Self.block : 1 }
   /// Channels that lie side by side.
   var run: Int { channels / blocks }
@@ -37,12 +37,12 @@ struct PictureLayout {
 
 /// Whether convolutions between these numbers of channels are faster on blocks of them on this processor.
 public func prefersChannelBlocks(_ channels: [Int]) -> Bool {
-  peco_dnn_has_wide_blocks() != 0 && channels.allSatisfy { $0 % PictureLayout.block == 0 }
+  peco_dnn_has_wide_blocks() != 0 && channels.allSatisfy { $0 % ChannelLayout.block == 0 }
 }
 
-/// The pictures in blocks of channels.
+/// The images in blocks of channels.
 public func channelBlocked(_ x: Tensor) -> Tensor {
-  let layout = PictureLayout(x.shape)
+  let layout = ChannelLayout(x.shape)
   if layout.isBlocked { return x }
   let target = x.gradientTarget
   return Tape.record(rearranged(x, layout, blocked: true), from: [x]) { dy in
@@ -50,9 +50,9 @@ public func channelBlocked(_ x: Tensor) -> Tensor {
   }
 }
 
-/// The pictures with channels last.
+/// The images with channels last.
 public func channelsLast(_ x: Tensor) -> Tensor {
-  let layout = PictureLayout(x.shape)
+  let layout = ChannelLayout(x.shape)
   if !layout.isBlocked { return x }
   let target = x.gradientTarget
   return Tape.record(rearranged(x, layout, blocked: false), from: [x]) { dy in
@@ -60,20 +60,20 @@ public func channelsLast(_ x: Tensor) -> Tensor {
   }
 }
 
-/// Applies what treats every channel alike to pictures in either layout.
+/// Applies what treats every channel alike to images in either layout.
 func channelwise(_ x: Tensor, _ body: (Tensor) -> Tensor) -> Tensor {
-  let layout = PictureLayout(x.shape)
+  let layout = ChannelLayout(x.shape)
   guard layout.isBlocked else { return body(x) }
   let y = body(x.reshaped([layout.batch * layout.blocks, layout.height, layout.width, layout.run]))
   return y.reshaped([layout.batch, layout.blocks] + y.shape.dropFirst())
 }
 
 /// A copy in the other layout.
-private func rearranged(_ x: Tensor, _ layout: PictureLayout, blocked: Bool) -> Tensor {
-  let (pixels, channels, block) = (layout.height * layout.width, layout.channels, PictureLayout.block)
+private func rearranged(_ x: Tensor, _ layout: ChannelLayout, blocked: Bool) -> Tensor {
+  let (pixels, channels, block) = (layout.height * layout.width, layout.channels, ChannelLayout.block)
   precondition(channels % block == 0, "\(channels) channels cannot be cut into blocks")
   let y = Tensor(
-    uninitialized: PictureLayout.shape(
+    uninitialized: ChannelLayout.shape(
       batch: layout.batch, height: layout.height, width: layout.width, channels: channels, isBlocked: blocked)
   )
   // A few rows of pixels at a time: all blocks of them before the next, so that both sides stay in cache.
@@ -81,12 +81,12 @@ private func rearranged(_ x: Tensor, _ layout: PictureLayout, blocked: Bool) -> 
   let pieces = (pixels + piece - 1) / piece
   ThreadPool.shared.forEachRange(of: layout.batch * pieces) { range in
     for index in range {
-      let (picture, number) = index.quotientAndRemainder(dividingBy: pieces)
+      let (image, number) = index.quotientAndRemainder(dividingBy: pieces)
       let first = number * piece
       let count = min(piece, pixels - first)
       for start in stride(from: 0, to: channels, by: block) {
-        let last = (picture * pixels + first) * channels + start
-        let inBlocks = (picture * channels + start) * pixels + first * block
+        let last = (image * pixels + first) * channels + start
+        let inBlocks = (image * channels + start) * pixels + first * block
         if blocked {
           peco_copy_rows(y.pointer + inBlocks, block, x.pointer + last, channels, count, block)
         } else {

@@ -3,8 +3,8 @@ import Imaging
 import Testing
 
 /// RandAugment's operations against Pillow's, pixel by pixel.
-@Suite struct PictureOperationTests {
-  private static let operations: [PictureOperation] = [
+@Suite struct ImageOperationTests {
+  private static let operations: [ImageOperation] = [
     .autoContrast, .equalize, .invert, .rotate(17.3), .rotate(-25), .posterize(bits: 1), .posterize(bits: 2),
     .posterize(bits: 4), .solarize(threshold: 26), .solarize(threshold: 150), .solarizeAdd(99), .color(1.81),
     .color(0.19), .contrast(1.75), .contrast(0.3), .brightness(1.6), .brightness(0.4), .sharpness(1.9),

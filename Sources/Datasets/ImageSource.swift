@@ -1,17 +1,17 @@
 import Foundation
 import Storage
 
-/// Where pictures come from: a folder, or an archive read as a stream.
-enum PictureSource {
+/// Where images come from: a folder, or an archive read as a stream.
+enum ImageSource {
   case folder(String)
   case archive(String)
 
-  /// A picture found in a source.
+  /// An image found in a source.
   struct Found {
     enum Content {
       case file(String)
       case bytes([UInt8])
-      /// Cannot be a picture, for this reason.
+      /// Cannot be an image, for this reason.
       case unusable(String)
     }
     /// Its path in the source.
@@ -19,7 +19,7 @@ enum PictureSource {
     let content: Content
   }
 
-  /// What counts as a picture, by the end of the name, in any case of letters.
+  /// What counts as an image, by the end of the name, in any case of letters.
   static let extensions = ["jpeg", "jpg", "png"]
 
   /// Finds out what `path` is; throws when nothing is there.
@@ -31,10 +31,10 @@ enum PictureSource {
     self = information.st_mode & S_IFMT == S_IFDIR ? .folder(path) : .archive(path)
   }
 
-  /// Calls `body` with every picture, in the source's order; stops early when `body` answers false.
+  /// Calls `body` with every image, in the source's order; stops early when `body` answers false.
   ///
   /// - Parameter subset: Only what lies below this folder of the source; paths are then told relative to it.
-  func forEachPicture(subset: String?, _ body: (Found) throws -> Bool) throws {
+  func forEachImage(subset: String?, _ body: (Found) throws -> Bool) throws {
     let subset = subset.map { Self.components($0) } ?? []
     switch self {
     case .folder(let root):
@@ -51,7 +51,7 @@ enum PictureSource {
     }
   }
 
-  static func isPicture(_ name: String) -> Bool {
+  static func isImage(_ name: String) -> Bool {
     guard !name.hasPrefix("."), let dot = name.lastIndex(of: ".") else { return false }
     return extensions.contains(name[name.index(after: dot)...].lowercased())
   }
@@ -83,7 +83,7 @@ enum PictureSource {
         }
         let prefix = prefix + entry.name + "/"
         guard try walk(path, inner, prefix: prefix, within: folders + [identity], body) else { return false }
-      } else if isPicture(entry.name) {
+      } else if isImage(entry.name) {
         guard try body(Found(path: prefix + entry.name, content: .file(path))) else { return false }
       }
     }
@@ -129,7 +129,7 @@ enum PictureSource {
         let inner = TarReader(reader.payload(), path: "\(path) (\(entry.name))")
         let folder = full.dropLast() + [String(name.dropLast(4))]
         guard try walk(inner, path, folders: Array(folder), subset, body) else { return false }
-      } else if isPicture(name), let relative = relativePath(full, subset) {
+      } else if isImage(name), let relative = relativePath(full, subset) {
         let content: Found.Content =
           entry.kind == .file
           ? .bytes(try reader.readPayload()) : .unusable("is a link, not a file, in the archive")

@@ -1,7 +1,7 @@
 import Foundation
 
 /// One of the operations that RandAugment chooses from, with Pillow's arithmetic, as timm defines them.
-public enum PictureOperation: Sendable, Equatable {
+public enum ImageOperation: Sendable, Equatable {
   /// Stretches each channel from its least and greatest value to 0 and 255.
   case autoContrast
   /// Spreads each channel's values evenly.
@@ -15,13 +15,13 @@ public enum PictureOperation: Sendable, Equatable {
   case solarize(threshold: Int)
   /// Adds to values below 128.
   case solarizeAdd(Int)
-  /// Blends with the grey picture; 1 leaves it as it is. So do the following three.
+  /// Blends with the grey image; 1 leaves it as it is. So do the following three.
   case color(Float)
   /// Blends with the mean grey.
   case contrast(Float)
   /// Blends with black.
   case brightness(Float)
-  /// Blends with a smoothed picture.
+  /// Blends with a smoothed image.
   case sharpness(Float)
   /// Shifts each row in proportion to its number.
   case shearX(Double)
@@ -32,11 +32,10 @@ public enum PictureOperation: Sendable, Equatable {
 }
 
 extension Image {
-  /// The picture after an operation.
+  /// The image after an operation.
   ///
   /// - Parameter fill: What comes in from beyond the edges. Geometry is bicubic.
-  public func applying(_ operation: PictureOperation, fill: (UInt8, UInt8, UInt8) = (128, 128, 128)) -> Image
-  {
+  public func applying(_ operation: ImageOperation, fill: (UInt8, UInt8, UInt8) = (128, 128, 128)) -> Image {
     switch operation {
     case .autoContrast: return mappingChannels(Self.stretch)
     case .equalize: return mappingChannels(Self.equalization)
@@ -169,7 +168,7 @@ extension Image {
       ), fill)
   }
 
-  /// The picture whose pixel (x, y) is found at (a x + b y + c, d x + e y + f), by bicubic interpolation.
+  /// The image whose pixel (x, y) is found at (a x + b y + c, d x + e y + f), by bicubic interpolation.
   private func transformed(
     _ m: (Double, Double, Double, Double, Double, Double), _ fill: (UInt8, UInt8, UInt8)
   ) -> Image {

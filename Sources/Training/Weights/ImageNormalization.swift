@@ -1,13 +1,13 @@
 import Foundation
 import Layers
 
-/// What the channels of pictures are normalised by, on a scale of 0 to 1.
-public struct PictureNormalization: Codable, Equatable, Sendable {
+/// What the channels of images are normalised by, on a scale of 0 to 1.
+public struct ImageNormalization: Codable, Equatable, Sendable {
   public var mean: [Double]
   public var standardDeviation: [Double]
 
   /// ImageNet's, for what says nothing else.
-  public static let imageNet = PictureNormalization(
+  public static let imageNet = ImageNormalization(
     mean: [0.485, 0.456, 0.406], standardDeviation: [0.229, 0.224, 0.225])
 
   public init(mean: [Double], standardDeviation: [Double]) {
@@ -38,15 +38,15 @@ public struct PictureNormalization: Codable, Equatable, Sendable {
       deviation.allSatisfy({ $0 > 0 })
     else {
       throw RunError(
-        "\(found.file.path(beside: path)) does not give mean and deviation of pictures as three numbers each")
+        "\(found.file.path(beside: path)) does not give mean and deviation of images as three numbers each")
     }
     self.init(mean: mean, standardDeviation: deviation)
   }
 
   /// Both in words.
-  var summary: String { "pictures normalised by \(mean) and \(standardDeviation)" }
+  var summary: String { "images normalised by \(mean) and \(standardDeviation)" }
 
-  /// The same for pictures in [−1, 1].
+  /// The same for images in [−1, 1].
   var affine: ChannelAffine {
     .normalization(mean: mean.map { Float($0) }, deviation: standardDeviation.map { Float($0) })
   }
