@@ -3,8 +3,8 @@ import Datasets
 import Foundation
 import Training
 
-/// Times the loader as pretraining uses it: read, decode, random resized crop to 224² (bicubic), flip, colour jitter
-/// 0.4, normalise, blockwise mask.
+/// Times the loader as pretraining uses it: read, decode, random resized crop to 224² (bicubic), flip, color jitter
+/// 0.4, normalize, blockwise mask.
 public enum LoaderBenchmark {
   /// Runs for about `seconds` over a dataset's images.
   public static func run(dataset path: String, workers: Int, seconds: Double) throws -> BenchmarkReport {

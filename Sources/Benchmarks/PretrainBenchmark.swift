@@ -5,7 +5,7 @@ import Models
 import Tensors
 import Training
 
-/// Times the step of masked image modelling: BEiT's setting, images of 224², 75 of 196 patches masked, 8192 tokens.
+/// Times the step of masked image modeling: BEiT's setting, images of 224², 75 of 196 patches masked, 8192 tokens.
 public enum PretrainBenchmark {
   private static let vocabulary = 8192
 
@@ -27,7 +27,7 @@ public enum PretrainBenchmark {
     let masked: [Int32]
     var tokens = [Int32](repeating: 0, count: options.batch * patches)
     var report = BenchmarkReport(
-      "pretrain", "masked image modelling, ViT-\(size.rawValue) at \(side)², \(communicator.size) ranks")
+      "pretrain", "masked image modeling, ViT-\(size.rawValue) at \(side)², \(communicator.size) ranks")
     if let path = options.problem {
       let problem = try communicator.agree {
         let problem = try Problem(

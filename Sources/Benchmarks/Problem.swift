@@ -4,7 +4,7 @@ import Tensors
 import Training
 
 /// Weights and a batch that another program wrote, so that both compute the same: a safetensors file with `model.NAME`,
-/// `images` [batch, height, width, 3] and, for masked image modelling, `masked` and `tokens`.
+/// `images` [batch, height, width, 3] and, for masked image modeling, `masked` and `tokens`.
 struct Problem {
   let images: Tensor
   let masked: [Int32]
@@ -27,7 +27,7 @@ struct Problem {
     weights = try WeightFile(opening: path, anchor: anchor)
   }
 
-  /// Fills what the model has learnt; state that the problem does not hold stays as it is.
+  /// Fills what the model has learned; state that the problem does not hold stays as it is.
   func fill(_ parameters: [Parameter]) throws {
     try weights.fill(parameters.filter { $0.kind != .state || weights.shapes[$0.name] != nil })
   }

@@ -227,7 +227,7 @@ extension Communicator {
 
   /// A barrier that is left, for good, as soon as `isCancelled`; whether all ranks met.
   ///
-  /// After a cancelled barrier the communicator is of no further use.
+  /// After a canceled barrier the communicator is of no further use.
   func barrier(unless isCancelled: () -> Bool) throws -> Bool {
     guard let mpi else { return true }
     var request: MPI_Request?

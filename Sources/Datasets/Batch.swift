@@ -13,7 +13,7 @@ public struct Batch {
   public let microBatch: Int
   /// The images' indices in the dataset.
   public let samples: [Int]
-  /// The model's view: [batch, size, size, 3], normalised.
+  /// The model's view: [batch, size, size, 3], normalized.
   public let images: Tensor?
   /// The tokenizer's view: [batch, size, size, 3], from -1 to 1.
   public let tokenizerImages: Tensor?

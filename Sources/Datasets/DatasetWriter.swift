@@ -108,7 +108,7 @@ final class DatasetWriter: @unchecked Sendable {
     while next < records.count {
       var filled = 0
       while next < records.count, filled + records[next].size <= capacity {
-        // Neighbours that were appended one after another are read in one go.
+        // Neighbors that were appended one after another are read in one go.
         let start = records[next].offset
         var length = 0
         while next < records.count, records[next].offset == start + UInt64(length),

@@ -84,7 +84,7 @@ public struct MaskGenerator: Sendable {
         if added == 0 { break }
         missing -= added
       }
-      for _ in 0..<missing { addNeighbour(to: &mask, &stream) }
+      for _ in 0..<missing { addNeighbor(to: &mask, &stream) }
     }
     return mask.indices.filter { mask[$0] }.map(Int32.init)
   }
@@ -114,7 +114,7 @@ public struct MaskGenerator: Sendable {
   }
 
   /// Masks one more patch: a random one next to a masked one, or any while none is masked.
-  private func addNeighbour(to mask: inout [Bool], _ stream: inout RandomStream) {
+  private func addNeighbor(to mask: inout [Bool], _ stream: inout RandomStream) {
     let free = mask.indices.filter { !mask[$0] }
     let edge = free.filter { position in
       let (row, column) = position.quotientAndRemainder(dividingBy: width)

@@ -5,7 +5,7 @@ import Tensors
 /// its mode `pair`.
 ///
 /// timm's usual mode draws once for a whole batch and mixes each image with the one at the mirrored place, so that a
-/// result depends on how the batch is split. Here neighbours in the order of the global batch make a pair, and each
+/// result depends on how the batch is split. Here neighbors in the order of the global batch make a pair, and each
 /// pair has a draw of its own, keyed by the step and its first sample: micro-batches of even size see the same pairs on
 /// any number of ranks.
 public struct Mixup: Sendable, Equatable {
@@ -61,7 +61,7 @@ public struct Mixup: Sendable, Equatable {
     return .exchange(rows: rows, columns: range())
   }
 
-  /// Mixes neighbours: 0 with 1, 2 with 3, and so on.
+  /// Mixes neighbors: 0 with 1, 2 with 3, and so on.
   ///
   /// - Parameters:
   ///   - images: [B, size, size, 3]; B even.
@@ -76,7 +76,7 @@ public struct Mixup: Sendable, Equatable {
       stride(from: 0, to: samples.count, by: 2).map { draw(step: step, sample: samples[$0], size: size) })
   }
 
-  /// Mixes neighbours as has been drawn for each pair.
+  /// Mixes neighbors as has been drawn for each pair.
   public static func mix(_ images: Tensor, _ draws: [Draw]) -> (images: Tensor, shares: [Float]) {
     precondition(images.shape[0] == 2 * draws.count, "images are mixed in pairs")
     let size = images.shape[1]

@@ -6,13 +6,13 @@ public struct Augmentation: Sendable, Equatable {
   public var crop: CropRule
   /// How often it is flipped left to right.
   public var flipProbability: Float
-  /// How its colours change, if they do.
+  /// How its colors change, if they do.
   public var colorJitter: ColorJitterRange?
   /// What else happens to it.
   public var effects = ViewEffects()
-  /// Operations on the whole view, after its colours have changed.
+  /// Operations on the whole view, after its colors have changed.
   public var randAugment: RandAugment?
-  /// A rectangle of the normalised view that turns into noise.
+  /// A rectangle of the normalized view that turns into noise.
   public var erasing: RandomErasing?
 
   public init(
@@ -49,7 +49,7 @@ public struct Augmentation: Sendable, Equatable {
   }
 }
 
-/// How far colours may change: torchvision's `ColorJitter`. Applied to the view, after cropping.
+/// How far colors may change: torchvision's `ColorJitter`. Applied to the view, after cropping.
 public struct ColorJitterRange: Sendable, Equatable {
   /// Brightness is multiplied by a factor in [1 − b, 1 + b].
   public var brightness: Float
@@ -68,7 +68,7 @@ public struct ColorJitterRange: Sendable, Equatable {
   }
 }
 
-/// The view that the model sees: resized, values from 0 to 1 normalised by mean and deviation per channel.
+/// The view that the model sees: resized, values from 0 to 1 normalized by mean and deviation per channel.
 public struct ImageView: Sendable, Equatable {
   /// Pixels from edge to edge.
   public var size: Int
@@ -79,7 +79,7 @@ public struct ImageView: Sendable, Equatable {
   /// How the crop is resized.
   public var interpolation: ResampleFilter
 
-  /// A view normalised with ImageNet's statistics unless others are given.
+  /// A view normalized with ImageNet's statistics unless others are given.
   public init(
     size: Int, mean: [Float] = [0.485, 0.456, 0.406], deviation: [Float] = [0.229, 0.224, 0.225],
     interpolation: ResampleFilter = .bicubic
@@ -101,7 +101,7 @@ public struct ImageView: Sendable, Equatable {
 public struct SamplePipeline: Sendable {
   /// The seed of all draws.
   public var seed: UInt64
-  /// How views are cut and changed; the two views share crop, flip and colours.
+  /// How views are cut and changed; the two views share crop, flip and colors.
   public var augmentation: Augmentation
   /// The model's view, if it is wanted.
   public var image: ImageView?

@@ -100,7 +100,7 @@ final class SampleRenderer {
       stream.uniform() < augmentation.flipProbability, into: tensor, place)
   }
 
-  /// Resizes the crop decoded last, changes what it looks like, and normalises it.
+  /// Resizes the crop decoded last, changes what it looks like, and normalizes it.
   private func finish(
     _ view: ImageView, _ crop: CropDecoder.Crop, _ appearance: Appearance, _ isFlipped: Bool,
     into tensor: Tensor, _ place: Int

@@ -2,7 +2,7 @@ import Foundation
 import Tensors
 
 /// Draws the images of the synthetic dataset: one textured shape of ten kinds on a textured ground, in random
-/// colours, size, place and rotation.
+/// colors, size, place and rotation.
 ///
 /// An image is a pure function of the seed and its index; its class is the index modulo ten.
 public struct SyntheticImage: Sendable {
@@ -70,7 +70,7 @@ public struct SyntheticImage: Sendable {
   }
 }
 
-/// Two colours that mix along a gradient and a noise of a few octaves.
+/// Two colors that mix along a gradient and a noise of a few octaves.
 private struct Surface {
   private let first: SIMD3<Float>
   private let second: SIMD3<Float>

@@ -1,12 +1,12 @@
 import Imaging
 import Tensors
 
-/// What may happen to a view besides crop and flip, in MoCo v3's order (Chen et al., 2104.02057, section 4.1): colours
-/// change, grey, blur, solarization. Each is drawn for itself.
+/// What may happen to a view besides crop and flip, in MoCo v3's order (Chen et al., 2104.02057, section 4.1): colors
+/// change, gray, blur, solarization. Each is drawn for itself.
 public struct ViewEffects: Sendable, Equatable {
-  /// How often the colours change, where the augmentation changes them.
+  /// How often the colors change, where the augmentation changes them.
   public var colorJitterProbability: Float
-  /// How often the view turns grey.
+  /// How often the view turns gray.
   public var grayscaleProbability: Float
   /// How often it is blurred by a Gaussian.
   public var blurProbability: Float
@@ -15,7 +15,7 @@ public struct ViewEffects: Sendable, Equatable {
   /// How often values of 128 and more are inverted.
   public var solarizeProbability: Float
 
-  /// Colours change always, nothing else happens, unless told.
+  /// Colors change always, nothing else happens, unless told.
   public init(
     colorJitterProbability: Float = 1, grayscaleProbability: Float = 0, blurProbability: Float = 0,
     blurSigma: ClosedRange<Float> = 0.1...2, solarizeProbability: Float = 0

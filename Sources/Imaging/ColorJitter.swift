@@ -3,7 +3,7 @@ import CKernels
 /// One step of torchvision's `ColorJitter`, with its factor drawn.
 ///
 /// Factors of brightness, contrast and saturation are 0 or more, 1 changes nothing. The hue's is from −½ to ½, in
-/// turns of the colour circle.
+/// turns of the color circle.
 public enum ColorAdjustment: Sendable, Equatable {
   case brightness(Float)
   case contrast(Float)
@@ -11,7 +11,7 @@ public enum ColorAdjustment: Sendable, Equatable {
   case hue(Float)
 }
 
-/// Changes colours as torchvision's `ColorJitter` does: in the order given, clipped after each step.
+/// Changes colors as torchvision's `ColorJitter` does: in the order given, clipped after each step.
 public enum ColorJitter {
   /// Adjusts `count` pixels of interleaved RGB in [0, 255], in place.
   ///
@@ -61,7 +61,7 @@ public enum ColorJitter {
       }
       sector += turns * 6
       sector -= 6 * (sector / 6).rounded(.down)
-      // Each channel is a trapezoid over the colour circle.
+      // Each channel is a trapezoid over the color circle.
       func channel(_ offset: Float) -> Float {
         var place = offset + sector
         if place >= 6 { place -= 6 }
@@ -75,7 +75,7 @@ public enum ColorJitter {
 }
 
 extension Image {
-  /// The image with its colours changed as by torchvision's `ColorJitter`, in the order given.
+  /// The image with its colors changed as by torchvision's `ColorJitter`, in the order given.
   public func adjusted(_ adjustments: [ColorAdjustment]) -> Image {
     var values = pixels.map(Float.init)
     return values.withUnsafeMutableBufferPointer { buffer in

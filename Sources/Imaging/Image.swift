@@ -14,7 +14,7 @@ public struct Image: Sendable, Equatable {
     self.pixels = pixels
   }
 
-  /// An image of one colour.
+  /// An image of one color.
   public init(width: Int, height: Int, color: (UInt8, UInt8, UInt8) = (0, 0, 0)) {
     self.width = width
     self.height = height

@@ -10,7 +10,7 @@ public struct DecodedImage: Sendable, Equatable {
   /// Where the first decoded pixel lies in the scaled image.
   public let originX: Int
   public let originY: Int
-  /// The data ended before the image did; the rest is grey. Only JPEG: a PNG cut short is an error.
+  /// The data ended before the image did; the rest is gray. Only JPEG: a PNG cut short is an error.
   public let isTruncated: Bool
   /// The decoder's first complaint about data it could decode all the same.
   public let warning: String?
@@ -35,7 +35,7 @@ public struct DecodedImage: Sendable, Equatable {
 
 /// Decodes JPEG and PNG into interleaved 8-bit RGB; safe on any number of threads.
 ///
-/// Grey and palettes are spread out, CMYK and YCCK are converted as Pillow does (taking them for inverted), 16
+/// Gray and palettes are spread out, CMYK and YCCK are converted as Pillow does (taking them for inverted), 16
 /// bits are cut to the upper 8, alpha is dropped (as by Pillow's `convert("RGB")`), and the orientation that a
 /// camera noted is not applied.
 public enum ImageDecoder {

@@ -2,7 +2,7 @@ import CJPEG
 import CPNG
 import Foundation
 
-/// How JPEG stores colour: at full resolution or at half, in both directions.
+/// How JPEG stores color: at full resolution or at half, in both directions.
 public enum ChromaSubsampling: Sendable {
   case full444
   case half420

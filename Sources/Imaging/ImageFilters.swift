@@ -1,7 +1,7 @@
 import CKernels
 import Foundation
 
-/// Changes of a whole image besides its colours, as self-supervised training augments it.
+/// Changes of a whole image besides its colors, as self-supervised training augments it.
 public enum ImageFilters {
   /// Blurs `height × width` pixels of interleaved RGB, in place, with a Gaussian of `sigma` pixels, as torchvision's
   /// `gaussian_blur`: cut at three deviations, the image mirrored at its edges.

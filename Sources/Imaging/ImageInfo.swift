@@ -5,20 +5,20 @@ public enum ImageFormat: String, Sendable, Equatable {
   case jpeg = "JPEG"
   case png = "PNG"
 
-  /// Recognises a format by the first bytes of its data; nil when it is neither.
+  /// Recognizes a format by the first bytes of its data; nil when it is neither.
   public static func detect(_ bytes: UnsafeRawBufferPointer) -> ImageFormat? {
     if bytes.starts(with: [0xFF, 0xD8, 0xFF]) { return .jpeg }
     if bytes.starts(with: [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]) { return .png }
     return nil
   }
 
-  /// Recognises a format by the first bytes of its data; nil when it is neither.
+  /// Recognizes a format by the first bytes of its data; nil when it is neither.
   public static func detect(_ bytes: [UInt8]) -> ImageFormat? { bytes.withUnsafeBytes { detect($0) } }
 }
 
 /// What an image's header says, read without decoding it.
 public struct ImageInfo: Sendable, Equatable {
-  /// How the stored components make a colour.
+  /// How the stored components make a color.
   public enum ColorSpace: String, Sendable {
     case gray, grayAlpha, palette, rgb, rgbAlpha, ycc, cmyk, ycck
   }
@@ -58,10 +58,10 @@ public struct ImageInfo: Sendable, Equatable {
       case PECO_JPEG_CMYK: colorSpace = .cmyk
       case PECO_JPEG_YCCK: colorSpace = .ycck
       default:
-        throw ImagingError(problem: "unknown JPEG colour space of \(header.components) components")
+        throw ImagingError(problem: "unknown JPEG color space of \(header.components) components")
       }
     case .png:
-      // Signature, then the IHDR chunk: length, "IHDR", width, height, bit depth, colour type.
+      // Signature, then the IHDR chunk: length, "IHDR", width, height, bit depth, color type.
       guard bytes.count >= 26, bytes[12..<16].elementsEqual("IHDR".utf8) else {
         throw ImagingError(problem: "damaged PNG header: the data ends before it")
       }
@@ -73,7 +73,7 @@ public struct ImageInfo: Sendable, Equatable {
       case 3: (colorSpace, components) = (.palette, 1)
       case 4: (colorSpace, components) = (.grayAlpha, 2)
       case 6: (colorSpace, components) = (.rgbAlpha, 4)
-      default: throw ImagingError(problem: "damaged PNG header: unknown colour type \(bytes[25])")
+      default: throw ImagingError(problem: "damaged PNG header: unknown color type \(bytes[25])")
       }
     }
     guard width > 0, height > 0 else {

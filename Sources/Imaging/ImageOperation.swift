@@ -15,9 +15,9 @@ public enum ImageOperation: Sendable, Equatable {
   case solarize(threshold: Int)
   /// Adds to values below 128.
   case solarizeAdd(Int)
-  /// Blends with the grey image; 1 leaves it as it is. So do the following three.
+  /// Blends with the gray image; 1 leaves it as it is. So do the following three.
   case color(Float)
-  /// Blends with the mean grey.
+  /// Blends with the mean gray.
   case contrast(Float)
   /// Blends with black.
   case brightness(Float)
@@ -136,7 +136,7 @@ extension Image {
     self.init(width: width, height: height, color: (luma, luma, luma))
   }
 
-  /// Each pixel the mean of its neighbourhood in which it counts five times; the edges stay.
+  /// Each pixel the mean of its neighborhood in which it counts five times; the edges stay.
   private func smoothed() -> Image {
     var result = self
     guard width > 2, height > 2 else { return self }

@@ -55,7 +55,7 @@ public struct Attention {
     projection(heads(x, rows: rows, bias: bias))
   }
 
-  /// What the heads give, side by side, before `projection`; with `norm`, for x normalised by it, of which only
+  /// What the heads give, side by side, before `projection`; with `norm`, for x normalized by it, of which only
   /// `samples` take part: [B, N, width] → [B or samples.count, N, width].
   ///
   /// - Parameter repetition: Which tokens of x are the same; their queries, keys and values are computed once if all

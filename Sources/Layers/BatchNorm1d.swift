@@ -1,7 +1,7 @@
 import CKernels
 import Tensors
 
-/// Batch normalisation of the columns of a matrix (Ioffe and Szegedy, 1502.03167) over the batch of all ranks, as
+/// Batch normalization of the columns of a matrix (Ioffe and Szegedy, 1502.03167) over the batch of all ranks, as
 /// PyTorch's `SyncBatchNorm`.
 ///
 /// Means and variances, and backward's sums, are added up in double precision over all ranks: they are the same however
@@ -33,7 +33,7 @@ public struct BatchNorm1d {
     self.momentum = momentum
   }
 
-  /// [rows, channels] → [rows, channels], normalised with the batch's statistics while training, and with the moving
+  /// [rows, channels] → [rows, channels], normalized with the batch's statistics while training, and with the moving
   /// averages otherwise.
   ///
   /// - Parameters:
@@ -117,7 +117,7 @@ public struct BatchNorm1d {
   }
 }
 
-/// The affine map that normalises each column, x̂ = factor · x + shift and y = scale · x + offset, and that of its
+/// The affine map that normalizes each column, x̂ = factor · x + shift and y = scale · x + offset, and that of its
 /// gradient, dx = scale · dy + slope · x + constant.
 private final class NormalizingMap {
   private let memory: Tensor

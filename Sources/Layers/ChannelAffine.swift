@@ -13,7 +13,7 @@ public struct ChannelAffine {
     self.offset = Tensor(offset, shape: [offset.count])
   }
 
-  /// From images in [−1, 1] to images whose [0, 1] values are normalised by mean and standard deviation.
+  /// From images in [−1, 1] to images whose [0, 1] values are normalized by mean and standard deviation.
   public static func normalization(mean: [Float], deviation: [Float]) -> ChannelAffine {
     ChannelAffine(
       scale: deviation.map { 0.5 / $0 }, offset: zip(mean, deviation).map { (0.5 - $0) / $1 })

@@ -13,7 +13,7 @@ public struct ConvolutionTranspose2d {
   /// Pixels cut off from each side of the output.
   public let padding: Padding
 
-  /// A transposed convolution from `inChannels` to `outChannels`, initialised as PyTorch does.
+  /// A transposed convolution from `inChannels` to `outChannels`, initialized as PyTorch does.
   public init(
     _ inChannels: Int, _ outChannels: Int, kernel: Int, stride: Int = 1, padding: Padding = 0,
     bias: Bool = true, in scope: ParameterScope, initializer: Initializer? = nil

@@ -2,7 +2,7 @@ import CKernels
 import Foundation
 import Tensors
 
-/// Group normalisation over images with channels last (Wu and He, "Group Normalization", 2018), optionally
+/// Group normalization over images with channels last (Wu and He, "Group Normalization", 2018), optionally
 /// followed by SiLU in the same pass.
 public struct GroupNorm {
   /// Factor of each channel, [channels].
@@ -14,7 +14,7 @@ public struct GroupNorm {
   /// Added to the variance.
   public let epsilon: Float
 
-  /// A normalisation of `channels` in `groups` equal parts.
+  /// A normalization of `channels` in `groups` equal parts.
   public init(groups: Int, channels: Int, epsilon: Float = 1e-6, in scope: ParameterScope) {
     precondition(channels % groups == 0, "\(channels) channels cannot be cut into \(groups) groups")
     weight = scope.parameter("weight", [channels], .ones)
@@ -28,14 +28,14 @@ public struct GroupNorm {
     (groups, epsilon) = (other.groups, other.epsilon)
   }
 
-  /// The same normalisation, its parameters held: gradients flow through to the input and not into the parameters.
+  /// The same normalization, its parameters held: gradients flow through to the input and not into the parameters.
   public var held: GroupNorm { GroupNorm(holding: self) }
 
   /// [batch, height, width, channels], or in blocks of channels, each group of channels of each image to mean 0
   /// and variance 1, then scaled and shifted by channel.
   public func callAsFunction(_ x: Tensor) -> Tensor { normalize(x, silu: false) }
 
-  /// The normalisation followed by SiLU.
+  /// The normalization followed by SiLU.
   public func withSiLU(_ x: Tensor) -> Tensor { normalize(x, silu: true) }
 
   private func normalize(_ x: Tensor, silu: Bool) -> Tensor {
@@ -76,7 +76,7 @@ public struct GroupNorm {
     }
   }
 
-  /// From Σ(x − s) and Σ(x − s)² of each channel, the affine map that normalises it.
+  /// From Σ(x − s) and Σ(x − s)² of each channel, the affine map that normalizes it.
   private func setCoefficients(
     _ coefficients: Coefficients, of image: Int, _ sums: ChannelSums, about x: Tensor, _ plan: Plan
   ) {
@@ -253,7 +253,7 @@ private struct ChannelSums {
   }
 }
 
-/// For each image and channel: y = x · scale + offset, and the normalised value x̂ = x · factor + shift.
+/// For each image and channel: y = x · scale + offset, and the normalized value x̂ = x · factor + shift.
 private struct Coefficients {
   private let values: Tensor
   private let channels: Int

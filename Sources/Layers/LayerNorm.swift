@@ -1,7 +1,7 @@
 import CKernels
 import Tensors
 
-/// Layer normalisation over the last axis (Ba, Kiros and Hinton, 2016).
+/// Layer normalization over the last axis (Ba, Kiros and Hinton, 2016).
 public struct LayerNorm {
   /// [width]
   public let weight: Parameter
@@ -20,7 +20,7 @@ public struct LayerNorm {
   /// The parameters in the order in which they were made.
   public var parameters: [Parameter] { [weight, bias] }
 
-  /// Normalises each row; with `samples`, only those entries of the first axis (ascending), and returns them
+  /// Normalizes each row; with `samples`, only those entries of the first axis (ascending), and returns them
   /// alone.
   ///
   /// [B, ..., width] → [B or samples.count, ..., width]
@@ -32,7 +32,7 @@ public struct LayerNorm {
   }
 }
 
-/// One use of a layer normalisation: what its backward needs, and the two directions.
+/// One use of a layer normalization: what its backward needs, and the two directions.
 struct LayerNormPass {
   private let norm: LayerNorm
   private let x: Tensor
@@ -51,7 +51,7 @@ struct LayerNormPass {
     statistics = Tensor(uninitialized: [2, selection.rows])
   }
 
-  /// The normalised rows. May be called again: cheaper than keeping them.
+  /// The normalized rows. May be called again: cheaper than keeping them.
   func forward() -> Tensor {
     let (width, rows) = (norm.weight.count, selection.rows)
     let y = Tensor(uninitialized: shape)

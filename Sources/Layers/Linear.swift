@@ -48,13 +48,13 @@ struct BiasSlice {
 /// x Wᵀ + b with the rows `outputs` of a weight (all by default, axes after the first flattened).
 ///
 /// - Parameters:
-///   - norm: Normalises x first. What it gives is computed again for backward rather than kept.
-///   - samples: Entries of the first axis (ascending) that are normalised and mapped; nil for all.
+///   - norm: Normalizes x first. What it gives is computed again for backward rather than kept.
+///   - samples: Entries of the first axis (ascending) that are normalized and mapped; nil for all.
 func project(
   _ x: Tensor, normalizedBy norm: LayerNorm? = nil, samples: [Int]? = nil, _ weight: Parameter,
   outputs: Range<Int>? = nil, biases: [BiasSlice]
 ) -> Tensor {
-  precondition(norm != nil || samples == nil, "only what is normalised is selected on the way")
+  precondition(norm != nil || samples == nil, "only what is normalized is selected on the way")
   let inputs = weight.count / weight.shape[0]
   let outputs = outputs ?? 0..<weight.shape[0]
   precondition(x.shape.last == inputs, "\(weight.name) does not apply to shape \(x.shape)")

@@ -1,7 +1,7 @@
 import CKernels
 import Tensors
 
-/// The self-attention block of VQGAN (Esser et al., 2012.09841): group normalisation, one head in which every
+/// The self-attention block of VQGAN (Esser et al., 2012.09841): group normalization, one head in which every
 /// pixel attends to every other, a projection, and the input added back.
 public struct SpatialAttention {
   private let norm: GroupNorm

@@ -8,9 +8,9 @@ import Tensors
 public struct ClassificationModel {
   /// What the class is read from.
   public enum Pooling: String, Sendable, CaseIterable {
-    /// The mean of the patch tokens, normalised thereafter (`fc_norm`), as BEiT's and PeCo's fine-tuning has it.
+    /// The mean of the patch tokens, normalized thereafter (`fc_norm`), as BEiT's and PeCo's fine-tuning has it.
     case mean
-    /// The class token, normalised with all others (`norm`).
+    /// The class token, normalized with all others (`norm`).
     case classToken = "class_token"
 
     /// The norm that goes with it.

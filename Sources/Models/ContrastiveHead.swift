@@ -2,7 +2,7 @@ import Layers
 import Tensors
 
 /// The projector and the predictor of MoCo v3 (Chen et al., 2104.02057, section 3): linear maps without bias, batch
-/// normalisation after each, ReLU between them; the last normalisation has no factors and offsets.
+/// normalization after each, ReLU between them; the last normalization has no factors and offsets.
 ///
 /// Parameters are numbered as in the published code: `0.weight`, `1.weight`, `1.bias`, `1.running_mean`, ...
 struct ContrastiveHead {
@@ -12,7 +12,7 @@ struct ContrastiveHead {
   init(widths: [Int], in scope: ParameterScope) {
     let last = widths.count - 2
     layers = (0...last).map { number in
-      // A linear map, a normalisation and a ReLU take a number each. Weights start as PyTorch's.
+      // A linear map, a normalization and a ReLU take a number each. Weights start as PyTorch's.
       let limit = 1 / Float(widths[number]).squareRoot()
       let linear = Linear(
         widths[number], widths[number + 1], bias: false, in: scope / (3 * number),

@@ -3,7 +3,7 @@ import Layers
 import Tensors
 
 /// MoCo v3 (Chen et al., "An Empirical Study of Training Self-Supervised Vision Transformers", 2104.02057): a vision
-/// transformer learns, from unlabelled images, to tell by one view of an image which of many other views is of the
+/// transformer learns, from unlabeled images, to tell by one view of an image which of many other views is of the
 /// same one.
 ///
 /// The encoder's names begin at the root of `scope`, so that a checkpoint is that of a vision transformer, with
@@ -51,7 +51,7 @@ public struct MomentumContrast {
     ["projector.", "predictor.", "momentum."].contains { name.hasPrefix($0) }
   }
 
-  /// The loss of a rank's share of the batch, symmetrised over the two views (algorithm 1), and how many of its
+  /// The loss of a rank's share of the batch, symmetrized over the two views (algorithm 1), and how many of its
   /// 2 n queries are most similar to their own key among those of all ranks.
   ///
   /// - Parameters:

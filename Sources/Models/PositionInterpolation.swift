@@ -4,7 +4,7 @@ import Foundation
 /// size than those it was trained on; both as BEiT's published code does it for fine-tuning.
 public enum PositionInterpolation {
   /// Absolute positions [1 + from², width] for a grid of `to` × `to`: the class token's stays, the others are
-  /// interpolated as an image, bicubic without antialiasing, pixels' centres on a common scale.
+  /// interpolated as an image, bicubic without antialiasing, pixels' centers on a common scale.
   public static func absolute(_ table: [Float], width: Int, from: Int, to: Int) -> [Float] {
     precondition(table.count == (1 + from * from) * width, "a table of another grid than \(from)²")
     guard from != to else { return table }

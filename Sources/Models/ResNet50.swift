@@ -4,7 +4,7 @@ import Tensors
 /// ResNet-50 (He et al., 1512.03385) in torchvision's form, where a block's second convolution has the stride, read
 /// after each of its four stages (`layer1` to `layer4`) for perceptual losses.
 ///
-/// Batch normalisation is that of inference, an affine map of each channel, and folded into the convolution before it.
+/// Batch normalization is that of inference, an affine map of each channel, and folded into the convolution before it.
 public struct ResNet50: PerceptualNetwork {
   /// Blocks of each stage.
   static let depths = [3, 4, 6, 3]
@@ -68,7 +68,7 @@ private struct Bottleneck {
   }
 }
 
-/// A convolution into which the normalisation after it is folded.
+/// A convolution into which the normalization after it is folded.
 private struct FoldedConvolution {
   private let weight: Parameter
   private let bias: Parameter
@@ -100,7 +100,7 @@ private struct FoldedConvolution {
 
 /// The weights of a ResNet-50 under torchvision's names, to be filled from a file before a network is made of them.
 public struct ResNet50Weights {
-  /// A convolution without bias and the batch normalisation after it.
+  /// A convolution without bias and the batch normalization after it.
   struct NormalizedConvolution {
     let weight: Parameter
     let scale: Parameter
@@ -108,7 +108,7 @@ public struct ResNet50Weights {
     let mean: Parameter
     let variance: Parameter
 
-    /// Starts as He et al. (1502.01852) draw kernels, with a normalisation that changes nothing.
+    /// Starts as He et al. (1502.01852) draw kernels, with a normalization that changes nothing.
     init(_ inputs: Int, _ outputs: Int, kernel: Int, in scope: ParameterScope, _ names: (String, String)) {
       let deviation = (2 / Float(inputs * kernel * kernel)).squareRoot()
       weight = (scope / names.0).parameter("weight", [outputs, inputs, kernel, kernel], .normal(deviation))

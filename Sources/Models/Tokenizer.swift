@@ -11,7 +11,7 @@ public protocol Tokenizer: AnyObject {
   var patchSize: Int { get }
   /// Number of tokens.
   var vocabulary: Int { get }
-  /// Everything that is learnt.
+  /// Everything that is learned.
   var parameters: [Parameter] { get }
 
   /// The token of each token of the images.

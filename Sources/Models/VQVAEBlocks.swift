@@ -1,7 +1,7 @@
 import Layers
 import Tensors
 
-/// Two convolutions with group normalisation and SiLU before each, and the input added back; VQGAN's
+/// Two convolutions with group normalization and SiLU before each, and the input added back; VQGAN's
 /// `ResnetBlock`.
 struct ResidualBlock {
   private let norm1, norm2: GroupNorm

@@ -18,7 +18,7 @@ public struct VQVAEConfiguration: Sendable, Equatable, Codable {
   public var codebookSize = 8192
   /// Length of an entry.
   public var codebookDimension = 256
-  /// Groups of the group normalisation; where the channels of a level are not a multiple, their greatest common
+  /// Groups of the group normalization; where the channels of a level are not a multiple, their greatest common
   /// divisor.
   public var normalizationGroups = 32
   /// How much of the codebook's moving averages one step keeps.

@@ -14,7 +14,7 @@ public struct VisionTransformer {
 
   /// What it is made of.
   public let configuration: VisionTransformerConfiguration
-  /// The normalisation after the last block. `hiddenStates` and `features` do not apply it.
+  /// The normalization after the last block. `hiddenStates` and `features` do not apply it.
   public let norm: LayerNorm
   private let patchEmbedding: PatchEmbedding
   private let assembly: TokenAssembly

@@ -1,7 +1,7 @@
 import Layers
 import Tensors
 
-/// A transformer block, normalising before attention and before the MLP, with layer scale and stochastic depth.
+/// A transformer block, normalizing before attention and before the MLP, with layer scale and stochastic depth.
 struct VisionTransformerBlock {
   private let norm1: LayerNorm
   private let attention: Attention

@@ -46,7 +46,7 @@ public struct VisionTransformerConfiguration: Sendable, Equatable {
   public var positions: Positions = .sharedRelative
   /// Which of queries, keys and values have a bias.
   public var qkvBias: Attention.Bias = .queryValue
-  /// Added to the variance by layer normalisation.
+  /// Added to the variance by layer normalization.
   public var normEpsilon: Float = 1e-6
   /// Standard deviation of the weights at the start (a normal distribution cut at one deviation).
   public var initialDeviation: Float = 0.02

@@ -23,7 +23,7 @@ public enum HDF5ElementType: String, Sendable, Equatable {
     }
   }
 
-  /// Recognises a type read from a file; byte order does not matter, HDF5 swaps as it reads.
+  /// Recognizes a type read from a file; byte order does not matter, HDF5 swaps as it reads.
   init?(fileType: hid_t) {
     let size = H5Tget_size(fileType)
     switch H5Tget_class(fileType) {

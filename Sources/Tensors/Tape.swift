@@ -1,6 +1,6 @@
 /// What backward computes again instead of keeping it since forward.
 public enum ActivationCheckpointing: String, Sendable, CaseIterable {
-  /// Only what costs less to compute than to read: normalised tokens, GELU.
+  /// Only what costs less to compute than to read: normalized tokens, GELU.
   case none
   /// Attention's weights besides, which grow with the square of the tokens.
   case selective
@@ -75,7 +75,7 @@ public final class Tape {
   ///
   /// - Parameters:
   ///   - loss: A tensor of one element on this tape.
-  ///   - scale: The gradient of what is minimised with respect to `loss`, for example the share of a
+  ///   - scale: The gradient of what is minimized with respect to `loss`, for example the share of a
   ///     micro-batch in its global batch.
   ///   - onReady: Called with each parameter when nothing more will be added to its gradient.
   public func backward(from loss: Tensor, scale: Float = 1, onReady: ((Parameter) -> Void)? = nil) {

@@ -88,7 +88,7 @@ struct BenchmarkCommand: ParsableCommand {
   }
 
   struct Pretrain: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "The step of masked image modelling.")
+    static let configuration = CommandConfiguration(abstract: "The step of masked image modeling.")
     @Option(help: "tiny, small, base, large or huge.") var size = ViTSize.base
     @Option(help: "What backward computes again: none or selective, attention's weights.")
     var activationCheckpointing = ActivationCheckpointing.selective

@@ -8,7 +8,7 @@ struct ExportCommand: ParsableCommand {
     commandName: "export",
     abstract: "Writes a checkpoint's vision transformer into a safetensors file under the names of others.",
     discussion: """
-      The file's header says what weights do not tell: heads, normalisation, classes. For timm, config.json is \
+      The file's header says what weights do not tell: heads, normalization, classes. For timm, config.json is \
       written beside it unless it is there; for huggingface, config.json and preprocessor_config.json, and with \
       --output DIR/model.safetensors the folder can be given to from_pretrained.
       """)

@@ -13,7 +13,7 @@ struct FeaturesCommand: ParsableCommand {
   var data: String
   @Option(help: ArgumentHelp("Where to write the features.", valueName: "features.h5"))
   var output: String
-  @Option(help: "After how many blocks the tokens are read; by default after the last, and normalised.")
+  @Option(help: "After how many blocks the tokens are read; by default after the last, and normalized.")
   var block: Int?
   @Option(help: "none: all tokens; mean: the mean of the patches'; class: the class token.")
   var pool = FeatureExtraction.Pooling.mean

@@ -24,7 +24,7 @@ struct ImportCommand: ParsableCommand {
   var heads: Int?
   @Option(
     help:
-      "What layer normalisation adds to the variance; by default as the file or config.json says, or 1e-6.")
+      "What layer normalization adds to the variance; by default as the file or config.json says, or 1e-6.")
   var normEpsilon: Float?
   @Option(
     parsing: .upToNextOption,

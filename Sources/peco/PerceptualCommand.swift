@@ -6,7 +6,7 @@ import Training
 struct PerceptualCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "perceptual",
-    abstract: "Trains perceptual networks from unlabelled images, and asks them.",
+    abstract: "Trains perceptual networks from unlabeled images, and asks them.",
     subcommands: [Train.self, Distance.self])
 
   struct Train: ParsableCommand {

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Training
 
-/// `peco pretrain`: masked image modelling.
+/// `peco pretrain`: masked image modeling.
 struct PretrainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "pretrain",

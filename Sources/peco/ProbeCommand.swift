@@ -5,7 +5,7 @@ import Training
 struct ProbeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "probe",
-    abstract: "Tells classes from a transformer's frozen features, by a linear classifier or by neighbours.",
+    abstract: "Tells classes from a transformer's frozen features, by a linear classifier or by neighbors.",
     discussion: """
       Features are computed once; data-parallel under mpirun. The linear classifier's penalty is chosen on a tenth of \
       the training images that is held out meanwhile.
@@ -21,7 +21,7 @@ struct ProbeCommand: ParsableCommand {
   var ema = false
   @Option(
     help: ArgumentHelp(
-      "After how many blocks the tokens are read, or all of them; by default after the last, and normalised.",
+      "After how many blocks the tokens are read, or all of them; by default after the last, and normalized.",
       valueName: "n|all"))
   var block: String?
   @Option(help: "linear or knn (the 20 nearest by cosine similarity, temperature 0.07).")

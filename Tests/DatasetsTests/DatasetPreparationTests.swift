@@ -76,7 +76,7 @@ import Testing
   }
 
   @Test(arguments: [("gray.jpg", "gray-jpeg.rgb"), ("cmyk.jpg", "cmyk.rgb"), ("gray.png", "gray-png.rgb")])
-  func otherColoursBecomeRGB(image: String, expected: String) throws {
+  func otherColorsBecomeRGB(image: String, expected: String) throws {
     let fixtures = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .appendingPathComponent("ImagingTests/Fixtures").path
     try withTemporaryFolder { folder in

@@ -74,7 +74,7 @@ import Testing
     }
   }
 
-  @Test func viewsAreTheCropOfTheImageNormalised() throws {
+  @Test func viewsAreTheCropOfTheImageNormalized() throws {
     try withTemporaryFolder { folder in
       let dataset = try makeDataset(folder, count: 20)
       let loader = try Loader(sequenceOf: dataset, try recipe(jitter: false), batchSize: 20)

@@ -26,7 +26,7 @@ import Testing
   }
 
   @Test func blocksHangTogetherWhereRandomPatchesDoNot() throws {
-    func neighbours(_ kind: MaskGenerator.Kind) throws -> Double {
+    func neighbors(_ kind: MaskGenerator.Kind) throws -> Double {
       let generator = try MaskGenerator(height: 14, width: 14, count: 75, kind: kind)
       var pairs = 0
       for index in 0..<300 {
@@ -36,10 +36,10 @@ import Testing
       return Double(pairs) / 300
     }
     // Of 182 horizontal pairs, random masks hold 182 · (75 · 74) / (196 · 195) = 26.4.
-    let random = try neighbours(.random)
+    let random = try neighbors(.random)
     #expect(abs(random - 26.4) < 1)
     // BEiT's published generator: 62.5.
-    #expect(abs(try neighbours(.blockwise()) - 62.5) < 2)
+    #expect(abs(try neighbors(.blockwise()) - 62.5) < 2)
   }
 
   @Test func patchesAreMaskedAsOftenAsByThePublishedCode() throws {

@@ -94,7 +94,7 @@ import Testing
     }
   }
 
-  @Test func greyHasNoColourAndSolarizedNoHighlights() throws {
+  @Test func grayHasNoColorAndSolarizedNoHighlights() throws {
     try withTemporaryFolder { folder in
       let dataset = try makeDataset(folder, count: 4)
       let gray = try views(dataset, ViewEffects(grayscaleProbability: 1)).joined()

@@ -4,7 +4,7 @@ import Testing
 
 /// `peco perceptual train` from the command line.
 @Suite(.serialized) struct PerceptualTests {
-  @Test func `losses and neighbours are the same on 1, 2 and 4 ranks`() throws {
+  @Test func `losses and neighbors are the same on 1, 2 and 4 ranks`() throws {
     let workshop = try Workshop()
     try workshop.prepare(images: 60)
     let runs = try [1, 2, 4].map { ranks in
@@ -85,7 +85,7 @@ import Testing
     #expect(names.contains("pos_embed") && names.count == 6 + 2 * 12)
   }
 
-  @Test func `neighbours are asked about a second dataset`() throws {
+  @Test func `neighbors are asked about a second dataset`() throws {
     let workshop = try Workshop()
     try workshop.prepare()
     let other = try workshop.peco([
@@ -96,7 +96,7 @@ import Testing
     let accuracy = try workshop.metric("knn_accuracy", of: "perceptual").compactMap(Double.init)
     // Of 30 images.
     #expect(accuracy.count == 1 && accuracy.allSatisfy { abs($0 * 30 - ($0 * 30).rounded()) < 1e-6 })
-    // Each of the training set's own images is its nearest neighbour.
+    // Each of the training set's own images is its nearest neighbor.
     try workshop.train(
       .perceptual, run: "same",
       set: ["training.steps=1", "evaluation.path=images.h5", "evaluation.neighbors=1"], ranks: 2)

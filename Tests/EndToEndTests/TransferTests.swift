@@ -131,14 +131,14 @@ import Testing
       #expect(differences.count == own.count && (differences.max() ?? 1) < 1e-5)
     }
 
-    // What images were normalised by travels in the file.
+    // What images were normalized by travels in the file.
     let told = try workshop.peco([
       "import", "--from", "beit.safetensors", "--layout", "beit", "--output", "told.h5",
     ])
-    #expect(told.output.contains("images normalised by [0.485, 0.456, 0.406]"), "\(told)")
+    #expect(told.output.contains("images normalized by [0.485, 0.456, 0.406]"), "\(told)")
     // timm has no place for the head of tokens.
     let (export, mark) = (
-      ["export", "--checkpoint", "pretrain", "--output"], "images normalised by [0.485"
+      ["export", "--checkpoint", "pretrain", "--output"], "images normalized by [0.485"
     )
     let refused = try workshop.peco(export + ["timm.safetensors", "--layout", "timm", "--check"])
     #expect(refused.exitCode == 1 && refused.errorLines.count == 1 && refused.output == "", "\(refused)")
@@ -153,7 +153,7 @@ import Testing
     #expect(!whole.errors.contains("left out"), "\(whole)")
   }
 
-  @Test func `a probe tells what was learnt, alike on any number of ranks`() throws {
+  @Test func `a probe tells what was learned, alike on any number of ranks`() throws {
     let workshop = try Workshop()
     try prepare(workshop, train: 80)
     try workshop.train(.finetune, run: "run", set: Self.byHeart)

@@ -17,7 +17,7 @@ import Testing
     let image = try Image(decoding: bytes)
     #expect((image.width, image.height) == (53, 37))
     let expected = try fixture(name == "gray" ? "gray-jpeg.rgb" : name + ".rgb")
-    // Versions of libjpeg-turbo differ in how they upsample colour.
+    // Versions of libjpeg-turbo differ in how they upsample color.
     #expect(try #require(largestDifference(image.pixels, expected)) <= 2)
   }
 

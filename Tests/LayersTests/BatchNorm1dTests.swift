@@ -95,7 +95,7 @@ private final class Member: RankExchange, @unchecked Sendable {
     #expect(gradientError(of: [x], parameters: parameters) { norm($0[0], training: true) } < 1e-2)
   }
 
-  @Test func theBatchOfSeveralRanksIsNormalisedAsOne() {
+  @Test func theBatchOfSeveralRanksIsNormalizedAsOne() {
     let (ranks, rows, channels) = (3, 8, 21)
     let (x, dy) = (
       randomTensor([ranks * rows, channels], seed: 1), randomTensor([ranks * rows, channels], seed: 2)

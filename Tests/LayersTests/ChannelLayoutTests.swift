@@ -42,7 +42,7 @@ import Testing
     try compare(randomTensor([2, 3, 5, 32], seed: 1)) { upsampleNearest($0) }
   }
 
-  @Test(arguments: [1, 4, 32]) func groupNormalisation(groups: Int) throws {
+  @Test(arguments: [1, 4, 32]) func groupNormalization(groups: Int) throws {
     let norm = GroupNorm(groups: groups, channels: 32, in: ParameterScope(seed: 1))
     norm.weight.value.copyElements(from: randomTensor([32], seed: 5))
     let x = randomTensor([3, 70, 70, 32], seed: 2)

@@ -57,7 +57,7 @@ import Testing
     #expect(scope.parameters.filter { $0.kind == .state && changed.contains($0.name) }.count == changed.count)
     for parameter in scope.parameters where changed.contains(parameter.name) {
       let expected = try fixture["after"].tensor(parameter.name)
-      // Means of what was normalised before are almost zero.
+      // Means of what was normalized before are almost zero.
       let scale = max(expected.elements.map(abs).max() ?? 0, 1e-2)
       let worst = zip(parameter.value.elements, expected.elements).map { abs($0 - $1) }.max()
       #expect((worst ?? .infinity) < 1e-5 * scale, "\(parameter.name)")

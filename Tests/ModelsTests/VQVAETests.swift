@@ -54,7 +54,7 @@ import Testing
     #expect(Set(ready) == Set(trained.map(\.name)) && ready.count == trained.count)
     for parameter in trained {
       let expected = try fixture["gradients"].tensor(parameter.name)
-      // A bias ahead of the normalisation over one group, or added to all keys alike, has no effect: its gradient
+      // A bias ahead of the normalization over one group, or added to all keys alike, has no effect: its gradient
       // is nothing but rounding.
       if (expected.elements.map { abs($0) }.max() ?? 0) < 1e-7 { continue }
       #expect(relativeError(parameter.gradient, expected) < 5e-5, "\(parameter.name)")

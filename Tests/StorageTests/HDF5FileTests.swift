@@ -15,7 +15,7 @@ import Testing
     #expect(try !file.exists("labels/below"))
   }
 
-  @Test func missingObjectIsAnErrorThatNamesItsNeighbours() throws {
+  @Test func missingObjectIsAnErrorThatNamesItsNeighbors() throws {
     let path = fixture("h5py.h5")
     let file = try HDF5File(opening: path)
     let error = try #require(storageError { try file.read("model/wait", as: Float.self) })

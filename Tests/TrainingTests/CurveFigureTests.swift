@@ -4,7 +4,7 @@ import Testing
 import Training
 
 @Suite struct CurveFigureTests {
-  /// Pixels of about this colour.
+  /// Pixels of about this color.
   private func count(_ image: Image, _ red: Int, _ green: Int, _ blue: Int, within tolerance: Int = 40) -> Int
   {
     stride(from: 0, to: image.pixels.count, by: 3).reduce(0) { count, place in

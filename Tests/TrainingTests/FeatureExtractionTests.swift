@@ -72,7 +72,7 @@ extension Computing {
       }
     }
 
-    @Test func imagesAreNormalisedAsTheWeightsWereTrained() throws {
+    @Test func imagesAreNormalizedAsTheWeightsWereTrained() throws {
       let fixture = try FixtureFile("features.h5")
       let test = try #require(WeightConversionTests.cases.first { $0.name == "timm_vit" })
       let expected = try fixture["half"].tensor(test.name)

@@ -83,7 +83,7 @@ struct FigureWorkshop {
     return run
   }
 
-  /// One image of a batch that was normalised, as pixels.
+  /// One image of a batch that was normalized, as pixels.
   static func image(
     _ batch: Tensor, _ index: Int, mean: [Float] = [0.5, 0.5, 0.5], deviation: [Float] = [0.5, 0.5, 0.5]
   ) -> Image {

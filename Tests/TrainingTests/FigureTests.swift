@@ -180,7 +180,7 @@ extension Computing {
         for row in 0..<2 {
           let original = FigureWorkshop.image(views, row)
           let images = figure.table.rows[row].images
-          // It went through the transformer's normalisation and back.
+          // It went through the transformer's normalization and back.
           #expect(images[0].isNear(original.enlarged(by: 4), within: 1))
           for y in 0..<128 {
             for x in 0..<128 {
@@ -194,7 +194,7 @@ extension Computing {
           }
         }
 
-        let normalised = try workshop.views(
+        let normalized = try workshop.views(
           of: [4, 21], mean: [0.5, 0.4, 0.3], deviation: [0.2, 0.3, 0.4])
         let masked = figure.masked.enumerated().flatMap { row, own in own.map { Int32(row * 16 + $0) } }
         for (number, path) in tokenizers.enumerated() {
@@ -206,7 +206,7 @@ extension Computing {
           }
           var tokens = tokenizer.tokens(views)
           let own = tokens
-          for (patch, token) in zip(masked, argmax(model(normalised, masked: masked))) {
+          for (patch, token) in zip(masked, argmax(model(normalized, masked: masked))) {
             tokens[Int(patch)] = token
           }
           #expect(tokens != own)

@@ -54,7 +54,7 @@ extension Computing {
       return (try FinetuneConfiguration.load(file: "\(folder)/\(name)/config.yaml").configuration, outcome)
     }
 
-    @Test func imagesAreNormalisedAsForTheWeightsUnlessTheConfigurationSaysIt() throws {
+    @Test func imagesAreNormalizedAsForTheWeightsUnlessTheConfigurationSaysIt() throws {
       try withTemporaryFolder { folder in
         try prepare(folder)
         let data = try run(folder, "plain").configuration.shared.data

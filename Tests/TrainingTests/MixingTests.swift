@@ -103,7 +103,7 @@ extension Computing {
       #expect(RandAugment("rand-m7-mstd101")?.deviation == .infinity)
     }
 
-    @Test func ratesFallTowardsTheImages() {
+    @Test func ratesFallTowardTheImages() {
       let decay = LayerDecay(decay: 0.5, depth: 3)
       for (name, expected) in [
         ("cls_token", 0.0625), ("pos_embed", 0.0625), ("patch_embed.proj.weight", 0.0625),

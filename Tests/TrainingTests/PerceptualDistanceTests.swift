@@ -11,7 +11,7 @@ import Training
     "perceptual.network=vgg16", "perceptual.weights=random", "perceptual.taps=[1, 2]", "data.image_size=32",
   ]
 
-  /// An image with a gradient of colours, as PNG.
+  /// An image with a gradient of colors, as PNG.
   private func write(_ name: String, brightness: Int, in folder: String, width: Int = 32) throws -> String {
     let pixels = (0..<32 * width * 3).map { UInt8(truncatingIfNeeded: $0 % 97 + brightness) }
     try Image(width: width, height: 32, pixels: pixels).writePNG(to: folder + "/" + name)

@@ -176,7 +176,7 @@ extension Computing {
       }
     }
 
-    @Test func imagesAreNormalisedAsWhatLiesBesideTheWeightsSays() throws {
+    @Test func imagesAreNormalizedAsWhatLiesBesideTheWeightsSays() throws {
       try withTemporaryFolder { folder in
         try prepare(folder)
         try SafetensorsFile.write(

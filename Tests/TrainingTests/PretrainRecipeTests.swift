@@ -23,7 +23,7 @@ extension Computing {
         _ = try recipe.loss(of: batch, on: nil)
         return recipe.takeSums()
       }
-      // Squared error, sum, sum of squares, and how many pixels of three colours.
+      // Squared error, sum, sum of squares, and how many pixels of three colors.
       #expect(sums[0][3] == 6 * 16 * 3 && sums[0][0] > 100)
       for (masked, all) in zip(sums[0], sums[1]) { #expect(abs(all - masked) < 1e-4 * max(abs(masked), 1)) }
     }

@@ -5,7 +5,7 @@ import Testing
 import Training
 
 extension Computing {
-  /// Linear classifiers and neighbours against PyTorch's.
+  /// Linear classifiers and neighbors against PyTorch's.
   @Suite struct ProbeTests {
     @Test(arguments: ["0.1", "0.001"]) func theRegressionIsPyTorchs(penalty: String) throws {
       let fixture = try FixtureFile("probe.h5")
@@ -37,7 +37,7 @@ extension Computing {
       #expect(try regression.fit(penalty: 0.1, from: cut.weights).isMinimum)
     }
 
-    @Test func neighboursVoteAsInPyTorch() throws {
+    @Test func neighborsVoteAsInPyTorch() throws {
       let fixture = try FixtureFile("probe.h5")
       let votes = try NeighborProbe().votes(
         for: try fixture.tensor("asked"), neighbors: try fixture.tensor("features"),

@@ -9,7 +9,7 @@ import Training
 extension Computing {
   /// What a classifier makes of reconstructions.
   @Suite struct TokenizerEvaluationTests {
-    /// A tokenizer whose tokens are the very images that it was shown, or grey ones.
+    /// A tokenizer whose tokens are the very images that it was shown, or gray ones.
     private final class Memory: Tokenizer {
       let imageSize: Int
       let patchSize: Int

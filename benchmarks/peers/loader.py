@@ -1,10 +1,10 @@
-"""Images as BEiT's pretraining sees them, by Pillow and numpy in one process: decoding, colour jitter, random resized
-crop, flip, normalisation and a blockwise mask.
+"""Images as BEiT's pretraining sees them, by Pillow and numpy in one process: decoding, color jitter, random resized
+crop, flip, normalization and a blockwise mask.
 
     python loader.py --images FOLDER --seconds 5 --order crop-first
 
-`published` is the order of BEiT's code: colours change on the whole image, then it is cropped. `crop-first` does
-what `peco` does: JPEG decoded at the smallest of its scales that is large enough for the crop, colours changed on the
+`published` is the order of BEiT's code: colors change on the whole image, then it is cropped. `crop-first` does
+what `peco` does: JPEG decoded at the smallest of its scales that is large enough for the crop, colors changed on the
 crop alone.
 """
 

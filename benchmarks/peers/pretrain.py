@@ -20,7 +20,7 @@ import vit
 def write_problem(path, size, batch):
     torch.manual_seed(batch)
     model = vit.MaskedImageModel(size, drop_path=0)
-    problem.randomise(model, seed=20240608)
+    problem.randomize(model, seed=20240608)
     patches = vit.GRID * vit.GRID
     images = torch.randn(batch, 224, 224, 3)
     masked = torch.cat([b * patches + torch.randperm(patches)[:vit.MASKED].sort().values for b in range(batch)])

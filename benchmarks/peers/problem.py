@@ -8,7 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 
-def randomise(module, seed):
+def randomize(module, seed):
     """Draws weights large enough that every path changes the loss: at the start of training most hardly do."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

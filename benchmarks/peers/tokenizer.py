@@ -17,7 +17,7 @@ import vqvae
 def write_problem(path, width, batch):
     torch.manual_seed(batch)
     model = vqvae.VQVAE(width)
-    problem.randomise(model, seed=20240609)
+    problem.randomize(model, seed=20240609)
     model.quantize.embedding.normal_()
     images = torch.rand(batch, 224, 224, 3) * 2 - 1
     with torch.no_grad():

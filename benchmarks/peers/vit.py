@@ -1,4 +1,4 @@
-"""BEiT's masked-image-modelling model in PyTorch, twice: plain, and Hugging Face's.
+"""BEiT's masked-image-modeling model in PyTorch, twice: plain, and Hugging Face's.
 
 The plain one has every saving that PyTorch offers without writing kernels: one product for queries, keys and values,
 and head and last norm on masked patches only.

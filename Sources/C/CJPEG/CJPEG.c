@@ -109,7 +109,7 @@ int peco_jpeg_decode(const uint8_t *bytes, size_t count, int denominator, int x,
   codec.scale_denom = (unsigned)denominator;
   int space = color_space(codec.jpeg_color_space);
   if (space == PECO_JPEG_OTHER) {
-    snprintf(report->message, sizeof report->message, "unknown colour space of %d components",
+    snprintf(report->message, sizeof report->message, "unknown color space of %d components",
              codec.num_components);
     jpeg_destroy_decompress(&codec);
     return -1;
@@ -124,7 +124,7 @@ int peco_jpeg_decode(const uint8_t *bytes, size_t count, int denominator, int x,
     return -1;
   }
 
-  // Chroma upsampling looks at the neighbouring samples, and a cropped decoder takes its own edge for the
+  // Chroma upsampling looks at the neighboring samples, and a cropped decoder takes its own edge for the
   // image's: a margin on both sides keeps the pixels those of the whole image.
   const int margin = 16;
   JDIMENSION left = x > margin ? (JDIMENSION)(x - margin) : 0;
@@ -137,7 +137,7 @@ int peco_jpeg_decode(const uint8_t *bytes, size_t count, int denominator, int x,
   JSAMPARRAY row = (*codec.mem->alloc_sarray)((j_common_ptr)&codec, JPOOL_IMAGE,
                                               codec.output_width * (JDIMENSION)channels, 1);
   if (y > 0) {
-    // The skip itself upsamples nothing, so the first row after it would lack its upper neighbour.
+    // The skip itself upsamples nothing, so the first row after it would lack its upper neighbor.
     int skipped = y > margin ? y - margin : 0;
     if (skipped > 0) jpeg_skip_scanlines(&codec, (JDIMENSION)skipped);
     while ((int)codec.output_scanline < y) jpeg_read_scanlines(&codec, row, 1);

@@ -1,4 +1,4 @@
-// exp, log and the normal distribution as straight-line code, so that loops over them vectorise in every clone.
+// exp, log and the normal distribution as straight-line code, so that loops over them vectorize in every clone.
 #pragma once
 #include <stdint.h>
 #include <string.h>

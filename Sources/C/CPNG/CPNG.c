@@ -87,7 +87,7 @@ int peco_png_decode(const uint8_t *bytes, size_t count, int image_width, int ima
   int passes = png_set_interlace_handling(codec);
   png_read_update_info(codec, info);
   size_t full_row = png_get_rowbytes(codec, info);
-  if (full_row != (size_t)image_width * 3) png_error(codec, "unknown colour type");
+  if (full_row != (size_t)image_width * 3) png_error(codec, "unknown color type");
 
   if (passes == 1) {
     // Rows come one by one: only those asked for are kept, and nothing after them is read.

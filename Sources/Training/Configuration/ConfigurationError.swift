@@ -54,7 +54,7 @@ enum Spelling {
     return best.candidate
   }
 
-  /// Number of letters to insert, delete, replace or swap with their neighbour (Damerau and Levenshtein).
+  /// Number of letters to insert, delete, replace or swap with their neighbor (Damerau and Levenshtein).
   static func distance(_ first: String, _ second: String) -> Int {
     let (a, b) = (Array(first.utf8), Array(second.utf8))
     var rows = [Array(0...b.count)]

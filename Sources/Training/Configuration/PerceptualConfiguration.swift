@@ -1,4 +1,4 @@
-/// The configuration of `peco perceptual train`: a vision transformer that learns from unlabelled images, MoCo v3
+/// The configuration of `peco perceptual train`: a vision transformer that learns from unlabeled images, MoCo v3
 /// (Chen et al., 2104.02057), to serve as PeCo's perceptual network.
 public struct PerceptualConfiguration: RunConfiguration {
   /// `model.*`: the vision transformer, with MoCo v3's positions and biases.
@@ -22,11 +22,11 @@ public struct PerceptualConfiguration: RunConfiguration {
     public var momentumEnd = 1.0
   }
 
-  /// `views.*`: what happens to the two views, first and second, besides crop, flip and colours.
+  /// `views.*`: what happens to the two views, first and second, besides crop, flip and colors.
   public struct Views: Sendable, Equatable {
-    /// How often the colours of a view change.
+    /// How often the colors of a view change.
     public var colorJitterProbability = 0.8
-    /// How often a view turns grey.
+    /// How often a view turns gray.
     public var grayscaleProbability = 0.2
     /// How often each view is blurred.
     public var blurProbabilities = [1.0, 0.1]
@@ -36,19 +36,19 @@ public struct PerceptualConfiguration: RunConfiguration {
     public var solarizeProbabilities = [0.0, 0.2]
   }
 
-  /// `evaluation.*`: the classes of images guessed from those of their nearest neighbours, as a measure of progress.
+  /// `evaluation.*`: the classes of images guessed from those of their nearest neighbors, as a measure of progress.
   public struct Evaluation: Sendable, Equatable {
     /// From one evaluation to the next; nil for none.
     public var every: TrainingSpan?
-    /// A labelled dataset whose images are classified; nil takes them from `data.path`.
+    /// A labeled dataset whose images are classified; nil takes them from `data.path`.
     public var path: String?
     /// Most images that are classified.
     public var queries = 2000
-    /// Most images of `data.path` among which neighbours are looked for.
+    /// Most images of `data.path` among which neighbors are looked for.
     public var bank = 10000
-    /// How many neighbours vote.
+    /// How many neighbors vote.
     public var neighbors = 20
-    /// A neighbour's vote is exp(similarity / temperature).
+    /// A neighbor's vote is exp(similarity / temperature).
     public var temperature = 0.07
     /// Side of the square in the middle that is looked at, over the image's short side.
     public var crop = 0.875
@@ -133,7 +133,7 @@ public struct PerceptualConfiguration: RunConfiguration {
   private mutating func readEvaluation(_ reader: ConfigurationReader) {
     evaluation.every = TrainingSpan.read(
       reader, steps: "evaluation.every_steps", epochs: "evaluation.every_epochs", least: 1, default: nil)
-    evaluation.path = reader.optional("evaluation.path", .text("the path of a labelled image dataset"))
+    evaluation.path = reader.optional("evaluation.path", .text("the path of a labeled image dataset"))
     evaluation.queries = reader.value(
       "evaluation.queries", .int(.atLeast(1)), default: evaluation.queries)
     evaluation.bank = reader.value("evaluation.bank", .int(.atLeast(1)), default: evaluation.bank)

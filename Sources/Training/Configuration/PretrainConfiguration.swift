@@ -1,6 +1,6 @@
 import Imaging
 
-/// The configuration of `peco pretrain`: masked image modelling against a tokenizer's tokens (PeCo, section 3.3;
+/// The configuration of `peco pretrain`: masked image modeling against a tokenizer's tokens (PeCo, section 3.3;
 /// BEiT, section 2).
 public struct PretrainConfiguration: RunConfiguration {
   /// `model.*`: the vision transformer.

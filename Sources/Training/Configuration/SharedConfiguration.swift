@@ -44,7 +44,7 @@ public struct DataConfiguration: Sendable, Equatable {
   public var interpolation = ResampleFilter.bicubic
   /// Whether half of the images are mirrored.
   public var flip = true
-  /// Strength of the random change of brightness, contrast and saturation; 0 leaves colours alone.
+  /// Strength of the random change of brightness, contrast and saturation; 0 leaves colors alone.
   public var colorJitter = 0.0
   /// Subtracted from each channel, on a scale of 0 to 1.
   public var mean = [0.5, 0.5, 0.5]

@@ -62,7 +62,7 @@ public enum FeatureExtraction {
     public var averaged: Bool
     public var dataset: String
     public var output: String
-    /// After how many blocks tokens are read; nil: after the last, and normalised.
+    /// After how many blocks tokens are read; nil: after the last, and normalized.
     public var block: Int?
     public var pooling: Pooling
     public var view: View
@@ -227,7 +227,7 @@ struct FrozenTransformer {
 
   /// Tokens after a block, pooled: [B, width], or [B, N + 1, width] as they are.
   ///
-  /// - Parameter block: Nil: after the last, and normalised as the transformer was trained: all tokens by `norm`, or their
+  /// - Parameter block: Nil: after the last, and normalized as the transformer was trained: all tokens by `norm`, or their
   ///   mean by `fc_norm`, which leaves tokens themselves as they are, in timm and Hugging Face transformers too.
   func tokens(_ images: Tensor, block: Int?, pooling: FeatureExtraction.Pooling) -> Tensor {
     let backbone = model.backbone
@@ -237,7 +237,7 @@ struct FrozenTransformer {
       ? backbone.norm(pool(states, pooling)) : pool(backbone.norm(states), pooling)
   }
 
-  /// Whether tokens are normalised: those after the last block, and where the norm is for their mean, this alone.
+  /// Whether tokens are normalized: those after the last block, and where the norm is for their mean, this alone.
   func isNormalized(block: Int?, _ pooling: FeatureExtraction.Pooling) -> Bool {
     block == nil && (form.norm != .pooled || pooling == .mean)
   }

@@ -24,7 +24,7 @@ enum LinearProbe {
     }
   }
 
-  /// How well this rank's `asked` are told by the classifier of all ranks' `known`. Standardises both in place.
+  /// How well this rank's `asked` are told by the classifier of all ranks' `known`. Standardizes both in place.
   /// Collective.
   ///
   /// - Parameter seed: Which images are held out while the penalty is chosen.
@@ -38,7 +38,7 @@ enum LinearProbe {
     return (score, penalty)
   }
 
-  /// The linear classifier of standardised features, its penalty chosen by how well a tenth of the images that it was
+  /// The linear classifier of standardized features, its penalty chosen by how well a tenth of the images that it was
   /// not shown is told.
   private static func fit(
     _ known: ProbeSamples, _ asked: ProbeSamples, _ classes: Int, _ seed: UInt64,

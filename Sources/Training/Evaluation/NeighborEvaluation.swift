@@ -2,7 +2,7 @@ import Communication
 import Datasets
 import Tensors
 
-/// Measures features by k-nearest-neighbour classification on labelled images, spread over the ranks.
+/// Measures features by k-nearest-neighbor classification on labeled images, spread over the ranks.
 ///
 /// Labels serve this measure alone. The images that are classified are those of a second dataset, or some of the
 /// training set's that are left out of the bank; training sees these, too, without their labels.
@@ -26,12 +26,12 @@ public struct NeighborEvaluation {
       augmentation: Augmentation(crop: .center(fraction: settings.crop), flipProbability: 0),
       image: data.imageView)
     options = data.loaderOptions
-    let labelled = try Self.order(dataset, seed: configuration.shared.seed)
+    let labeled = try Self.order(dataset, seed: configuration.shared.seed)
     guard let other else {
-      // At most half are classified: the others are their neighbours.
-      let count = min(settings.queries, labelled.count / 2)
-      queries = (dataset, Array(labelled.prefix(count)))
-      bank = (dataset, Array(labelled.dropFirst(count).prefix(settings.bank)))
+      // At most half are classified: the others are their neighbors.
+      let count = min(settings.queries, labeled.count / 2)
+      queries = (dataset, Array(labeled.prefix(count)))
+      bank = (dataset, Array(labeled.dropFirst(count).prefix(settings.bank)))
       return
     }
     guard other.classes == dataset.classes else {
@@ -40,26 +40,26 @@ public struct NeighborEvaluation {
           + "\(Self.describe(dataset.classes)); both need the same")
     }
     queries = (other, Array(try Self.order(other, seed: configuration.shared.seed).prefix(settings.queries)))
-    bank = (dataset, Array(labelled.prefix(settings.bank)))
+    bank = (dataset, Array(labeled.prefix(settings.bank)))
   }
 
-  /// The labelled images of a dataset in random order.
+  /// The labeled images of a dataset in random order.
   private static func order(_ dataset: ImageDataset, seed: UInt64) throws -> [Int] {
     var stream = RandomStream(seed: seed, purpose: .evaluation)
-    let labelled = stream.permutation(dataset.count).filter { dataset.labels[$0] >= 0 }
-    guard labelled.count >= 2 else {
+    let labeled = stream.permutation(dataset.count).filter { dataset.labels[$0] >= 0 }
+    guard labeled.count >= 2 else {
       throw RunError(
         "evaluation.every_steps, evaluation.every_epochs: \(dataset.path) has no labels to evaluate by; leave the "
           + "keys out, or prepare the dataset from folders that are classes")
     }
-    return labelled
+    return labeled
   }
 
   private static func describe(_ classes: [String]) -> String {
     "the \(classes.count) classes \(classes.prefix(3).joined(separator: ", "))…"
   }
 
-  /// The part of the images whose class their neighbours tell. Collective.
+  /// The part of the images whose class their neighbors tell. Collective.
   ///
   /// - Parameters:
   ///   - features: [n, side, side, 3] → [n, width]

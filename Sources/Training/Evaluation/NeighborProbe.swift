@@ -2,20 +2,20 @@ import Communication
 import Foundation
 import Tensors
 
-/// Classification by the k nearest neighbours in cosine similarity, each voting with exp(similarity / temperature) (Wu et
+/// Classification by the k nearest neighbors in cosine similarity, each voting with exp(similarity / temperature) (Wu et
 /// al., 1805.01978; k = 20 and 0.07 as DINO has them).
 public struct NeighborProbe {
-  /// Neighbours that vote.
+  /// Neighbors that vote.
   public var k = 20
   public var temperature = 0.07
 
-  /// 20 neighbours, temperature 0.07.
+  /// 20 neighbors, temperature 0.07.
   public init() {}
 
-  /// Neighbours compared at a time, and samples.
+  /// Neighbors compared at a time, and samples.
   private static let block = 4096
 
-  /// Shares of the votes [M, classes] for this rank's samples [M, width] by all ranks' neighbours, of which this rank holds
+  /// Shares of the votes [M, classes] for this rank's samples [M, width] by all ranks' neighbors, of which this rank holds
   /// [N, width]. Collective.
   public func votes(
     for samples: Tensor, neighbors: Tensor, labels: [Int32], classes: Int, communicator: Communicator
@@ -26,7 +26,7 @@ public struct NeighborProbe {
     let count = own.shape[0]
     var best = [[(similarity: Float, label: Int32)]](repeating: [], count: count)
     let counts = try communicator.allGather(Int64(labels.count)).map { Int($0) }
-    // Ranks hold stretches in order, so that of equal neighbours the first of the dataset is taken on any number of them.
+    // Ranks hold stretches in order, so that of equal neighbors the first of the dataset is taken on any number of them.
     for rank in 0..<communicator.size {
       for first in stride(from: 0, to: counts[rank], by: Self.block) {
         let size = min(Self.block, counts[rank] - first)

@@ -9,13 +9,13 @@ public enum Probing {
   public enum Method: String, Sendable, CaseIterable {
     /// A linear classifier.
     case linear
-    /// The nearest neighbours.
+    /// The nearest neighbors.
     case knn
   }
 
   /// What is probed.
   public enum Blocks: Sendable, Equatable {
-    /// The tokens after the last block, normalised.
+    /// The tokens after the last block, normalized.
     case last
     /// After so many blocks.
     case one(Int)
@@ -59,7 +59,7 @@ public enum Probing {
     /// Blocks that the tokens had passed.
     public let block: Int
     public let score: ClassificationScore
-    /// The penalty that was chosen; nil for neighbours.
+    /// The penalty that was chosen; nil for neighbors.
     public let penalty: Double?
   }
 

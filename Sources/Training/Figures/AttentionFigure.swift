@@ -114,8 +114,8 @@ public enum AttentionFigure {
         let width = max(cellWidth, image.width)
         rows.append(
           ImageTable.Row(
-            images: [image.enlarged(towards: width)]
-              + own.map { overlay($0, on: image.enlarged(towards: width), grid: configuration.grid) }))
+            images: [image.enlarged(toward: width)]
+              + own.map { overlay($0, on: image.enlarged(toward: width), grid: configuration.grid) }))
       }
     }
     return Figure(table: ImageTable(rows: rows), maps: maps)
@@ -157,7 +157,7 @@ public enum AttentionFigure {
     }
   }
 
-  /// A map over the greyed image, brightest where it is greatest, with a line around the reference.
+  /// A map over the grayed image, brightest where it is greatest, with a line around the reference.
   private static func overlay(_ map: Map, on image: Image, grid: Int) -> Image {
     let side = image.width / grid
     let most = max(map.attention.max() ?? 0, .leastNormalMagnitude)
@@ -181,7 +181,7 @@ public enum AttentionFigure {
     return painter.image
   }
 
-  /// Colours from black over red to pale yellow, of evenly growing brightness.
+  /// Colors from black over red to pale yellow, of evenly growing brightness.
   private static func heat(_ value: Double) -> Painter.Color {
     let stops: [[Double]] = [[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]]
     // Written so that a NaN is the lowest.

@@ -155,7 +155,7 @@ public enum CodebookFigure {
 
   /// A window enlarged, with a line around the patch where there is something around it.
   private static func framed(_ window: Image, context: Int) -> Image {
-    let image = window.enlarged(towards: cellWidth)
+    let image = window.enlarged(toward: cellWidth)
     guard context > 0 else { return image }
     let side = image.width / (2 * context + 1)
     let thickness = 2

@@ -61,7 +61,7 @@ public struct CurveFigure: Sendable {
     return painter.image
   }
 
-  // Okabe and Ito's colours, told apart by people who see fewer of them.
+  // Okabe and Ito's colors, told apart by people who see fewer of them.
   private static let colors: [Painter.Color] = [
     .init(red: 0, green: 114, blue: 178), .init(red: 213, green: 94, blue: 0),
     .init(red: 0, green: 158, blue: 115), .init(red: 204, green: 121, blue: 167),

@@ -54,7 +54,7 @@ extension SamplePipeline {
 }
 
 extension ImageView {
-  /// One image of a batch [batch, height, width, 3] that was normalised for this view.
+  /// One image of a batch [batch, height, width, 3] that was normalized for this view.
   func image(_ batch: Tensor, _ index: Int) -> Image {
     let (height, width) = (batch.shape[1], batch.shape[2])
     let size = height * width * 3
@@ -76,11 +76,11 @@ extension Tokenizer {
 
 extension Image {
   /// Enlarged by the whole factor that brings its width nearest to `width`.
-  func enlarged(towards width: Int) -> Image {
+  func enlarged(toward width: Int) -> Image {
     enlarged(by: max(1, Int((Double(width) / Double(max(self.width, 1))).rounded())))
   }
 
-  /// A window of the image; light grey where it reaches over the edge.
+  /// A window of the image; light gray where it reaches over the edge.
   func window(x: Int, y: Int, width: Int, height: Int) -> Image {
     var canvas = Canvas(width: width, height: height, background: (230, 230, 230))
     canvas.place(self, x: -x, y: -y)

@@ -106,14 +106,14 @@ public enum MaskedFigure {
       ImageTable.Row(
         images: ([originals[row], hide(masked[row], of: originals[row], grid: grid)]
           + columns.map { $0[row] })
-          .map { $0.enlarged(towards: width) })
+          .map { $0.enlarged(toward: width) })
     }
     return Figure(
       table: ImageTable(headings: ["image", "masked"] + labels, rows: rows), scores: scores,
       masked: masked)
   }
 
-  /// An image with the mask's colour over some of its patches.
+  /// An image with the mask's color over some of its patches.
   private static func hide(_ patches: [Int], of image: Image, grid: Int) -> Image {
     let side = image.width / grid
     let blank = Image(width: side, height: side, color: maskColor)
@@ -212,7 +212,7 @@ private struct Predictor {
         ? .random : .blockwise(minimumBlock: min(masking.minimumBlock, count), minimumAspect: masking.aspect))
   }
 
-  /// An image of a batch as it was before it was normalised.
+  /// An image of a batch as it was before it was normalized.
   func original(_ batch: Batch, _ place: Int) -> Image {
     batch.images.map { view.image($0, place) } ?? Image(width: view.size, height: view.size)
   }

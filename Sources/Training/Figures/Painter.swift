@@ -2,7 +2,7 @@ import Imaging
 
 /// Draws lines and letters into an image.
 struct Painter {
-  /// A colour, 0 to 255 a channel.
+  /// A color, 0 to 255 a channel.
   struct Color {
     let red: UInt8
     let green: UInt8

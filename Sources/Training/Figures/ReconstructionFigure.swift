@@ -55,7 +55,7 @@ public enum ReconstructionFigure {
       headings: ["input"] + labels,
       rows: indices.indices.map { row in
         ImageTable.Row(
-          images: ([inputs[row]] + columns.map { $0[row] }).map { $0.enlarged(towards: width) })
+          images: ([inputs[row]] + columns.map { $0[row] }).map { $0.enlarged(toward: width) })
       })
   }
 }

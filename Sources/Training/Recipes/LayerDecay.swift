@@ -1,6 +1,6 @@
 import Tensors
 
-/// Learning rates that fall from block to block towards the images (BEiT's fine-tuning; Clark et al., 2003.10555).
+/// Learning rates that fall from block to block toward the images (BEiT's fine-tuning; Clark et al., 2003.10555).
 ///
 /// What comes after the last block, and a table of relative positions that all blocks share, have the full rate; the
 /// last block `decay` of it, each block before it `decay` of the next one's, and the embedding `decay` of the first

@@ -6,7 +6,7 @@ import Tensors
 
 /// A perceptual network of one's own: MoCo v3's self-supervised training (Chen et al., 2104.02057).
 ///
-/// A query is compared with the keys of the whole batch, and batch normalisation looks at the whole batch: a rank's
+/// A query is compared with the keys of the whole batch, and batch normalization looks at the whole batch: a rank's
 /// share of it goes through in one piece.
 public final class MomentumContrastRecipe: Recipe {
   public let kind = RunKind.perceptual
@@ -33,7 +33,7 @@ public final class MomentumContrastRecipe: Recipe {
       throw RunError(
         "training.micro_batch_size is \(configuration.shared.training.microBatchSize), but a rank's share of the "
           + "batch is \(share) images and cannot be cut: the contrastive loss compares each image with all of the "
-          + "step's, and batch normalisation takes its statistics over them. Set it to \(share) or more; if that "
+          + "step's, and batch normalization takes its statistics over them. Set it to \(share) or more; if that "
           + "takes too much memory, start more ranks or lower training.global_batch_size")
     }
     let scope = ParameterScope(seed: configuration.shared.seed)

@@ -12,7 +12,7 @@ public enum TokenSource {
   case tokenizer(any Tokenizer)
 }
 
-/// Stage 2: masked image modelling (PeCo, section 3.3; BEiT, section 2.3), on tokens or, as an ablation, on pixels.
+/// Stage 2: masked image modeling (PeCo, section 3.3; BEiT, section 2.3), on tokens or, as an ablation, on pixels.
 public final class PretrainRecipe: Recipe {
   /// What is predicted, and what was counted of it.
   private enum Target {

@@ -20,7 +20,7 @@ public protocol Recipe: AnyObject {
   var classes: [String]? { get }
 
   /// The mean loss over the images of a micro-batch, recorded on the tape. Without a tape it is the model's loss
-  /// as it stands: nothing is dropped, and nothing learnt from the images.
+  /// as it stands: nothing is dropped, and nothing learned from the images.
   func loss(of batch: Batch, on tape: Tape?) throws -> Tensor
 
   /// What this rank counted since the last call (correct predictions, summed losses), to be summed over ranks.

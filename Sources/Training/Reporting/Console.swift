@@ -11,7 +11,7 @@ public final class Console: @unchecked Sendable {
 
   /// Whether a terminal is at the other end.
   public let isTerminal: Bool
-  /// Whether colours are welcome.
+  /// Whether colors are welcome.
   public let isColored: Bool
 
   private let descriptor: Int32

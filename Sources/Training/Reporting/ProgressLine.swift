@@ -26,7 +26,7 @@ public final class ProgressLine {
     }
   }
 
-  /// Progress towards step `total`, starting after `step`.
+  /// Progress toward step `total`, starting after `step`.
   ///
   /// - Parameters:
   ///   - everySteps: Steps from one plain line to the next.

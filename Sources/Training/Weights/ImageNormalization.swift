@@ -1,7 +1,7 @@
 import Foundation
 import Layers
 
-/// What the channels of images are normalised by, on a scale of 0 to 1.
+/// What the channels of images are normalized by, on a scale of 0 to 1.
 public struct ImageNormalization: Codable, Equatable, Sendable {
   public var mean: [Double]
   public var standardDeviation: [Double]
@@ -44,7 +44,7 @@ public struct ImageNormalization: Codable, Equatable, Sendable {
   }
 
   /// Both in words.
-  var summary: String { "images normalised by \(mean) and \(standardDeviation)" }
+  var summary: String { "images normalized by \(mean) and \(standardDeviation)" }
 
   /// The same for images in [−1, 1].
   var affine: ChannelAffine {

@@ -39,7 +39,7 @@ enum PerceptualNetworks {
     case .resnet50:
       let stages = settings.taps ?? [1, 2, 3, 4]
       let weights = ResNet50Weights(stages: stages.max() ?? 4, in: scope)
-      // Normalisation is folded into the kernels once both are there.
+      // Normalization is folded into the kernels once both are there.
       try fill(scope.parameters) { try $0.fill(scope.parameters) }
       network = ResNet50(weights, taps: Set(stages))
       taps = stages.map { ($0 - 1, 256 << ($0 - 1)) }
@@ -165,7 +165,7 @@ enum PerceptualNetworks {
   }
 
   /// A ViT's form. Its number of attention heads does not show in its weights: the configuration may say it, or a
-  /// checkpoint's own, or what a file says of itself or what lies beside it, and what its images were normalised by; for
+  /// checkpoint's own, or what a file says of itself or what lies beside it, and what its images were normalized by; for
   /// others the configured size does.
   private static func vitForm(
     of weights: WeightFile, _ naming: PerceptualNaming, _ settings: TokenizerConfiguration.Perceptual

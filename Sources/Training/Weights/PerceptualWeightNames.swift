@@ -7,7 +7,7 @@ public struct PerceptualNaming: Sendable {
   let anchor: String
   /// From our names to theirs, where they differ.
   var rules: [NameRule] = []
-  /// What layer normalisation adds to the variance.
+  /// What layer normalization adds to the variance.
   public private(set) var normEpsilon: Float = 1e-6
   /// The layout of which a `config.json` may lie beside the file.
   var layout: WeightLayout?
@@ -51,7 +51,7 @@ public struct PerceptualNaming: Sendable {
     return rules
   }()
 
-  /// A convolution and its normalisation.
+  /// A convolution and its normalization.
   private static func convolution(_ weight: String, _ norm: String, _ theirs: String) -> [NameRule] {
     [NameRule("\(weight).weight", "\(theirs).convolution.weight")]
       + ["weight", "bias", "running_mean", "running_var"].map {

@@ -84,7 +84,7 @@ enum PretrainedWeights {
 
     /// The same as settings of `peco finetune`, as for `--set`; throws where the configuration says something else.
     ///
-    /// - Parameter isGiven: Whether the configuration has a key; what images are normalised by is its own matter then.
+    /// - Parameter isGiven: Whether the configuration has a key; what images are normalized by is its own matter then.
     func settings(for configuration: FinetuneConfiguration, isGiven: (String) -> Bool) throws -> [String] {
       let (model, found) = (configuration.model, architecture)
       func agree<Value: Equatable>(_ key: String, _ wanted: Value?, _ present: Value) throws {

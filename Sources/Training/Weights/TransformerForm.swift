@@ -10,9 +10,9 @@ public struct TransformerForm: Codable, Equatable, Sendable {
   public let shapes: [String: [Int]]
   /// Attention heads of each block.
   public let heads: Int
-  /// Added to the variance by layer normalisation.
+  /// Added to the variance by layer normalization.
   public let normEpsilon: Float
-  /// What images were normalised by in training, where that is known.
+  /// What images were normalized by in training, where that is known.
   var normalization: ImageNormalization?
   /// Length that the shorter side of images was resized to for evaluation, where fine-tuning was told one.
   var resize: Int?

@@ -5,7 +5,7 @@ import Models
 import Tensors
 import Yams
 
-/// The weights of a vision transformer out of a checkpoint: of masked image modelling, of fine-tuning, or imported.
+/// The weights of a vision transformer out of a checkpoint: of masked image modeling, of fine-tuning, or imported.
 public struct TransformerWeights {
   /// What fine-tuning's moving averages are called in a checkpoint.
   static let averagePrefix = "ema."

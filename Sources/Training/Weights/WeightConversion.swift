@@ -17,9 +17,9 @@ public enum WeightConversion {
     public var output: String
     /// Attention heads of each block; nil: as the file or what lies beside it tells.
     public var heads: Int?
-    /// Added to the variance by layer normalisation; nil: likewise.
+    /// Added to the variance by layer normalization; nil: likewise.
     public var normEpsilon: Float?
-    /// What images are normalised by; nil: likewise.
+    /// What images are normalized by; nil: likewise.
     public var normalization: ImageNormalization?
     /// The names of the classes, in the order of the head's logits; nil: likewise.
     public var classes: [String]?
@@ -138,7 +138,7 @@ public enum WeightConversion {
       ]
       report.summary += "; \(normalization.summary)"
     } else {
-      report.summary += "; nothing says what images are normalised by, ImageNet's is taken"
+      report.summary += "; nothing says what images are normalized by, ImageNet's is taken"
     }
     if let interpolation = told.interpolation {
       settings.append(("data.interpolation", interpolation.rawValue))
@@ -313,7 +313,7 @@ struct ForeignWeights {
 }
 
 extension WeightLayout {
-  /// What layer normalisation adds to the variance unless a model says otherwise.
+  /// What layer normalization adds to the variance unless a model says otherwise.
   fileprivate var normEpsilon: Float { self == .huggingface ? 1e-12 : 1e-6 }
 
   /// What a name of theirs begins with in a file we write.

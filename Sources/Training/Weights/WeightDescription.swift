@@ -6,9 +6,9 @@ import Imaging
 struct WeightDescription: Equatable {
   /// Attention heads of each block.
   var heads: Int?
-  /// Added to the variance by layer normalisation.
+  /// Added to the variance by layer normalization.
   var normEpsilon: Float?
-  /// What images are normalised by.
+  /// What images are normalized by.
   var normalization: ImageNormalization?
   /// Length in pixels that the shorter side of an image is resized to for evaluation, before its middle is cut out.
   var resize: Int?

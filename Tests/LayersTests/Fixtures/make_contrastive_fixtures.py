@@ -1,4 +1,4 @@
-"""Writes contrastive.h5: batch normalisation, InfoNCE and MoCo v3's heads and positions, by PyTorch in float64.
+"""Writes contrastive.h5: batch normalization, InfoNCE and MoCo v3's heads and positions, by PyTorch in float64.
 
     python make_contrastive_fixtures.py
 """

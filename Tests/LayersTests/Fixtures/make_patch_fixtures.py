@@ -1,5 +1,5 @@
 """Writes patches.h5: the target and the loss of masked autoencoders (He et al., 2111.06377) in PyTorch, for a linear head
-on given tokens: pixels of patches, plain and normalised, loss at some of them, gradients of tokens and head.
+on given tokens: pixels of patches, plain and normalized, loss at some of them, gradients of tokens and head.
 
     python make_patch_fixtures.py
 """

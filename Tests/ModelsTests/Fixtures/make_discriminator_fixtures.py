@@ -1,4 +1,4 @@
-"""Writes discriminator.h5: VQGAN's patch discriminator with group normalisation, its hinge loss and gradients, and the
+"""Writes discriminator.h5: VQGAN's patch discriminator with group normalization, its hinge loss and gradients, and the
 generator's loss with the adaptive weight, in PyTorch.
 
     python make_discriminator_fixtures.py

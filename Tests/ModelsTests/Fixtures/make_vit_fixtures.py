@@ -68,7 +68,7 @@ def store_parameters(group, module, prefix=""):
             out[f"{group}/{kind}/{name}"] = value.astype(np.float32)
 
 
-def randomise(module):
+def randomize(module):
     """Weights large enough that every path matters, exact in float32."""
     with torch.no_grad():
         for name, p in module.named_parameters():
@@ -79,7 +79,7 @@ def randomise(module):
 def masked_image_model(group, **changes):
     config = configuration(**changes)
     model = BeitForMaskedImageModeling(config).double()
-    randomise(model)
+    randomize(model)
     model.train()
     samples, patches = 3, 16
     images = torch.randn(samples, 3, 32, 32).float().double().requires_grad_()

@@ -1,5 +1,5 @@
 """Writes features.h5: what the models whose weights lie in transfer/ make of images, the mean of the patches' tokens after
-the last norm, or normalised by it after pooling, as each of them does.
+the last norm, or normalized by it after pooling, as each of them does.
 
     python make_transfer_fixtures.py && python make_feature_fixtures.py
 """

@@ -1,4 +1,4 @@
-"""Writes probe.h5: softmax regressions that PyTorch's L-BFGS finds in double precision, and votes of nearest neighbours.
+"""Writes probe.h5: softmax regressions that PyTorch's L-BFGS finds in double precision, and votes of nearest neighbors.
 
     python make_probe_fixtures.py
 """

@@ -1,4 +1,4 @@
-// Sums over the rows of a matrix for batch normalisation, each added up in double precision, so that how rows are spread
+// Sums over the rows of a matrix for batch normalization, each added up in double precision, so that how rows are spread
 // over ranks does not show in them.
 #pragma once
 #include <stddef.h>

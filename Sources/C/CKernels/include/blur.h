@@ -1,4 +1,4 @@
-// Weighted sums of neighbouring pixels, for the blurring of images of three interleaved channels.
+// Weighted sums of neighboring pixels, for the blurring of images of three interleaved channels.
 #pragma once
 #include <stddef.h>
 

@@ -1,4 +1,4 @@
-// Layer normalisation of rows (Ba et al., 2016).
+// Layer normalization of rows (Ba et al., 2016).
 #pragma once
 #include <stddef.h>
 

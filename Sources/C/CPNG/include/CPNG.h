@@ -13,7 +13,7 @@ typedef struct {
 } peco_png_report;
 
 // Decodes the rectangle (x, y, width, height) of an image of image_width × image_height, which must be what
-// the header says, into interleaved RGB: grey and palettes spread out, 16 bits cut to the upper 8, alpha
+// the header says, into interleaved RGB: gray and palettes spread out, 16 bits cut to the upper 8, alpha
 // dropped. Returns 0, or -1 with the reason in the report.
 int peco_png_decode(const uint8_t *bytes, size_t count, int image_width, int image_height, int x, int y,
                     int width, int height, uint8_t *pixels, size_t bytes_per_row, peco_png_report *report);
