@@ -51,22 +51,55 @@ let package = Package(
     // Floor 4
     .target(name: "Models", dependencies: ["Layers", "Storage", "CKernels"]),
 
+    // Floor 1 as well: what the person at the terminal sees and sends
+    .target(name: "Terminal", dependencies: [.product(name: "Logging", package: "swift-log")]),
+    .target(name: "Visualization", dependencies: ["Imaging"]),
+
+    // Floor 4
+    .target(
+      name: "Configuration", dependencies: ["Models", "Datasets", "Imaging", "Layers", "Tensors", "Terminal", "Yams"]),
+    .target(
+      name: "Trainer",
+      dependencies: [
+        "Configuration", "Models", "Datasets", "Layers", "Tensors", "Communication", "Storage", "Terminal", "Visualization",
+        "CKernels", .product(name: "Logging", package: "swift-log"),
+      ]),
+    .target(
+      name: "Interoperability",
+      dependencies: [
+        "Trainer", "Configuration", "Models", "Layers", "Datasets", "Imaging", "Tensors", "Communication", "Storage",
+        "Terminal", "Yams",
+      ]),
+    .target(
+      name: "Evaluation",
+      dependencies: [
+        "Interoperability", "Trainer", "Configuration", "Models", "Layers", "Datasets", "Tensors", "Communication",
+        "Storage", "Terminal", .product(name: "Logging", package: "swift-log"),
+      ]),
+
     // Floor 5
     .target(
-      name: "Training",
+      name: "Tasks",
       dependencies: [
-        "Models", "Datasets", "Imaging", "Communication", "Storage",
-        .product(name: "Logging", package: "swift-log"), "Yams",
+        "Evaluation", "Interoperability", "Trainer", "Configuration", "Visualization", "Models", "Layers", "Datasets",
+        "Imaging", "Tensors", "Communication", "Storage", "Terminal",
+        .product(name: "Logging", package: "swift-log"),
       ]),
 
     // Floor 6
-    .target(name: "Benchmarks", dependencies: ["Training", "CKernels"]),
+    .target(
+      name: "Benchmarks",
+      dependencies: [
+        "Tasks", "Trainer", "Configuration", "Models", "Layers", "Datasets", "Tensors", "Communication", "Storage",
+        "Terminal", "CKernels",
+      ]),
 
     // Floor 7
     .executableTarget(
       name: "peco",
       dependencies: [
-        "Benchmarks", "Training", "Datasets", "Imaging",
+        "Benchmarks", "Tasks", "Evaluation", "Interoperability", "Trainer", "Configuration", "Visualization", "Datasets",
+        "Imaging", "Tensors", "Communication", "Terminal",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
@@ -86,7 +119,7 @@ let package = Package(
     .testTarget(
       name: "ModelsTests", dependencies: ["Models", "Storage", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(
-      name: "TrainingTests", dependencies: ["Training", "Storage", "TestSupport"], exclude: ["Fixtures"]),
+      name: "TrainingTests", dependencies: ["Tasks", "Evaluation", "Interoperability", "Trainer", "Configuration", "Visualization", "Terminal", "Models", "Layers", "Datasets", "Imaging", "Tensors", "Communication", "Storage", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "EndToEndTests", dependencies: ["Storage", "peco"]),
   ],
   swiftLanguageModes: [.v5],

@@ -1,5 +1,6 @@
 import Foundation
-import Training
+import Layers
+import Terminal
 
 /// What a benchmark found: the same values for people and for programs.
 public struct BenchmarkReport: Sendable {

@@ -1,8 +1,10 @@
+import Configuration
 import Foundation
+import Layers
 import Models
 import Storage
 import Tensors
-import Training
+import Trainer
 
 /// Times checkpoints of a vision transformer with its optimizer against the disk's plain sequential writing.
 public enum CheckpointBenchmark {

@@ -1,7 +1,7 @@
 import Communication
 import Datasets
 import Foundation
-import Training
+import Layers
 
 /// Times the loader as pretraining uses it: read, decode, random resized crop to 224² (bicubic), flip, color jitter
 /// 0.4, normalize, blockwise mask.

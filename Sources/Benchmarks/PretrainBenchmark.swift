@@ -1,9 +1,11 @@
 import Communication
+import Configuration
 import Datasets
 import Foundation
+import Layers
 import Models
+import Tasks
 import Tensors
-import Training
 
 /// Times the step of masked image modeling: BEiT's setting, images of 224², 75 of 196 patches masked, 8192 tokens.
 public enum PretrainBenchmark {

@@ -1,7 +1,7 @@
 import Foundation
+import Interoperability
 import Storage
 import Tensors
-import Training
 
 /// Weights and a batch that another program wrote, so that both compute the same: a safetensors file with `model.NAME`,
 /// `images` [batch, height, width, 3] and, for masked image modeling, `masked` and `tokens`.

@@ -1,8 +1,10 @@
 import Communication
+import Configuration
 import Datasets
 import Foundation
+import Layers
 import Tensors
-import Training
+import Trainer
 
 /// How a benchmark of training goes.
 public struct StepBenchmarkOptions: Sendable {

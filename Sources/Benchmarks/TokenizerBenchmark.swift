@@ -1,9 +1,10 @@
 import Communication
 import Datasets
 import Foundation
+import Layers
 import Models
+import Tasks
 import Tensors
-import Training
 
 /// Times the tokenizer at PeCo's size: images of 224², 14 × 14 tokens out of 8192.
 public enum TokenizerBenchmark {

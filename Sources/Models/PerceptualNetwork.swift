@@ -7,6 +7,11 @@ public protocol PerceptualNetwork {
   func features(_ images: Tensor) -> [Tensor]
 }
 
+/// The networks there are whose features can be compared.
+public enum PerceptualNetworkKind: String, Sendable, CaseIterable {
+  case none, vgg16, resnet50, vit
+}
+
 /// How the features of two images are compared at each depth.
 public enum FeatureComparison: String, Sendable, Codable, CaseIterable {
   /// The mean squared difference over all elements (Dong et al., 2111.12710, equation 3).

@@ -1,8 +1,10 @@
 import ArgumentParser
 import Benchmarks
 import Communication
+import Configuration
+import Models
 import Tensors
-import Training
+import Trainer
 
 /// `peco benchmark`: how fast the parts and the whole are on this machine.
 struct BenchmarkCommand: ParsableCommand {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Datasets
 import Foundation
+import Terminal
 
 /// `peco dataset verify`: every checksum, every image decoded.
 struct DatasetVerifyCommand: ParsableCommand {

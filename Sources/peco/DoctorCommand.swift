@@ -1,5 +1,6 @@
 import ArgumentParser
-import Training
+import Benchmarks
+import Trainer
 
 /// `peco doctor`: whether this machine is used well.
 struct DoctorCommand: ParsableCommand {

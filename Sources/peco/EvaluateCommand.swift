@@ -1,6 +1,8 @@
 import ArgumentParser
+import Evaluation
 import Foundation
-import Training
+import Layers
+import Terminal
 
 /// `peco evaluate`: how well a classifier does.
 struct EvaluateCommand: ParsableCommand {

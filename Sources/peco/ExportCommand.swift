@@ -1,6 +1,6 @@
 import ArgumentParser
 import Foundation
-import Training
+import Interoperability
 
 /// `peco export`: weights for others.
 struct ExportCommand: ParsableCommand {

@@ -1,5 +1,6 @@
 import ArgumentParser
-import Training
+import Evaluation
+import Layers
 
 /// `peco features`: what a transformer makes of images.
 struct FeaturesCommand: ParsableCommand {

@@ -1,6 +1,9 @@
 import ArgumentParser
 import Imaging
-import Training
+import Layers
+import Tasks
+import Trainer
+import Visualization
 
 /// `peco figure`: what tokenizers and transformers have learned, as PNG.
 struct FigureCommand: ParsableCommand {

@@ -1,5 +1,5 @@
 import ArgumentParser
-import Training
+import Tasks
 
 /// `peco finetune`: classification.
 struct FinetuneCommand: ParsableCommand {

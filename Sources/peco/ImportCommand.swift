@@ -1,6 +1,8 @@
 import ArgumentParser
+import Configuration
 import Foundation
-import Training
+import Interoperability
+import Layers
 
 /// `peco import`: weights of others.
 struct ImportCommand: ParsableCommand {

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Foundation
-import Training
 
 /// The command line: one subcommand a file.
 @main

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
-import Training
+import Tasks
+import Terminal
 
 /// `peco perceptual`: networks whose features tell how alike two images look.
 struct PerceptualCommand: ParsableCommand {

@@ -1,5 +1,5 @@
 import ArgumentParser
-import Training
+import Tasks
 
 /// `peco pretrain`: masked image modeling.
 struct PretrainCommand: ParsableCommand {

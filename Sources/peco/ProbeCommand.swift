@@ -1,5 +1,7 @@
 import ArgumentParser
-import Training
+import Evaluation
+import Layers
+import Terminal
 
 /// `peco probe`: what frozen features tell about classes.
 struct ProbeCommand: ParsableCommand {

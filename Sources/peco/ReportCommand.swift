@@ -1,5 +1,5 @@
 import ArgumentParser
-import Training
+import Trainer
 
 /// `peco report`: where runs ended.
 struct ReportCommand: ParsableCommand {

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Communication
 import Foundation
-import Training
+import Trainer
 
 /// What every training command is told.
 struct RunOptions: ParsableArguments {

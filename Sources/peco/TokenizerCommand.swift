@@ -1,7 +1,9 @@
 import ArgumentParser
 import Foundation
 import Imaging
-import Training
+import Layers
+import Tasks
+import Trainer
 
 /// `peco tokenizer`: the VQ-VAE, or the discrete VAE, that turns images into tokens.
 struct TokenizerCommand: ParsableCommand {

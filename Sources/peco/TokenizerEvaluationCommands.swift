@@ -1,5 +1,7 @@
 import ArgumentParser
-import Training
+import Layers
+import Tasks
+import Terminal
 
 /// `peco tokenizer probe`: what tokens tell about classes.
 struct TokenizerProbeCommand: ParsableCommand {

@@ -2,7 +2,13 @@ import Foundation
 import Storage
 import Tensors
 import Testing
-import Training
+import Configuration
+import Evaluation
+import Interoperability
+import Tasks
+import Terminal
+import Trainer
+import Visualization
 
 extension Computing {
   @Suite struct CheckpointTests {

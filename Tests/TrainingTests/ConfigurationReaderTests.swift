@@ -1,6 +1,12 @@
 import Foundation
 import Testing
-import Training
+import Configuration
+import Evaluation
+import Interoperability
+import Tasks
+import Terminal
+import Trainer
+import Visualization
 
 @Suite struct ConfigurationReaderTests {
   private func issues(_ yaml: String, _ overrides: [String] = [], _ ask: (ConfigurationReader) -> Void)

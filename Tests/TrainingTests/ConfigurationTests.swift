@@ -1,7 +1,13 @@
 import Foundation
 import Models
 import Testing
-import Training
+import Configuration
+import Evaluation
+import Interoperability
+import Tasks
+import Terminal
+import Trainer
+import Visualization
 
 /// The recipes' configurations, and the files under `configs/`.
 @Suite struct ConfigurationTests {

@@ -1,7 +1,13 @@
 import Foundation
 import Imaging
 import Testing
-import Training
+import Configuration
+import Evaluation
+import Interoperability
+import Tasks
+import Terminal
+import Trainer
+import Visualization
 
 @Suite struct CurveFigureTests {
   /// Pixels of about this color.

@@ -4,7 +4,13 @@ import Models
 import Storage
 import Tensors
 import Testing
-import Training
+import Configuration
+import Evaluation
+import Interoperability
+import Tasks
+import Terminal
+import Trainer
+import Visualization
 
 /// The discrete VAE in training, and DALL-E's weights.
 @Suite struct DiscreteTokenizerTests {

@@ -6,7 +6,13 @@ import Storage
 import Tensors
 import TestSupport
 import Testing
-import Training
+import Configuration
+import Evaluation
+import Interoperability
+import Tasks
+import Terminal
+import Trainer
+import Visualization
 
 extension Computing {
   /// Features of imported transformers against PyTorch's, from images in files.

@@ -5,7 +5,13 @@ import Imaging
 import Layers
 import Models
 import Tensors
-import Training
+import Configuration
+import Evaluation
+import Interoperability
+import Tasks
+import Terminal
+import Trainer
+import Visualization
 
 /// A dataset, tokenizers and transformers without training, for figures of them.
 struct FigureWorkshop {

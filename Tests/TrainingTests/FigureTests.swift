@@ -7,7 +7,13 @@ import Models
 import Storage
 import Tensors
 import Testing
-import Training
+import Configuration
+import Evaluation
+import Interoperability
+import Tasks
+import Terminal
+import Trainer
+import Visualization
 
 extension Computing {
   /// The figures of `peco figure`, against what tokenizers and transformers give.

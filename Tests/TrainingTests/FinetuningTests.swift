@@ -7,7 +7,13 @@ import Storage
 import Tensors
 import TestSupport
 import Testing
-import Training
+import Configuration
+import Evaluation
+import Interoperability
+import Tasks
+import Terminal
+import Trainer
+import Visualization
 
 extension Computing {
   /// What fine-tuning takes from the weights it starts from, and what its checkpoint tells.

@@ -1,6 +1,12 @@
 import Foundation
 import Testing
-import Training
+import Configuration
+import Evaluation
+import Interoperability
+import Tasks
+import Terminal
+import Trainer
+import Visualization
 
 @Suite struct MetricsTests {
   private func metrics(_ step: Int, loss: Double = 1.0 / 3) -> Metrics {

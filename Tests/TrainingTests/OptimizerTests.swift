@@ -1,7 +1,13 @@
 import Foundation
 import Tensors
 import Testing
-import Training
+import Configuration
+import Evaluation
+import Interoperability
+import Tasks
+import Terminal
+import Trainer
+import Visualization
 
 extension Computing {
   @Suite struct OptimizerTests {

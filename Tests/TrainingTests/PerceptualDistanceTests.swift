@@ -4,7 +4,13 @@ import Models
 import Tensors
 import TestSupport
 import Testing
-import Training
+import Configuration
+import Evaluation
+import Interoperability
+import Tasks
+import Terminal
+import Trainer
+import Visualization
 
 @Suite struct PerceptualDistanceTests {
   private let settings = [

@@ -7,7 +7,13 @@ import Storage
 import Tensors
 import TestSupport
 import Testing
-import Training
+import Configuration
+import Evaluation
+import Interoperability
+import Tasks
+import Terminal
+import Trainer
+import Visualization
 
 extension Computing {
   /// Files of transformers as the tokenizer's perceptual network.

@@ -1,7 +1,13 @@
 import Datasets
 import TestSupport
 import Testing
-import Training
+import Configuration
+import Evaluation
+import Interoperability
+import Tasks
+import Terminal
+import Trainer
+import Visualization
 
 extension Computing {
   @Suite struct PretrainRecipeTests {

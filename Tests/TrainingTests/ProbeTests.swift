@@ -2,7 +2,13 @@ import Communication
 import Tensors
 import TestSupport
 import Testing
-import Training
+import Configuration
+import Evaluation
+import Interoperability
+import Tasks
+import Terminal
+import Trainer
+import Visualization
 
 extension Computing {
   /// Linear classifiers and neighbors against PyTorch's.

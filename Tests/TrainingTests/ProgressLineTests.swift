@@ -1,7 +1,13 @@
 import Foundation
 import Logging
 import Testing
-import Training
+import Configuration
+import Evaluation
+import Interoperability
+import Tasks
+import Terminal
+import Trainer
+import Visualization
 
 @Suite struct ProgressLineTests {
   /// What `body` writes to a console.

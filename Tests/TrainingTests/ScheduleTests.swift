@@ -1,5 +1,11 @@
 import Testing
-import Training
+import Configuration
+import Evaluation
+import Interoperability
+import Tasks
+import Terminal
+import Trainer
+import Visualization
 
 @Suite struct ScheduleTests {
   private func expect(_ schedule: Schedule, equals name: String) throws {

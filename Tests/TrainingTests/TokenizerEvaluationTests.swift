@@ -4,7 +4,13 @@ import Foundation
 import Models
 import Tensors
 import Testing
-import Training
+import Configuration
+import Evaluation
+import Interoperability
+import Tasks
+import Terminal
+import Trainer
+import Visualization
 
 extension Computing {
   /// What a classifier makes of reconstructions.

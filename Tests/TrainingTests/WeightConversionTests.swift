@@ -5,7 +5,13 @@ import Storage
 import Tensors
 import TestSupport
 import Testing
-import Training
+import Configuration
+import Evaluation
+import Interoperability
+import Tasks
+import Terminal
+import Trainer
+import Visualization
 
 extension Computing {
   /// Weights of Hugging Face's and timm's models give their features here, and go back under the same names.

@@ -6,7 +6,13 @@ import Storage
 import Tensors
 import TestSupport
 import Testing
-import Training
+import Configuration
+import Evaluation
+import Interoperability
+import Tasks
+import Terminal
+import Trainer
+import Visualization
 
 extension Computing {
   /// What names and shapes of weights do not tell goes out and comes back with them.

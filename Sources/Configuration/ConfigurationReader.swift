@@ -1,0 +1,193 @@
+import Foundation
+
+/// Reads a YAML configuration strictly: every key must be known, and of the form asked for.
+///
+/// Asking does not throw: problems gather, and `finish` throws them all at once. What was asked for, with the
+/// defaults filled in, is the resolved configuration.
+///
+///     let reader = try ConfigurationReader(file: "run.yaml", overrides: ["training.steps=10"])
+///     let steps = reader.value("training.steps", .int(.atLeast(1)), default: 100)
+///     let norm = reader.optional("optimizer.clip_gradient_norm", .double(.above(0)))
+///     let yaml = try reader.finish()
+public final class ConfigurationReader {
+  private var source: ConfigurationSource
+  private var issues: [ConfigurationError.Issue] = []
+  private var resolved: [(key: String, value: String)] = []
+  private var known: Set<String> = []
+
+  /// Reads a file.
+  ///
+  /// - Parameter overrides: `key.path=value` each, the value in YAML; they win over the file, later ones over
+  ///   earlier ones.
+  /// - Throws: `ConfigurationError` when the file cannot be read or is not YAML.
+  public convenience init(file path: String, overrides: [String] = []) throws {
+    guard FileManager.default.fileExists(atPath: path) else {
+      throw ConfigurationError([.init(source: path, problem: "no such file")])
+    }
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw ConfigurationError([.init(source: path, problem: "cannot be read; check its permissions")])
+    }
+    guard let text = String(data: data, encoding: .utf8) else {
+      throw ConfigurationError([.init(source: path, problem: "is not UTF-8 text")])
+    }
+    try self.init(yaml: text, source: path, overrides: overrides)
+  }
+
+  /// Reads a text; `source` is what messages call it.
+  public init(yaml: String, source: String = "configuration", overrides: [String] = []) throws {
+    self.source = try ConfigurationSource(yaml: yaml, name: source, overrides: overrides)
+  }
+
+  /// The value of a key; without a default, the key must be given.
+  public func value<Value>(
+    _ key: String, _ form: ConfigurationForm<Value>, default fallback: Value? = nil
+  ) -> Value {
+    known.insert(key)
+    let value: Value
+    if let entry = source.entries[key] {
+      guard let parsed = form.parse(entry.node) else {
+        issues.append(entry.issue(key, "found \(describe(entry.node)), expected \(form.expected)"))
+        return fallback ?? form.placeholder
+      }
+      value = parsed
+    } else if let fallback {
+      value = fallback
+    } else {
+      issues.append(.init(source: source.name, key: key, problem: "missing; expected \(form.expected)"))
+      return form.placeholder
+    }
+    resolved.append((key, form.render(value)))
+    return value
+  }
+
+  /// The value of a key that may be left out or be `null`, which is then nil, unless there is a default for a
+  /// key that is left out.
+  public func optional<Value>(
+    _ key: String, _ form: ConfigurationForm<Value>, default fallback: Value? = nil
+  ) -> Value? {
+    if source.entries[key].map({ $0.node.isNull }) ?? (fallback == nil) {
+      known.insert(key)
+      resolved.append((key, "null"))
+      return nil
+    }
+    return value(key, form, default: fallback)
+  }
+
+  /// Sees to it that at most one of several keys is given, and tells which.
+  ///
+  /// A key given by `--set` puts aside those that the file has. Call before asking for their values, which
+  /// then are optional.
+  @discardableResult
+  public func exclusive(_ keys: [String], required: Bool = false) -> String? {
+    known.formUnion(keys)
+    func given() -> [String] { keys.filter { source.entries[$0].map { !$0.node.isNull } ?? false } }
+    if given().contains(where: { source.entries[$0]?.isOverride ?? false }) {
+      for key in given() where source.entries[key]?.isOverride == false { source.remove(key) }
+    }
+    let present = given()
+    let names = keys.joined(separator: ", ")
+    if present.count > 1 {
+      let problem = "cannot be given together with \(present[0]); give one of \(names)"
+      if let entry = source.entries[present[1]] { issues.append(entry.issue(present[1], problem)) }
+    } else if required, present.isEmpty {
+      issues.append(.init(source: source.name, problem: "missing: one of \(names) must be given"))
+    }
+    return present.first
+  }
+
+  /// Whether a key has been given (and is not `null`).
+  public func isGiven(_ key: String) -> Bool { source.entries[key].map { !$0.node.isNull } ?? false }
+
+  /// Demands that values go together. Is looked at only when each of them is sound by itself.
+  ///
+  /// - Parameters:
+  ///   - key: The key to complain about.
+  ///   - problem: What was found and what is allowed.
+  public func require(
+    _ condition: @autoclosure () -> Bool, _ key: String, _ problem: @autoclosure () -> String
+  ) {
+    guard issues.isEmpty, source.issues.isEmpty, !condition() else { return }
+    let problem = problem()
+    issues.append(
+      source.entries[key]?.issue(key, problem) ?? .init(source: source.name, key: key, problem: problem))
+  }
+
+  /// Demands that what `--set` gives has an effect: who sets a key waits for what it does. In a file it may wait for the
+  /// setting that makes it count.
+  ///
+  /// - Parameters:
+  ///   - keys: Keys, or sections of them, that count only under the condition.
+  ///   - needed: The setting that makes them count.
+  public func requireEffect(
+    of keys: [String], _ condition: @autoclosure () -> Bool, needed: String
+  ) {
+    guard issues.isEmpty, source.issues.isEmpty, !condition() else { return }
+    for (key, entry) in source.entries.sorted(by: { $0.key < $1.key })
+    where entry.isOverride && !entry.node.isNull
+      && keys.contains(where: { key == $0 || key.hasPrefix($0 + ".") })
+    {
+      issues.append(entry.issue(key, "has no effect: it takes \(needed)"))
+    }
+  }
+
+  /// Ends the reading, after everything has been asked for: the resolved configuration as YAML.
+  ///
+  /// - Throws: `ConfigurationError` with every problem found, keys that nobody asked for among them.
+  @discardableResult
+  public func finish() throws -> String {
+    let problems = source.issues + issues + unknownKeys()
+    guard problems.isEmpty else {
+      throw ConfigurationError(
+        problems.enumerated().sorted {
+          ($0.element.line ?? Int.max, $0.offset) < ($1.element.line ?? Int.max, $1.offset)
+        }.map(\.element))
+    }
+    return ResolvedConfiguration.yaml(resolved)
+  }
+
+  private func unknownKeys() -> [ConfigurationError.Issue] {
+    source.entries.filter { !known.contains($0.key) }.sorted { $0.key < $1.key }.compactMap { key, entry in
+      let inside = known.filter { $0.hasPrefix(key + ".") }.map { $0.dropFirst(key.count + 1) }.sorted()
+      if !inside.isEmpty {
+        // A section of which every line is a comment is empty, and allowed.
+        if entry.node.isNull || entry.node.mapping != nil { return nil }
+        return entry.issue(
+          key, "found \(describe(entry.node)), expected a section with \(inside.joined(separator: ", "))")
+      }
+      if let nearest = Spelling.nearest(to: key, among: known.sorted()) {
+        return entry.issue(key, "unknown key; did you mean '\(nearest)'?")
+      }
+      let section = key.split(separator: ".").dropLast().joined(separator: ".")
+      let siblings = known.filter { section.isEmpty || $0.hasPrefix(section + ".") }
+        .map { section.isEmpty ? String($0.prefix { $0 != "." }) : String($0.dropFirst(section.count + 1)) }
+      let place = section.isEmpty || siblings.isEmpty ? "at the top" : "in '\(section)'"
+      let allowed =
+        siblings.isEmpty ? Set(known.map { String($0.prefix { $0 != "." }) }) : Set(siblings)
+      return entry.issue(key, "unknown key; known \(place): \(allowed.sorted().joined(separator: ", "))")
+    }
+  }
+}
+
+/// Writes key paths and values as nested YAML, in the order in which they were asked for.
+package enum ResolvedConfiguration {
+  package static func yaml(_ values: [(key: String, value: String)]) -> String {
+    var text = ""
+    write(values.map { ($0.key.split(separator: "."), $0.value) }, indent: "", into: &text)
+    return text
+  }
+
+  private static func write(
+    _ values: [(path: [Substring], value: String)], indent: String, into text: inout String
+  ) {
+    var written: Set<Substring> = []
+    for (path, value) in values where written.insert(path[0]).inserted {
+      if path.count == 1 {
+        text += "\(indent)\(path[0]): \(value)\n"
+      } else {
+        text += "\(indent)\(path[0]):\n"
+        let inside = values.filter { $0.path[0] == path[0] }.map { (Array($0.path.dropFirst()), $0.value) }
+        write(inside, indent: indent + "  ", into: &text)
+      }
+    }
+  }
+}

@@ -1,0 +1,150 @@
+import Communication
+import Datasets
+import Foundation
+import Layers
+import Tensors
+import Terminal
+
+/// `peco probe`: how much of the classes frozen features tell.
+public enum Probing {
+  /// How classes are read from features.
+  public enum Method: String, Sendable, CaseIterable {
+    /// A linear classifier.
+    case linear
+    /// The nearest neighbors.
+    case knn
+  }
+
+  /// What is probed.
+  public enum Blocks: Sendable, Equatable {
+    /// The tokens after the last block, normalized.
+    case last
+    /// After so many blocks.
+    case one(Int)
+    /// After each of them.
+    case all
+  }
+
+  /// What `peco probe` is asked to do.
+  public struct Request: Sendable {
+    public var checkpoint: String
+    /// Whether fine-tuning's moving averages are meant in place of the weights.
+    public var averaged: Bool
+    /// The dataset to learn from, and the one to be told.
+    public var data: String
+    public var evaluation: String
+    public var blocks: Blocks
+    public var method: Method
+    public var pooling: FeatureExtraction.Pooling
+    public var view: FeatureExtraction.View
+    /// Which images are held out while the penalty is chosen.
+    public var seed: UInt64
+
+    public init(
+      checkpoint: String, averaged: Bool = false, data: String, evaluation: String, blocks: Blocks,
+      method: Method, pooling: FeatureExtraction.Pooling, view: FeatureExtraction.View, seed: UInt64 = 0
+    ) {
+      self.checkpoint = checkpoint
+      self.averaged = averaged
+      self.data = data
+      self.evaluation = evaluation
+      self.blocks = blocks
+      self.method = method
+      self.pooling = pooling
+      self.view = view
+      self.seed = seed
+    }
+  }
+
+  /// How well a block did.
+  public struct Result: Sendable {
+    /// Blocks that the tokens had passed.
+    public let block: Int
+    public let score: ClassificationScore
+    /// The penalty that was chosen; nil for neighbors.
+    public let penalty: Double?
+  }
+
+  /// Probes one block or all. Collective.
+  public static func run(_ request: Request, communicator: Communicator) throws -> [Result] {
+    let source = try FrozenTransformer(
+      request.checkpoint, averaged: request.averaged, view: request.view, communicator: communicator)
+    let logger = ConsoleLog.logger(rank: communicator.rank)
+    let depth = source.model.backbone.configuration.depth
+    var blocks: [Int?] = [nil]
+    switch request.blocks {
+    case .last: break
+    case .one(let block):
+      try source.require(block: block)
+      blocks = [block]
+    case .all: blocks = (1...depth).map { $0 }
+    }
+    let (train, test) = try LinearProbe.datasets(request.data, request.evaluation, communicator)
+    let known = try Features(source, train, blocks, request.pooling, communicator)
+    logger.notice("features of \(train.count) images to learn from")
+    let asked = try Features(source, test, blocks, request.pooling, communicator)
+    logger.notice("features of \(test.count) images to tell")
+    let classes = train.classes.count
+    return try blocks.enumerated().map { index, block in
+      let (known, asked) = (known.part(index), asked.part(index))
+      var score = ClassificationScore()
+      var penalty: Double?
+      switch request.method {
+      case .knn:
+        let votes = try NeighborProbe().votes(
+          for: asked.features, neighbors: known.features, labels: known.labels, classes: classes,
+          communicator: communicator)
+        // As logits: a class's probability is its share.
+        for i in 0..<votes.count { votes.pointer[i] = log(max(votes.pointer[i], 1e-30)) }
+        score.add(votes, labels: asked.labels)
+      case .linear:
+        (score, penalty) = try LinearProbe.score(
+          asked, learningFrom: known, classes: classes, seed: request.seed, communicator: communicator)
+      }
+      let result = Result(
+        block: block ?? depth, score: try score.summed(over: communicator), penalty: penalty)
+      logger.info("block \(result.block): top-1 \(result.score.top1)")
+      return result
+    }
+  }
+}
+
+/// Features of this rank's stretch of a dataset, after several blocks.
+private struct Features {
+  private var values: [[Float]]
+  private var labels: [Int32] = []
+  private let range: Range<Int>
+
+  /// Computes them. Collective.
+  init(
+    _ source: FrozenTransformer, _ dataset: ImageDataset, _ blocks: [Int?],
+    _ pooling: FeatureExtraction.Pooling, _ communicator: Communicator
+  ) throws {
+    range = communicator.stretch(of: dataset.count)
+    let range = range
+    (values, labels) = try communicator.agree {
+      var values = [[Float]](repeating: [], count: blocks.count)
+      var labels: [Int32] = []
+      try source.forEachBatch(of: source.data(of: dataset), range) { images, batchLabels in
+        labels += batchLabels
+        let numbers = blocks.compactMap { $0 }
+        let states = numbers.isEmpty ? [] : source.model.backbone.features(images, blocks: numbers)
+        for (index, block) in blocks.enumerated() {
+          values[index] +=
+            block == nil
+            ? source.tokens(images, block: nil, pooling: pooling).elements
+            : source.pool(states[index], pooling).elements
+        }
+      }
+      return (values, labels)
+    }
+    width = source.model.backbone.configuration.width
+  }
+
+  private let width: Int
+
+  func part(_ index: Int) -> ProbeSamples {
+    ProbeSamples(
+      features: Tensor(values[index], shape: [labels.count, width]), labels: labels, samples: Array(range))
+  }
+}

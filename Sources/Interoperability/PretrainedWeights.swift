@@ -1,0 +1,65 @@
+import Models
+import Tensors
+import Terminal
+
+/// Fills a classification model with pretrained weights, as BEiT's fine-tuning does.
+package enum PretrainedWeights {
+  /// Fills `parameters` of a transformer of form `target` from a file, on the rank that has it.
+  ///
+  /// Tables of positions are interpolated to the grid, a shared one goes to every block that has its own. The head and
+  /// its norm stay as they are where the file has none of their shape.
+  ///
+  /// - Returns: The names of what was not in the file.
+  package static func fill(
+    _ parameters: [Parameter], from file: WeightFile, form: TransformerForm,
+    target: VisionTransformerConfiguration
+  ) throws -> [String] {
+    guard let source = form.architecture else { throw RunError("\(file.path) holds no vision transformer") }
+    var fresh: [String] = []
+    for parameter in parameters {
+      let name = stored(parameter.name, in: form)
+      guard let shape = form.shapes[name] else {
+        guard isHead(name) else {
+          throw RunError("\(file.path) has no \(name), which the transformer needs")
+        }
+        fresh.append(parameter.name)
+        continue
+      }
+      var values = try file.values(of: name)
+      if shape != parameter.shape {
+        if isHead(name) {
+          fresh.append(parameter.name)
+          continue
+        }
+        let grid = source.grid
+        if name == "pos_embed", grid != target.grid, values.count == (1 + grid * grid) * target.width {
+          values = PositionInterpolation.absolute(
+            values, width: source.width, from: source.grid, to: target.grid)
+        } else if name.hasSuffix("relative_position_bias_table"), grid != target.grid,
+          values.count == ((2 * grid - 1) * (2 * grid - 1) + 3) * target.heads
+        {
+          values = PositionInterpolation.relative(
+            values, heads: source.heads, from: source.grid, to: target.grid)
+        }
+      }
+      guard values.count == parameter.count else {
+        throw RunError("\(name) in \(file.path) is \(shape); the transformer needs \(parameter.shape)")
+      }
+      values.withUnsafeBufferPointer { source in
+        if let base = source.baseAddress { parameter.value.pointer.update(from: base, count: source.count) }
+      }
+    }
+    return fresh
+  }
+
+  /// The name under which a parameter's values lie in a file.
+  private static func stored(_ name: String, in form: TransformerForm) -> String {
+    let shared = WeightLayout.sharedTable
+    return WeightLayout.block(of: name, in: WeightLayout.table) != nil && form.shapes[name] == nil
+      && form.shapes[shared] != nil ? shared : name
+  }
+
+  private static func isHead(_ name: String) -> Bool {
+    name.hasPrefix("head.") || name.hasPrefix("fc_norm.") || name.hasPrefix("norm.")
+  }
+}

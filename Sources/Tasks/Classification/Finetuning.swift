@@ -1,0 +1,111 @@
+import Communication
+import Configuration
+import Datasets
+import Evaluation
+import Foundation
+import Interoperability
+import Models
+import Tensors
+import Terminal
+import Trainer
+
+/// `peco finetune`.
+public enum Finetuning {
+  /// Trains a classifier as a request asks. Collective.
+  public static func run(_ request: RunRequest, communicator: Communicator) throws -> TrainingLoop.Outcome {
+    var request = request
+    request.overrides += try pretrainedSettings(request, communicator: communicator)
+    let setup = try RunSetup<FinetuneConfiguration>(request, communicator: communicator)
+    let configuration = setup.configuration
+    let data = configuration.shared.data
+    let classes = setup.dataset.classes
+    try requireEvenMicroBatches(configuration, setup.plan)
+    let samples = SamplePipeline(
+      seed: configuration.shared.seed, augmentation: configuration.trainingAugmentation,
+      image: data.imageView)
+    let shown = try configuration.evaluation.path.map { try ImageDataset.open($0, on: communicator) }
+    let evaluation = try communicator.agree {
+      try shown.map {
+        try evaluationData(configuration, $0, classes: classes, batchSize: setup.plan.microBatchSize)
+      }
+    }
+
+    let isResumed = try communicator.allReduce(.max, Int64(setup.checkpoint == nil ? 0 : 1)) > 0
+    var weights: TransformerWeights?
+    if !isResumed, let path = configuration.model.weights {
+      weights = try TransformerWeights(opening: path, communicator: communicator) {
+        setup.logger.warning("\($0)")
+      }
+    }
+    let recipe = try communicator.agree {
+      try FinetuneRecipe(configuration, classes: classes, evaluation: evaluation) { parameters in
+        guard let weights, let file = weights.file else { return }
+        let fresh = try PretrainedWeights.fill(
+          parameters, from: file, form: weights.form, target: configuration.architecture)
+        let others = fresh.isEmpty ? "" : ", but for \(fresh.joined(separator: ", "))"
+        setup.logger.notice("weights from \(weights.path)\(others)")
+      }
+    }
+    recipe.evaluationSteps = FinetuneRecipe.EvaluationSteps(
+      every: configuration.evaluation.everyEpochs * Double(setup.plan.stepsPerEpoch), last: setup.plan.steps)
+    return try setup.train(recipe, samples: samples, communicator: communicator)
+  }
+
+  /// What the weights to start from settle, as `--set` would. Collective; rank 0 looks.
+  ///
+  /// A run that goes on has weights of its own: its checkpoint says the same.
+  private static func pretrainedSettings(
+    _ request: RunRequest, communicator: Communicator
+  ) throws -> [String] {
+    let text = try communicator.broadcast(
+      try communicator.agree {
+        guard communicator.isRoot else { return "" }
+        let reader = try ConfigurationReader(file: request.configuration, overrides: request.overrides)
+        let configuration = FinetuneConfiguration(reader)
+        try reader.finish()
+        guard let path = configuration.model.weights else { return "" }
+        let settled: PretrainedWeights.Settled
+        if let own = try RunDirectory(request.directory, keep: 1).checkpoint(
+          request.resume, report: { _ in }),
+          case let header = try Checkpoint.header(of: own), header.kind == .finetune,
+          let (earlier, _) = try? FinetuneConfiguration.load(yaml: header.configuration, source: own)
+        {
+          settled = PretrainedWeights.Settled(path: own, earlier)
+        } else {
+          let (file, form) = try TransformerWeights.open(path, averaged: false)
+          settled = try PretrainedWeights.Settled(path: file.path, form)
+        }
+        return try settled.settings(for: configuration, isGiven: reader.isGiven).joined(separator: "\n")
+      })
+    return text.split(separator: "\n").map(String.init)
+  }
+
+  private static func requireEvenMicroBatches(
+    _ configuration: FinetuneConfiguration, _ plan: RunPlan
+  ) throws {
+    guard configuration.mixup == nil || plan.microBatchSize % 2 == 0 else {
+      throw RunError(
+        "mixup and CutMix mix images in pairs, but a rank's share of training.global_batch_size cannot be cut into "
+          + "micro-batches of even size up to training.micro_batch_size; change one of the two, or set "
+          + "augmentation.mix_probability to 0")
+    }
+  }
+
+  private static func evaluationData(
+    _ configuration: FinetuneConfiguration, _ dataset: ImageDataset, classes: [String], batchSize: Int
+  ) throws -> ClassificationData {
+    try dataset.requireLabels()
+    guard dataset.classes == classes else {
+      throw RunError(
+        "\(dataset.path) has other classes (\(dataset.classes.count)) than the training data (\(classes.count))"
+      )
+    }
+    let data = configuration.shared.data
+    return ClassificationData(
+      dataset: dataset,
+      samples: SamplePipeline(
+        seed: configuration.shared.seed, augmentation: configuration.evaluationAugmentation,
+        image: data.imageView),
+      batchSize: batchSize, options: data.loaderOptions)
+  }
+}

@@ -1,0 +1,56 @@
+import Interoperability
+import Models
+import Storage
+import Tensors
+import Terminal
+import Trainer
+
+/// `peco tokenizer import`: makes a checkpoint of the published weights of DALL-E's discrete VAE, the tokenizer of BEiT.
+public enum TokenizerImport {
+  /// What became of the weights.
+  public struct Report: Sendable {
+    /// Number of tokens.
+    public let vocabulary: Int
+    /// Pixels of the image along one side of a token.
+    public let patchSize: Int
+    /// Tokens along each side of an image.
+    public let gridSize: Int
+  }
+
+  /// Reads encoder and decoder, safetensors files with the published code's names, and writes a tokenizer's checkpoint.
+  ///
+  /// - Parameter imageSize: Height and width of the images that `peco tokenizer encode` shows it.
+  public static func run(encoder: String, decoder: String, output: String, imageSize: Int) throws -> Report {
+    try FileSystem.requireOutput(output, madeFrom: [encoder, decoder])
+    let anchor = "blocks.input.w"
+    let files = (
+      encoder: try WeightFile(opening: encoder, anchor: anchor),
+      decoder: try WeightFile(opening: decoder, anchor: anchor)
+    )
+    guard
+      let found = DVAEConfiguration(
+        encoder: files.encoder.shapes, decoder: files.decoder.shapes, imageSize: imageSize)
+    else {
+      throw RunError(
+        "\(encoder) and \(decoder) are not encoder and decoder of a discrete VAE in DALL-E's form "
+          + "(blocks.input.w, blocks.group_1.block_1.res_path.conv_1.w, …)")
+    }
+    let (configuration, resolved) = try TokenizerConfiguration.load(
+      yaml: """
+        data: {path: imported, image_size: \(imageSize)}
+        training: {steps: 1}
+        model: {kind: dvae, base_width: \(found.baseWidth), channel_multipliers: \(found.channelMultipliers), \
+        blocks_per_level: \(found.blocksPerGroup)}
+        codebook: {size: \(found.vocabulary), dimension: \(found.codebookDimension)}
+        """, source: "the form of \(encoder)")
+    let model = try DVAE(configuration.discreteArchitecture, in: ParameterScope(seed: 0))
+    for (part, file) in [("encoder.", files.encoder), ("decoder.", files.decoder)] {
+      try file.fill(model.parameters.filter { $0.name.hasPrefix(part) }, without: part)
+    }
+    try Checkpoint.write(
+      CheckpointHeader(
+        kind: .tokenizer, step: 0, epoch: 0, samplePosition: 0, updates: 0, seed: 0, configuration: resolved),
+      parameters: model.parameters, optimizer: nil, to: output)
+    return Report(vocabulary: model.vocabulary, patchSize: model.patchSize, gridSize: model.gridSize)
+  }
+}

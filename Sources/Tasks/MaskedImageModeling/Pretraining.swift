@@ -1,0 +1,54 @@
+import Communication
+import Datasets
+import Terminal
+import Trainer
+
+/// `peco pretrain`.
+public enum Pretraining {
+  /// Pretrains a vision transformer as a request asks. Collective.
+  public static func run(_ request: RunRequest, communicator: Communicator) throws -> TrainingLoop.Outcome {
+    let setup = try RunSetup<PretrainConfiguration>(request, communicator: communicator)
+    let configuration = setup.configuration
+    let data = configuration.shared.data
+    var samples = SamplePipeline(
+      seed: configuration.shared.seed, augmentation: data.augmentation, image: data.imageView,
+      mask: try communicator.agree { try configuration.maskGenerator() })
+
+    guard configuration.target.kind == .tokens else {
+      let recipe = try communicator.agree { try PretrainRecipe(predictingPixels: configuration) }
+      return try setup.train(recipe, samples: samples, communicator: communicator)
+    }
+    let source: TokenSource
+    let vocabulary: Int
+    let checksum: UInt64
+    var tokenFile: TokenFile?
+    switch configuration.tokens.source {
+    case .file(let path):
+      let file = try communicator.agree { try TokenFile(opening: path) }
+      source = .file
+      vocabulary = file.header.codebookSize
+      checksum = file.header.tokenizerChecksum
+      tokenFile = file
+    case .tokenizer(let path):
+      let tokenizer = try TrainedTokenizer(
+        path: path, size: .tokens(configuration.grid), communicator: communicator
+      ) { setup.logger.warning("\($0)") }
+      let side = tokenizer.model.imageSize
+      if let wanted = configuration.tokens.imageSize, wanted != side {
+        throw RunError(
+          "tokens.image_size is \(wanted), but \(tokenizer.path) has one token for \(tokenizer.model.patchSize)² pixels "
+            + "and the transformer has \(configuration.grid)² patches: it must be \(side)")
+      }
+      samples.tokenizerImage = .tokenizer(size: side, interpolation: configuration.tokens.interpolation)
+      source = .tokenizer(tokenizer.model)
+      vocabulary = tokenizer.model.vocabulary
+      checksum = tokenizer.checksum
+      setup.logger.notice("tokens from \(tokenizer.path), shown images of \(side)²")
+    }
+    let recipe = try communicator.agree {
+      try PretrainRecipe(configuration, tokens: source, vocabulary: vocabulary)
+    }
+    return try setup.train(
+      recipe, samples: samples, tokens: tokenFile, inputs: [.tokenizer: checksum], communicator: communicator)
+  }
+}

@@ -1,0 +1,57 @@
+import Communication
+import Datasets
+import Foundation
+import Imaging
+import Models
+import Tensors
+import Terminal
+
+/// `peco perceptual distance`: how unlike two images are to a perceptual network.
+public enum PerceptualDistance {
+  /// The distance at each of the network's depths; their sum is the perceptual loss.
+  ///
+  /// Of each image the square in the middle is shown, at `data.image_size`, as in the evaluation of a tokenizer.
+  ///
+  /// - Parameters:
+  ///   - configuration: Of a tokenizer, for `perceptual.*` and `data.image_size`; nil for the defaults.
+  ///   - overrides: Keys that win over it, `key.path=value` each.
+  public static func run(
+    configuration: String?, overrides: [String], first: String, second: String
+  ) throws -> [Double] {
+    // What training alone needs must be there, and is not looked at.
+    let settings =
+      try configuration.map { try TokenizerConfiguration.load(file: $0, overrides: overrides) }
+      ?? TokenizerConfiguration.load(
+        yaml: "{data: {path: none}, training: {steps: 1}}", source: "--set", overrides: overrides)
+    guard
+      let network = try PerceptualNetworks.make(
+        settings.configuration, communicator: Communicator(), logger: ConsoleLog.logger(rank: 0)
+      )?.network
+    else {
+      throw RunError("there is no perceptual network; give perceptual.network, and perceptual.weights")
+    }
+    let side = settings.configuration.shared.data.imageSize
+    return perceptualDistances(network, try image(first, side: side), try image(second, side: side))
+      .map { Double($0.item) }
+  }
+
+  /// The square in the middle of an image, [1, side, side, 3] in [−1, 1].
+  private static func image(_ path: String, side: Int) throws -> Tensor {
+    guard let bytes = FileManager.default.contents(atPath: path) else {
+      throw RunError("\(path) cannot be read")
+    }
+    let result = Tensor(uninitialized: [1, side, side, 3])
+    do {
+      try bytes.withUnsafeBytes { bytes in
+        let info = try ImageInfo(bytes)
+        let middle = CropRule.center()
+          .region(width: info.width, height: info.height, seed: 0, epoch: 0, index: 0)
+        try CropDecoder().decode(bytes, crop: middle, width: side, height: side, into: result.pointer)
+      }
+    } catch let error as ImagingError {
+      throw RunError("\(path): \(error)")
+    }
+    for index in 0..<result.count { result.pointer[index] = result.pointer[index] / 127.5 - 1 }
+    return result
+  }
+}

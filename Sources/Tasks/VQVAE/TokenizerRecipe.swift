@@ -1,0 +1,136 @@
+import Communication
+import Configuration
+import Datasets
+import Foundation
+import Layers
+import Models
+import Tensors
+import Terminal
+import Trainer
+
+/// Stage 1: a VQ-VAE under pixel, perceptual and commitment loss (PeCo, sections 3.1 and 3.2).
+public final class TokenizerRecipe: Recipe {
+  public let kind = RunKind.tokenizer
+  public let parameters: [Parameter]
+  /// The tokenizer.
+  public let model: VQVAE
+  private var reconstructionLoss: ReconstructionLoss
+  private let adversary: Adversary?
+  private let configuration: TokenizerConfiguration
+
+  /// This step's encoder outputs, kept if entries will be revived from them at its end.
+  private var encoded: [Tensor] = []
+  /// Σ over images of the commitment loss, and of the codebook's own loss.
+  private var (commitment, codebook) = (0.0, 0.0)
+
+  /// The recipe of a configuration.
+  ///
+  /// - Parameter perceptual: The network whose features are compared; nil for a loss on pixels alone.
+  public init(_ configuration: TokenizerConfiguration, perceptual: (any PerceptualNetwork)?) throws {
+    let scope = ParameterScope(seed: configuration.shared.seed)
+    model = try VQVAE(configuration.architecture, in: scope)
+    parameters = scope.parameters
+    reconstructionLoss = ReconstructionLoss(configuration.loss, perceptual: perceptual)
+    adversary = Adversary(configuration)
+    self.configuration = configuration
+  }
+
+  public var opponent: (any Opponent)? { adversary }
+
+  public func loss(of batch: Batch, on tape: Tape?) throws -> Tensor {
+    guard let images = batch.tokenizerImages else { throw RunError("the loader gives no tokenizer view") }
+    let output = model(tape?.constant(images) ?? images)
+    if tape != nil, revives(atStep: batch.step + 1) { encoded.append(output.encoded.detached) }
+
+    var terms: [(weight: Float, loss: Tensor)]
+    if let adversary, tape != nil, adversary.isActive(inStep: batch.step) {
+      let loss = adversary.loss(of: output, drawnBy: model, images: images) {
+        weightedSum(reconstructionLoss($0, images))
+      }
+      terms = [(1, loss)]
+    } else {
+      terms = reconstructionLoss(output.reconstruction, images)
+    }
+    terms.append((Float(configuration.codebook.commitmentWeight), output.commitment))
+    commitment += Double(batch.count) * Double(output.commitment.item)
+    if let loss = output.codebookLoss {
+      terms.append((1, loss))
+      codebook += Double(batch.count) * Double(loss.item)
+    }
+    return weightedSum(terms)
+  }
+
+  public func takeSums() -> [Double] {
+    defer { (commitment, codebook) = (0, 0) }
+    return reconstructionLoss.takeSums() + [commitment, codebook] + (adversary?.takeSums() ?? [])
+  }
+
+  public func finishStep(
+    _ step: Int, sums: [Double], communicator: Communicator
+  ) throws -> [(name: String, value: Double)] {
+    let quantizer = model.quantizer
+    try communicator.allReduce(.sum, quantizer.statistics.pointer, count: quantizer.statistics.count)
+    let usage = quantizer.usage
+    quantizer.update()
+    var revived = 0
+    if revives(atStep: step) { revived = try revive(at: step, communicator: communicator) }
+
+    let reconstruction = reconstructionLoss.measures(of: sums)
+    let own = sums[ReconstructionLoss.sumCount...].prefix(2).map { $0 / reconstruction.images }
+    let adversarial = adversary?.measures(of: Array(sums[(ReconstructionLoss.sumCount + 2)...])) ?? []
+    let codebook =
+      configuration.codebook.learning == .gradient ? [(name: "codebook_loss", value: own[1])] : []
+    return [
+      ("psnr", reconstruction.psnr), ("codebook_perplexity", Double(usage.perplexity)),
+      ("codebook_usage", Double(usage.usedShare)), ("entries_revived", Double(revived)),
+      ("commitment_loss", own[0]),
+    ] + codebook + reconstruction.losses + adversarial
+  }
+
+  // MARK: - Revival of dead entries
+
+  /// Whether entries are replaced at the end of a step: all of them after the first, as far as it has encoder outputs, so
+  /// that the codebook starts among these, and later those that have fallen out of use.
+  private func revives(atStep step: Int) -> Bool {
+    let every = configuration.codebook.reviveEverySteps
+    return every > 0 && (step == 1 || step % every == 0)
+  }
+
+  /// Replaces dead entries by encoder outputs of this step, drawn from the whole global batch: the rank that
+  /// computed an output contributes it to a sum over all ranks. Where outputs are fewer than dead entries, these are drawn
+  /// too, and the others wait for the next time.
+  private func revive(at step: Int, communicator: Communicator) throws -> Int {
+    defer { encoded = [] }
+    let quantizer = model.quantizer
+    let length = quantizer.length
+    let dead =
+      step == 1
+      ? Array(0..<quantizer.entries)
+      : quantizer.deadEntries(below: Float(configuration.codebook.revivalThreshold))
+    let own = encoded.reduce(0) { $0 + $1.count / length }
+    let total = own * communicator.size
+    guard total > 0, !dead.isEmpty else { return 0 }
+    var stream = RandomStream(seed: configuration.shared.seed, purpose: .revival, time: step)
+    let drawn = stream.permutation(total)
+    let order = total < dead.count ? stream.permutation(dead.count) : Array(dead.indices)
+    let entries = order.prefix(total).map { dead[$0] }
+    if step == 1 { quantizer.retire(entries: order.dropFirst(total).map { dead[$0] }) }
+    let vectors = Tensor([entries.count, length])
+    let first = own * communicator.rank
+    for (place, position) in drawn.prefix(entries.count).enumerated()
+    where (first..<first + own).contains(position) {
+      var row = position - first
+      for outputs in encoded {
+        let rows = outputs.count / length
+        if row < rows {
+          (vectors.pointer + place * length).update(from: outputs.pointer + row * length, count: length)
+          break
+        }
+        row -= rows
+      }
+    }
+    try communicator.allReduce(.sum, vectors.pointer, count: vectors.count)
+    quantizer.revive(entries: entries, with: vectors)
+    return entries.count
+  }
+}

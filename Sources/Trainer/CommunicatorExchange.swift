@@ -1,0 +1,45 @@
+import Communication
+import Layers
+import Tensors
+
+/// What layers ask of the other ranks while forward and backward run, over a communicator of their own: another thread
+/// reduces gradients at the same time.
+///
+/// The first error is kept for `check`, since backward cannot throw; nothing is sent after it.
+package final class CommunicatorExchange: RankExchange {
+  private let communicator: Communicator
+  private var failure: (any Error)?
+
+  package var rank: Int { communicator.rank }
+  package var ranks: Int { communicator.size }
+
+  /// Collective.
+  package init(_ communicator: Communicator) throws {
+    self.communicator = try communicator.duplicate()
+  }
+
+  deinit { communicator.finish() }
+
+  /// Throws the first error since the beginning.
+  package func check() throws {
+    if let failure { throw failure }
+  }
+
+  package func sum(_ values: UnsafeMutablePointer<Double>, count: Int) {
+    keepingError { try communicator.allReduce(.sum, values, count: count) }
+  }
+
+  package func gather(_ rows: Tensor) -> Tensor {
+    guard ranks > 1 else { return rows }
+    let all = Tensor([ranks * rows.shape[0]] + rows.shape.dropFirst())
+    keepingError {
+      try communicator.allGather(rows.pointer, count: rows.count, into: all.pointer)
+    }
+    return all
+  }
+
+  private func keepingError(_ body: () throws -> Void) {
+    guard failure == nil else { return }
+    do { try body() } catch { failure = error }
+  }
+}

@@ -1,0 +1,175 @@
+import Foundation
+import Logging
+import Storage
+import Terminal
+import Visualization
+
+/// What a training command is asked to do.
+public struct RunRequest: Sendable {
+  /// Path of the configuration file.
+  public var configuration: String
+  /// Path of the run's directory.
+  public var directory: String
+  /// Where to go on from.
+  public var resume: ResumeChoice
+  /// `key.path=value`, over the file's.
+  public var overrides: [String]
+
+  /// A request, as the command line makes it.
+  public init(configuration: String, directory: String, resume: ResumeChoice, overrides: [String]) {
+    self.configuration = configuration
+    self.directory = directory
+    self.resume = resume
+    self.overrides = overrides
+  }
+}
+
+/// Where a run goes on from.
+public enum ResumeChoice: Sendable, Equatable {
+  /// The newest checkpoint of the run's directory that verifies; the beginning if there is none.
+  case auto
+  /// The beginning, in a directory without checkpoints.
+  case never
+  /// A checkpoint file.
+  case checkpoint(String)
+
+  /// Reads the command line's `auto`, `never` or a path.
+  public init(argument: String) {
+    switch argument {
+    case "auto": self = .auto
+    case "never": self = .never
+    default: self = .checkpoint(argument)
+    }
+  }
+}
+
+/// The files of a run: configuration, metrics, checkpoints. Only rank 0 has to do with them.
+public struct RunDirectory {
+  /// Its path.
+  public let path: String
+  /// The checkpoints in it.
+  public let checkpoints: CheckpointStore
+
+  /// Path of the metrics, one JSON object a step.
+  public var metricsPath: String { path + "/metrics.jsonl" }
+  /// Path of the configuration with all defaults filled in.
+  public var configurationPath: String { path + "/config.yaml" }
+
+  /// The run at `path`, keeping the newest `keep` checkpoints.
+  public init(_ path: String, keep: Int) {
+    self.path = path
+    checkpoints = CheckpointStore(directory: path + "/checkpoints", keep: keep)
+  }
+
+  /// Makes the directory, and takes it for this process alone until the lock goes. Throws where another has it.
+  func takePossession() throws -> FileLock {
+    try checkpoints.makeFolder()
+    guard let lock = try FileLock(path + "/.lock") else {
+      throw RunError(
+        "another peco trains in \(path)\(FileLock.holder(of: path + "/.lock")); wait for it, end it, or choose "
+          + "another --run; where its node is gone and a file server keeps the lock, remove \(path)/.lock")
+    }
+    try checkpoints.removePartialFiles()
+    return lock
+  }
+
+  /// Writes the configuration.
+  ///
+  /// - Returns: The keys that differ from an earlier start of the same run, as "key: old → new".
+  func write(configuration: String) throws -> [String] {
+    let earlier = try? String(contentsOfFile: configurationPath, encoding: .utf8)
+    try FileSystem.atomicallyReplace(configurationPath) { try FileSystem.write(configuration, to: $0) }
+    return earlier.map { Self.differences(from: $0, to: configuration) } ?? []
+  }
+
+  /// The checkpoint that a choice means, or nil for the beginning.
+  ///
+  /// - Parameter report: Told of every newer checkpoint that was passed over, and why.
+  package func checkpoint(_ choice: ResumeChoice, report: (String) -> Void) throws -> String? {
+    let present = try checkpoints.list()
+    switch choice {
+    case .auto:
+      let (newest, passedOver) = try checkpoints.newestVerified()
+      for damaged in passedOver { report("passing over \(damaged)") }
+      if newest == nil, !passedOver.isEmpty {
+        throw RunError(
+          "none of the \(passedOver.count) checkpoints in \(path) can be read; "
+            + "choose another --run to start from the beginning")
+      }
+      return newest?.path
+    case .never:
+      if let last = present.last {
+        throw RunError(
+          "--resume never, but \(path) holds checkpoints up to step \(last.step); "
+            + "choose another --run, or remove them")
+      }
+      return nil
+    case .checkpoint(let path):
+      let file = try Self.checkpointFile(path, report: report)
+      let step = try Checkpoint.header(of: file).step
+      if let later = present.last(where: { $0.step > step }) {
+        throw RunError(
+          "\(file) is of step \(step), but \(self.path) holds checkpoints up to step \(later.step); "
+            + "choose another --run, or remove the later ones")
+      }
+      return file
+    }
+  }
+
+  /// The file that a path means: itself, or the newest checkpoint of a run's directory that verifies.
+  ///
+  /// - Parameter report: Told of every newer checkpoint that was passed over, and why.
+  package static func checkpointFile(_ path: String, report: (String) -> Void) throws -> String {
+    var isDirectory: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), isDirectory.boolValue
+    else {
+      return path
+    }
+    let (newest, passedOver) = try CheckpointStore(directory: path + "/checkpoints").newestVerified()
+    for damaged in passedOver { report("passing over \(damaged)") }
+    guard let newest else {
+      throw RunError("\(path) holds no checkpoint that can be read; give a run's directory, or a checkpoint")
+    }
+    return newest.path
+  }
+
+  /// Draws the metrics into `curves.png`. An image is not worth a run: failing is only logged.
+  func drawCurves(logger: Logger) {
+    do {
+      let lines = try MetricsLine.read(metricsPath)
+      let names = ["loss", "accuracy", "evaluation_top1", "psnr", "codebook_perplexity"].filter { name in
+        lines.contains { $0[name] != nil }
+      }
+      guard lines.count > 1 else { return }
+      try CurveFigure(runs: [((path as NSString).lastPathComponent, lines)], names: names).image()
+        .writePNG(to: path + "/curves.png")
+    } catch {
+      logger.warning("the curves were not drawn: \(error)")
+    }
+  }
+
+  /// Lines of the flat `key: value` form that changed between two resolved configurations.
+  static func differences(from old: String, to new: String) -> [String] {
+    let (before, after) = (flattened(old), flattened(new))
+    return Set(before.keys).union(after.keys).sorted().compactMap { key in
+      before[key] == after[key] ? nil : "\(key): \(before[key] ?? "—") → \(after[key] ?? "—")"
+    }
+  }
+
+  /// The leaves of a block-style YAML text by their paths.
+  private static func flattened(_ yaml: String) -> [String: String] {
+    var leaves: [String: String] = [:]
+    var path: [(indent: Int, key: String)] = []
+    for line in yaml.split(separator: "\n") {
+      let indent = line.prefix { $0 == " " }.count
+      let parts = line.trimmingCharacters(in: .whitespaces).split(separator: ":", maxSplits: 1)
+      guard let key = parts.first else { continue }
+      path.removeAll { $0.indent >= indent }
+      path.append((indent, String(key)))
+      if parts.count > 1 {
+        leaves[path.map(\.key).joined(separator: ".")] = parts[1].trimmingCharacters(in: .whitespaces)
+      }
+    }
+    return leaves
+  }
+}

@@ -1,0 +1,133 @@
+import Communication
+import Configuration
+import Datasets
+import Foundation
+import Logging
+import Storage
+import Tensors
+import Terminal
+
+/// What every training command does before its recipe comes in: reads the configuration, sets the threads up,
+/// opens the dataset, works out the steps, and finds the checkpoint to go on from.
+package struct RunSetup<Configuration: RunConfiguration> {
+  package let configuration: Configuration
+  /// The configuration as YAML, all defaults filled in.
+  let resolved: String
+  package let dataset: ImageDataset
+  let sampler: GlobalSampler
+  let share: RankShare
+  package let plan: RunPlan
+  let run: RunDirectory
+  package let logger: Logger
+  /// On rank 0, the checkpoint to go on from.
+  package let checkpoint: String?
+  /// On rank 0, what keeps others out of the run's directory.
+  private let lock: FileLock?
+
+  /// Collective. Rank 0 reads the configuration for all.
+  package init(_ request: RunRequest, communicator: Communicator) throws {
+    StopSignal.listen()
+    let logger = ConsoleLog.logger(rank: communicator.rank)
+    self.logger = logger
+    let text = try communicator.broadcast(
+      try communicator.agree {
+        communicator.isRoot ? try RunSetup.read(request.configuration) : ""
+      })
+    let (configuration, resolved) = try communicator.agree {
+      try Configuration.load(yaml: text, source: request.configuration, overrides: request.overrides)
+    }
+    self.configuration = configuration
+    self.resolved = resolved
+    let shared = configuration.shared
+    try ComputeThreads.configure(requested: shared.training.threads, communicator: communicator)
+
+    let dataset = try ImageDataset.open(shared.data.path, on: communicator)
+    self.dataset = dataset
+    (sampler, share) = try communicator.agree {
+      (
+        try GlobalSampler(
+          count: dataset.count, subset: configuration.subset(of: dataset),
+          globalBatchSize: shared.training.globalBatchSize, seed: shared.seed),
+        try RankShare(
+          rank: communicator.rank, ranks: communicator.size, globalBatchSize: shared.training.globalBatchSize,
+          microBatchSize: RunSetup.microBatchSize(
+            shared.training, ranks: communicator.size, multiple: configuration.microBatchMultiple))
+      )
+    }
+    plan = RunPlan(shared, sampler: sampler, share: share)
+    guard plan.steps > 0 else {
+      throw RunError(
+        "training.epochs is so small that there is no step to make: a pass over the \(sampler.count) images has "
+          + "\(plan.stepsPerEpoch) of \(shared.training.globalBatchSize) images")
+    }
+
+    let run = RunDirectory(request.directory, keep: shared.checkpoint.keep)
+    self.run = run
+    (lock, checkpoint) = try communicator.agree { () -> (FileLock?, String?) in
+      guard communicator.isRoot else { return (nil, nil) }
+      let lock = try run.takePossession()
+      let checkpoint = try run.checkpoint(request.resume) { logger.warning("\($0)") }
+      if let checkpoint { logger.notice("going on from \(checkpoint)") }
+      return (lock, checkpoint)
+    }
+    logger.notice(
+      """
+      \(sampler.count) images, \(plan.steps) steps of \(shared.training.globalBatchSize) \
+      (\(communicator.size) ranks × \(plan.microBatches) × \(plan.microBatchSize)), \
+      \(ThreadPool.shared.threadCount) threads a rank, \(MatrixMultiply.kernelName) kernels
+      """)
+  }
+
+  /// The largest size, up to the configured one, that cuts a rank's share of the global batch evenly; a multiple of
+  /// `multiple` where there is one.
+  static func microBatchSize(_ training: TrainingConfiguration, ranks: Int, multiple: Int = 1) -> Int {
+    let share = training.globalBatchSize / ranks
+    let most = max(1, min(training.microBatchSize, share))
+    let sizes = (1...most).filter { share % $0 == 0 }
+    return sizes.last { $0 % multiple == 0 } ?? sizes.last ?? 1
+  }
+
+  private static func read(_ path: String) throws -> String {
+    do {
+      return try FileSystem.readText(path)
+    } catch {
+      throw RunError("the configuration \(error)")
+    }
+  }
+}
+
+extension RunSetup {
+  /// Runs the loop over a recipe whose samples are made as `samples` says. Collective.
+  ///
+  /// - Parameter inputs: Checksums of what the recipe is made of beside the configuration.
+  package func train(
+    _ recipe: any Recipe, samples: SamplePipeline, tokens: TokenFile? = nil, inputs: [RunInput: UInt64] = [:],
+    communicator: Communicator
+  ) throws -> TrainingLoop.Outcome {
+    var inputs = inputs
+    inputs[.data] = dataset.fingerprint
+    inputs[.tokens] = tokens?.checksum
+    let loop = try TrainingLoop(
+      recipe, plan: plan, configuration: resolved, inputs: inputs, run: run, communicator: communicator,
+      logger: logger)
+    defer { withExtendedLifetime(lock) {} }
+    let outcome = try loop.train(from: checkpoint) { firstStep in
+      // Only now is it known that the configuration and the checkpoint fit together.
+      if communicator.isRoot {
+        let changes = try run.write(configuration: resolved)
+        for change in checkpoint == nil ? [] : changes {
+          logger.warning("configuration changed since the last start: \(change)")
+        }
+      }
+      return try Loader(
+        dataset, samples, sampler: sampler, share: share, firstStep: firstStep, tokens: tokens,
+        options: configuration.shared.data.loaderOptions)
+    }
+    if communicator.isRoot { run.drawCurves(logger: logger) }
+    let state = outcome.isComplete ? "done" : "stopped"
+    logger.notice(
+      "\(state) after step \(outcome.step) of \(plan.steps); checkpoint \(run.checkpoints.path(step: outcome.step))"
+    )
+    return outcome
+  }
+}
