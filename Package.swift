@@ -57,23 +57,27 @@ let package = Package(
 
     // Floor 4
     .target(
-      name: "Configuration", dependencies: ["Models", "Datasets", "Imaging", "Layers", "Tensors", "Terminal", "Yams"]),
+      name: "Configuration",
+      dependencies: ["Models", "Datasets", "Imaging", "Layers", "Tensors", "Terminal", "Yams"]),
     .target(
       name: "Trainer",
       dependencies: [
-        "Configuration", "Models", "Datasets", "Layers", "Tensors", "Communication", "Storage", "Terminal", "Visualization",
+        "Configuration", "Models", "Datasets", "Layers", "Tensors", "Communication", "Storage", "Terminal",
+        "Visualization",
         "CKernels", .product(name: "Logging", package: "swift-log"),
       ]),
     .target(
       name: "Interoperability",
       dependencies: [
-        "Trainer", "Configuration", "Models", "Layers", "Datasets", "Imaging", "Tensors", "Communication", "Storage",
+        "Trainer", "Configuration", "Models", "Layers", "Datasets", "Imaging", "Tensors", "Communication",
+        "Storage",
         "Terminal", "Yams",
       ]),
     .target(
       name: "Evaluation",
       dependencies: [
-        "Interoperability", "Trainer", "Configuration", "Models", "Layers", "Datasets", "Tensors", "Communication",
+        "Interoperability", "Trainer", "Configuration", "Models", "Layers", "Datasets", "Tensors",
+        "Communication",
         "Storage", "Terminal", .product(name: "Logging", package: "swift-log"),
       ]),
 
@@ -81,7 +85,8 @@ let package = Package(
     .target(
       name: "Tasks",
       dependencies: [
-        "Evaluation", "Interoperability", "Trainer", "Configuration", "Visualization", "Models", "Layers", "Datasets",
+        "Evaluation", "Interoperability", "Trainer", "Configuration", "Visualization", "Models", "Layers",
+        "Datasets",
         "Imaging", "Tensors", "Communication", "Storage", "Terminal",
         .product(name: "Logging", package: "swift-log"),
       ]),
@@ -90,7 +95,8 @@ let package = Package(
     .target(
       name: "Benchmarks",
       dependencies: [
-        "Tasks", "Trainer", "Configuration", "Models", "Layers", "Datasets", "Tensors", "Communication", "Storage",
+        "Tasks", "Trainer", "Configuration", "Models", "Layers", "Datasets", "Tensors", "Communication",
+        "Storage",
         "Terminal", "CKernels",
       ]),
 
@@ -98,7 +104,8 @@ let package = Package(
     .executableTarget(
       name: "peco",
       dependencies: [
-        "Benchmarks", "Tasks", "Evaluation", "Interoperability", "Trainer", "Configuration", "Visualization", "Datasets",
+        "Benchmarks", "Tasks", "Evaluation", "Interoperability", "Trainer", "Configuration", "Visualization",
+        "Datasets",
         "Imaging", "Tensors", "Communication", "Terminal",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
@@ -119,7 +126,11 @@ let package = Package(
     .testTarget(
       name: "ModelsTests", dependencies: ["Models", "Storage", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(
-      name: "TrainingTests", dependencies: ["Tasks", "Evaluation", "Interoperability", "Trainer", "Configuration", "Visualization", "Terminal", "Models", "Layers", "Datasets", "Imaging", "Tensors", "Communication", "Storage", "TestSupport"], exclude: ["Fixtures"]),
+      name: "TrainingTests",
+      dependencies: [
+        "Tasks", "Evaluation", "Interoperability", "Trainer", "Configuration", "Visualization", "Terminal",
+        "Models", "Layers", "Datasets", "Imaging", "Tensors", "Communication", "Storage", "TestSupport",
+      ], exclude: ["Fixtures"]),
     .testTarget(name: "EndToEndTests", dependencies: ["Storage", "peco"]),
   ],
   swiftLanguageModes: [.v5],

@@ -21,7 +21,9 @@ struct TimmConfiguration {
   }
 
   /// How images are resized; nil where it is not said, or by a filter that is not here.
-  package var interpolation: ResampleFilter? { (trained["interpolation"] as? String).flatMap { .init(rawValue: $0) } }
+  package var interpolation: ResampleFilter? {
+    (trained["interpolation"] as? String).flatMap { .init(rawValue: $0) }
+  }
 
   /// Length in pixels that the shorter side of an image is resized to before its middle, `imageSize` pixels wide and
   /// high, is cut out; nil where it is not said.

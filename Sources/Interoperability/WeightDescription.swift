@@ -21,7 +21,8 @@ package struct WeightDescription: Equatable {
   package var classes: [String]?
 
   package init(
-    heads: Int? = nil, normEpsilon: Float? = nil, normalization: ImageNormalization? = nil, resize: Int? = nil,
+    heads: Int? = nil, normEpsilon: Float? = nil, normalization: ImageNormalization? = nil,
+    resize: Int? = nil,
     interpolation: ResampleFilter? = nil, classes: [String]? = nil
   ) {
     (self.heads, self.normEpsilon, self.normalization) = (heads, normEpsilon, normalization)

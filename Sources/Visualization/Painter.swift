@@ -25,7 +25,8 @@ package struct Painter {
   package init(on image: Image) { self.image = image }
 
   /// Fills a rectangle; what lies outside the image is cut off.
-  package mutating func rectangle(x: Int, y: Int, width: Int, height: Int, color: Color, opacity: Double = 1) {
+  package mutating func rectangle(x: Int, y: Int, width: Int, height: Int, color: Color, opacity: Double = 1)
+  {
     for row in y..<y + height { for column in x..<x + width { blend(column, row, color, opacity) } }
   }
 

@@ -1,9 +1,9 @@
-import Testing
 import Configuration
 import Evaluation
 import Interoperability
 import Tasks
 import Terminal
+import Testing
 import Trainer
 import Visualization
 

@@ -1,11 +1,11 @@
-import Foundation
-import Models
-import Testing
 import Configuration
 import Evaluation
+import Foundation
 import Interoperability
+import Models
 import Tasks
 import Terminal
+import Testing
 import Trainer
 import Visualization
 

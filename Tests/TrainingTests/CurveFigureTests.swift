@@ -1,11 +1,11 @@
-import Foundation
-import Imaging
-import Testing
 import Configuration
 import Evaluation
+import Foundation
+import Imaging
 import Interoperability
 import Tasks
 import Terminal
+import Testing
 import Trainer
 import Visualization
 

@@ -1,14 +1,14 @@
 import Communication
-import Foundation
-import Models
-import Storage
-import Tensors
-import Testing
 import Configuration
 import Evaluation
+import Foundation
 import Interoperability
+import Models
+import Storage
 import Tasks
+import Tensors
 import Terminal
+import Testing
 import Trainer
 import Visualization
 

@@ -1,17 +1,17 @@
 import Communication
+import Configuration
 import Datasets
+import Evaluation
 import Foundation
 import Imaging
+import Interoperability
 import Layers
 import Models
 import Storage
-import Tensors
-import Testing
-import Configuration
-import Evaluation
-import Interoperability
 import Tasks
+import Tensors
 import Terminal
+import Testing
 import Trainer
 import Visualization
 

@@ -1,17 +1,17 @@
 import Communication
+import Configuration
 import Datasets
+import Evaluation
 import Foundation
 import Imaging
+import Interoperability
 import Models
 import Storage
+import Tasks
 import Tensors
+import Terminal
 import TestSupport
 import Testing
-import Configuration
-import Evaluation
-import Interoperability
-import Tasks
-import Terminal
 import Trainer
 import Visualization
 

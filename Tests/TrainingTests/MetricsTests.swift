@@ -1,10 +1,10 @@
-import Foundation
-import Testing
 import Configuration
 import Evaluation
+import Foundation
 import Interoperability
 import Tasks
 import Terminal
+import Testing
 import Trainer
 import Visualization
 

@@ -1,14 +1,14 @@
+import Configuration
 import Datasets
+import Evaluation
 import Imaging
+import Interoperability
 import Layers
+import Tasks
 import Tensors
+import Terminal
 import TestSupport
 import Testing
-import Configuration
-import Evaluation
-import Interoperability
-import Tasks
-import Terminal
 import Trainer
 import Visualization
 

@@ -1,14 +1,14 @@
 import Communication
-import Foundation
-import Layers
-import Tensors
-import TestSupport
-import Testing
 import Configuration
 import Evaluation
+import Foundation
 import Interoperability
+import Layers
 import Tasks
+import Tensors
 import Terminal
+import TestSupport
+import Testing
 import Trainer
 import Visualization
 

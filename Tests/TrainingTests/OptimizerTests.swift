@@ -1,11 +1,11 @@
-import Foundation
-import Tensors
-import Testing
 import Configuration
 import Evaluation
+import Foundation
 import Interoperability
 import Tasks
+import Tensors
 import Terminal
+import Testing
 import Trainer
 import Visualization
 

@@ -1,14 +1,14 @@
-import Imaging
-import Layers
-import Models
-import Tensors
-import TestSupport
-import Testing
 import Configuration
 import Evaluation
+import Imaging
 import Interoperability
+import Layers
+import Models
 import Tasks
+import Tensors
 import Terminal
+import TestSupport
+import Testing
 import Trainer
 import Visualization
 

@@ -1,11 +1,11 @@
-import Datasets
-import TestSupport
-import Testing
 import Configuration
+import Datasets
 import Evaluation
 import Interoperability
 import Tasks
 import Terminal
+import TestSupport
+import Testing
 import Trainer
 import Visualization
 

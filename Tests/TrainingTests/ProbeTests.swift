@@ -1,12 +1,12 @@
 import Communication
-import Tensors
-import TestSupport
-import Testing
 import Configuration
 import Evaluation
 import Interoperability
 import Tasks
+import Tensors
 import Terminal
+import TestSupport
+import Testing
 import Trainer
 import Visualization
 

@@ -1,11 +1,11 @@
-import Foundation
-import Logging
-import Testing
 import Configuration
 import Evaluation
+import Foundation
 import Interoperability
+import Logging
 import Tasks
 import Terminal
+import Testing
 import Trainer
 import Visualization
 

@@ -1,12 +1,12 @@
-import Foundation
-import Storage
-import Tensors
-import Testing
 import Configuration
 import Evaluation
+import Foundation
 import Interoperability
+import Storage
 import Tasks
+import Tensors
 import Terminal
+import Testing
 import Trainer
 import Visualization
 

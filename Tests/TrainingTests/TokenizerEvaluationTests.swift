@@ -1,14 +1,14 @@
 import Communication
-import Datasets
-import Foundation
-import Models
-import Tensors
-import Testing
 import Configuration
+import Datasets
 import Evaluation
+import Foundation
 import Interoperability
+import Models
 import Tasks
+import Tensors
 import Terminal
+import Testing
 import Trainer
 import Visualization
 

@@ -1,15 +1,15 @@
 import Communication
-import Foundation
-import Models
-import Storage
-import Tensors
-import TestSupport
-import Testing
 import Configuration
 import Evaluation
+import Foundation
 import Interoperability
+import Models
+import Storage
 import Tasks
+import Tensors
 import Terminal
+import TestSupport
+import Testing
 import Trainer
 import Visualization
 

@@ -1,13 +1,13 @@
-import Foundation
-import Models
-import Tensors
-import TestSupport
-import Testing
 import Configuration
 import Evaluation
+import Foundation
 import Interoperability
+import Models
 import Tasks
+import Tensors
 import Terminal
+import TestSupport
+import Testing
 import Trainer
 import Visualization
 

@@ -132,12 +132,14 @@ public struct PerceptualConfiguration: RunConfiguration {
     evaluation.path = reader.optional("evaluation.path", .text("the path of a labeled image dataset"))
     evaluation.settings.queries = reader.value(
       "evaluation.queries", .int(.atLeast(1)), default: evaluation.settings.queries)
-    evaluation.settings.bank = reader.value("evaluation.bank", .int(.atLeast(1)), default: evaluation.settings.bank)
+    evaluation.settings.bank = reader.value(
+      "evaluation.bank", .int(.atLeast(1)), default: evaluation.settings.bank)
     evaluation.settings.neighbors = reader.value(
       "evaluation.neighbors", .int(.atLeast(1)), default: evaluation.settings.neighbors)
     evaluation.settings.temperature = reader.value(
       "evaluation.temperature", .double(.between(0.001, 100)), default: evaluation.settings.temperature)
-    evaluation.settings.crop = reader.value("evaluation.crop", .double(.between(0.01, 1)), default: evaluation.settings.crop)
+    evaluation.settings.crop = reader.value(
+      "evaluation.crop", .double(.between(0.01, 1)), default: evaluation.settings.crop)
     reader.requireEffect(
       of: ["path", "queries", "bank", "neighbors", "temperature", "crop"].map { "evaluation.\($0)" },
       evaluation.every != nil, needed: "evaluation.every_epochs or every_steps")
