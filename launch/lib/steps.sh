@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154
-# What experiments share: steps that are done once, in any number of starts. Source it after setup.sh, and change into the
+# Shared by experiments: steps that run once, over any number of starts. Source it after setup.sh, and change into the
 # experiment's folder.
 #
 # A step has a row of the experiment's table, a seed and a name. The function step_NAME does it, told row and seed; what it
@@ -124,7 +124,7 @@ plan() {
   [[ -z $before || ($before == 'done' && $state == 'to do') ]] || return 0
   state_of[$step]=$state
   if [[ $state == 'to do' ]]; then
-    # shellcheck disable=SC2086  # three tokens
+    # shellcheck disable=SC2086  # three words
     while read -r need; do plan $need needed; done < <(needs "$1" "$2" "$3")
   fi
   [[ -n $before ]] || planned+=("$step")
@@ -137,7 +137,7 @@ ensure() {
   mapfile -t needs < <(needs "$@")
   for need in ${needs[@]+"${needs[@]}"}; do
     # As planned.
-    # shellcheck disable=SC2086  # three tokens
+    # shellcheck disable=SC2086  # three words
     is_there $need || rm -f "results/${need// /.}.json"
     # shellcheck disable=SC2086
     ensure $need
