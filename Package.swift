@@ -12,6 +12,10 @@ let optimized: [CSetting] = [
   ])
 ]
 
+let swift6: [SwiftSetting] = [
+  .swiftLanguageMode(.v6), .enableUpcomingFeature("MemberImportVisibility"),
+]
+
 let package = Package(
   name: "PeCo",
   platforms: [.macOS(.v15)],
@@ -34,15 +38,17 @@ let package = Package(
     .target(name: "CKernels", path: "Sources/C/CKernels", cSettings: optimized),
 
     // Floor 0 as well, for it knows nothing of anything
-    .target(name: "Threads"),
+    .target(name: "Threads", swiftSettings: swift6),
+    .target(name: "Hashing", swiftSettings: swift6),
 
     // Floor 1
-    .target(name: "Communication", dependencies: ["CMPI", "Threads"]),
+    .target(
+      name: "Communication", dependencies: ["CMPI", "Hashing", "Threads"], swiftSettings: swift6),
     .target(name: "Storage", dependencies: ["CHDF5", "CFileIO", "Threads"]),
     .target(name: "Imaging", dependencies: ["CJPEG", "CPNG", "CKernels"]),
 
     // Floor 2
-    .target(name: "Tensors", dependencies: ["COpenBLAS", "COneDNN", "CKernels", "Threads"]),
+    .target(name: "Tensors", dependencies: ["COpenBLAS", "COneDNN", "CKernels", "Hashing", "Threads"]),
 
     // Floor 3
     .target(name: "Layers", dependencies: ["Tensors", "CKernels", "COneDNN"]),

@@ -1,6 +1,4 @@
-import CMPI
-
-/// What went wrong between the ranks, as MPI or the launcher tells it.
+/// An error of the communication between ranks: from MPI, the launcher, or a collective.
 public struct CommunicationError: Error, CustomStringConvertible, Equatable {
   /// What failed and why.
   public let message: String
@@ -34,10 +32,10 @@ public struct AgreedError: Error, CustomStringConvertible, Equatable {
   }
 }
 
-/// The text MPI has for one of its error codes.
-func mpiErrorText(_ code: Int32) -> String {
-  var text = [CChar](repeating: 0, count: Int(MPI_MAX_ERROR_STRING) + 1)
-  var length: Int32 = 0
-  guard MPI_Error_string(code, &text, &length) == MPI_SUCCESS else { return "MPI error \(code)" }
-  return String(decoding: text.prefix(Int(length)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+/// A collective of in-process ranks that cannot complete, because another rank has failed or returned.
+public struct AbandonedCollectiveError: Error, CustomStringConvertible, Equatable {
+  /// The rank that is missing.
+  public let rank: Int
+  /// What became of that rank.
+  public let description: String
 }

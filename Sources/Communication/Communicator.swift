@@ -1,36 +1,32 @@
 import CMPI
 import Foundation
+import Synchronization
 
-/// The ranks of one job and what they say to each other.
+/// The ranks of one job and the collective operations between them.
 ///
-/// Under `mpirun` or `srun` it stands on MPI's world communicator; a process on its own gets a communicator
-/// of size one that never touches MPI. Collective calls must be made by every rank in the same order, and on
-/// one communicator by one thread at a time; the reduction thread of `GradientReducer` has a communicator of
-/// its own.
-public final class Communicator {
-  /// This process's number, from 0 to `size - 1`.
-  public let rank: Int
-  /// How many processes take part.
-  public let size: Int
-  /// This process's number among those on the same node.
-  public let localRank: Int
-  /// How many of the processes run on this node.
-  public let localSize: Int
+/// Under `mpirun` or `srun` it stands on MPI's world communicator. A process on its own gets a communicator of
+/// size one that never touches MPI. `InProcessRanks` makes the ranks threads of one process, for tests.
+/// Collective calls must be made by every rank in the same order, and on one communicator by one thread at a
+/// time; the reduction thread of `GradientReducer` has a communicator of its own.
+public final class Communicator: Sendable {
+  let transport: any Transport
+  private let place: RankPlace
+  private let isOpen = Mutex(true)
+
+  /// This rank's number, from 0 to `size - 1`.
+  public var rank: Int { place.rank }
+  /// How many ranks take part.
+  public var size: Int { place.size }
+  /// This rank's number among those on the same node.
+  public var localRank: Int { place.localRank }
+  /// How many of the ranks run on this node.
+  public var localSize: Int { place.localSize }
   /// The name of this node.
-  public let hostname: String
-
-  /// Whether rank 0 runs on this node too.
-  let isOnFirstNode: Bool
-  /// Nil in a process on its own.
-  let mpi: MPI_Comm?
-  private let ownsWorld: Bool
-  private let lifetime = NSLock()
-  private var isOpen = true
-
+  public var hostname: String { place.hostname }
   /// Whether this is the rank that prints, logs and writes checkpoints.
-  public var isRoot: Bool { rank == 0 }
+  public var isRoot: Bool { place.rank == 0 }
 
-  /// The MPI library and its version, as it names itself; known without starting MPI.
+  /// The name and version of the MPI library; known without starting MPI.
   public static var libraryVersion: String {
     var text = [CChar](repeating: 0, count: Int(MPI_MAX_LIBRARY_VERSION_STRING) + 1)
     var length: Int32 = 0
@@ -47,86 +43,24 @@ public final class Communicator {
   ) throws -> Communicator {
     switch try Launch.detect(environment: environment) {
     case .alone: return Communicator()
-    case .underLauncher(let name, let size): return try Communicator(launcher: name, expectedSize: size)
+    case .underLauncher(let name, let size):
+      return Communicator(try MPITransport(launcher: name, expectedSize: size))
     }
   }
 
   /// One process on its own.
-  public init() {
-    (rank, size, localRank, localSize) = (0, 1, 0, 1)
-    hostname = nodeName()
-    isOnFirstNode = true
-    mpi = nil
-    ownsWorld = false
+  public convenience init() {
+    self.init(LocalTransport())
   }
 
-  private init(launcher: String, expectedSize: Int?) throws {
-    let host = nodeName()
-    chooseOpenMPIDefaults()
-    var provided: Int32 = 0
-    let code = MPI_Init_thread(nil, nil, Int32(MPI_THREAD_MULTIPLE), &provided)
-    guard code == MPI_SUCCESS else {
-      throw CommunicationError("MPI did not start on \(host): \(mpiErrorText(code))")
-    }
-    guard let world = peco_mpi_comm_world() else {
-      throw CommunicationError("MPI has no world communicator on \(host)")
-    }
-    _ = peco_mpi_return_errors(world)
-
-    var number: Int32 = 0
-    func read(_ code: Int32) throws -> Int {
-      guard code == MPI_SUCCESS else { throw CommunicationError("MPI: \(mpiErrorText(code)) (on \(host))") }
-      return Int(number)
-    }
-    rank = try read(MPI_Comm_rank(world, &number))
-    size = try read(MPI_Comm_size(world, &number))
-    guard Int(provided) >= Int(MPI_THREAD_MULTIPLE) else {
-      throw CommunicationError(
-        "this MPI library was built without MPI_THREAD_MULTIPLE, which reducing gradients "
-          + "during backward needs; use an Open MPI built with it (every release since 4.0 is)", rank: rank,
-        host: host)
-    }
-    if let expectedSize, expectedSize != size {
-      throw CommunicationError(
-        "\(launcher) started \(expectedSize) processes, but MPI sees \(size); "
-          + "peco is linked with Open MPI, so use its own mpirun or `srun --mpi=pmix`", rank: rank, host: host
-      )
-    }
-
-    var node: MPI_Comm?
-    _ = try read(peco_mpi_split_by_node(world, &node))
-    if node != nil {
-      localRank = try read(MPI_Comm_rank(node, &number))
-      localSize = try read(MPI_Comm_size(node, &number))
-      var lowest = Int64(rank)
-      _ = try read(
-        peco_mpi_allreduce_in_place(&lowest, 1, Int64.mpiDatatype, Reduction.min.operation, node))
-      isOnFirstNode = lowest == 0
-      _ = MPI_Comm_free(&node)
-    } else {
-      (localRank, localSize, isOnFirstNode) = (0, 1, rank == 0)
-    }
-    hostname = host
-    mpi = world
-    ownsWorld = true
-  }
-
-  private init(duplicating original: Communicator, as duplicate: MPI_Comm?) {
-    (rank, size) = (original.rank, original.size)
-    (localRank, localSize) = (original.localRank, original.localSize)
-    hostname = original.hostname
-    isOnFirstNode = original.isOnFirstNode
-    mpi = duplicate
-    ownsWorld = false
+  init(_ transport: any Transport) {
+    self.transport = transport
+    place = transport.place
   }
 
   /// The same ranks with a separate stream of messages, for another thread. Collective.
   public func duplicate() throws -> Communicator {
-    guard let mpi else { return Communicator(duplicating: self, as: nil) }
-    var copy: MPI_Comm?
-    try check(MPI_Comm_dup(mpi, &copy), "duplicating the communicator")
-    _ = peco_mpi_return_errors(copy)
-    return Communicator(duplicating: self, as: copy)
+    Communicator(try transport.duplicate())
   }
 
   /// Leaves the job in order, together with all other ranks; a second call does nothing.
@@ -134,45 +68,24 @@ public final class Communicator {
   /// On a duplicate it gives back the duplicate alone. After `start()`'s communicator has finished, nothing
   /// may be sent.
   public func finish() {
-    let wasOpen = lifetime.withLock {
+    let wasOpen = isOpen.withLock { isOpen in
       defer { isOpen = false }
       return isOpen
     }
-    guard wasOpen, let mpi else { return }
-    var finalized: Int32 = 0
-    guard MPI_Finalized(&finalized) == MPI_SUCCESS, finalized == 0 else { return }
-    if ownsWorld {
-      _ = MPI_Finalize()
-    } else {
-      var duplicate: MPI_Comm? = mpi
-      _ = MPI_Comm_free(&duplicate)
-    }
+    if wasOpen { transport.close() }
   }
 
-  /// Turns an MPI return code into an error that says what was being done, where, and what MPI says.
-  func check(_ code: Int32, _ action: @autoclosure () -> String) throws {
-    guard code != MPI_SUCCESS else { return }
-    throw CommunicationError("\(action()) failed: \(mpiErrorText(code))", rank: rank, host: hostname)
+  /// Prints one rank's error once, with its rank and host, and ends the whole job.
+  ///
+  /// An in-process rank prints nothing: `InProcessRanks.run` throws the error, and the calling thread stops.
+  public func fail(_ error: any Error, exitCode: Int32 = 1) -> Never {
+    transport.fail(error, exitCode: exitCode)
   }
-}
 
-/// This node's name, without asking a name server.
-private func nodeName() -> String {
-  var buffer = [CChar](repeating: 0, count: 256)
-  guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
-  return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-}
-
-/// Open MPI's settings that suit this work, where the user has not chosen otherwise; they are read when MPI
-/// starts.
-private func chooseOpenMPIDefaults() {
-  // Ranks that wait yield their core. It costs nothing where each has its own, and where ranks or threads
-  // outnumber cores it decides: 3.6 against 0.005 GB/s for four ranks on two cores.
-  setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0)
-  // Copying through shared memory instead of from process to process (CMA): 1.5 times as fast for reductions
-  // on one node (16 against 11 GB/s at 4 MiB), and containers often forbid CMA.
-  setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", 0)
-  if let interfaces = NetworkInterfaces.exclusion(environment: ProcessInfo.processInfo.environment) {
-    setenv(NetworkInterfaces.setting, interfaces, 0)
+  /// Ends the whole job at once, every rank of it, with a non-zero code.
+  ///
+  /// An in-process rank does not end the process: `InProcessRanks.run` throws, and the calling thread stops.
+  public func abort(_ exitCode: Int32) -> Never {
+    transport.abort(exitCode)
   }
 }

@@ -2,7 +2,7 @@
 ///
 /// Parameters lie in the order in which backward finishes. A bucket takes whole parameters until the next one
 /// would overflow it; a parameter larger than a bucket has one to itself.
-public struct GradientBuckets: Equatable {
+public struct GradientBuckets: Equatable, Sendable {
   /// The elements of each bucket, in layout order.
   public private(set) var ranges: [Range<Int>] = []
   /// The parameters of each bucket, in layout order.

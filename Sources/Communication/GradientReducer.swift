@@ -1,4 +1,5 @@
 import Foundation
+import Hashing
 
 /// Sums gradients over all ranks while backward still runs.
 ///
@@ -7,9 +8,11 @@ import Foundation
 /// the layout's on every rank, whatever order backward took, so ranks cannot wait for each other crosswise.
 /// Open MPI's non-blocking all-reduce makes no progress by itself; hence the thread. With one rank there is
 /// no thread and no work.
-public final class GradientReducer {
+///
+/// Safe to share between threads: `lock` guards the state that changes, and `ReductionThread` has its own.
+public final class GradientReducer: @unchecked Sendable {
   /// What one step's communication took.
-  public struct Timing: Equatable {
+  public struct Timing: Equatable, Sendable {
     /// Seconds the thread spent in reductions, waiting for slower ranks included.
     public var communicationSeconds: Double
     /// Seconds of it that backward did not hide: the wait in `finish()`.
@@ -49,7 +52,7 @@ public final class GradientReducer {
 
     let layout = buckets.ranges.flatMap { [$0.lowerBound, $0.upperBound] }
     try communicator.checkEqual(
-      checksum: layout.withUnsafeBytes { fnv1a($0) }, what: "the layouts of the gradients")
+      checksum: layout.withUnsafeBytes { FNV1a.hash($0) }, what: "the layouts of the gradients")
     thread =
       communicator.size == 1
       ? nil
@@ -71,7 +74,7 @@ public final class GradientReducer {
     thread?.begin()
   }
 
-  /// Says that a parameter's gradient is final on this rank, at most once a step; from any thread, in any
+  /// Marks a parameter's gradient as final on this rank, at most once a step; from any thread, in any
   /// order.
   public func ready(_ parameter: Int) {
     guard let thread else { return }

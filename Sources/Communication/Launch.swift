@@ -1,5 +1,5 @@
 /// How this process was started, read from the environment that launchers leave behind.
-public enum Launch: Equatable {
+public enum Launch: Equatable, Sendable {
   /// One process on its own: MPI is not needed and not touched.
   case alone
   /// One of several processes, started by a launcher that MPI can talk to.

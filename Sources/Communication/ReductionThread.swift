@@ -2,6 +2,9 @@ import Foundation
 import Threads
 
 /// The thread that sums buckets in order as they are released; asleep while there is nothing to sum.
+///
+/// Safe to share between threads: `condition` guards the state that changes. Only the thread itself calls
+/// `reduce`, on buckets that backward has released.
 final class ReductionThread: @unchecked Sendable {
   private let communicator: Communicator
   private let buckets: [Range<Int>]
@@ -12,7 +15,7 @@ final class ReductionThread: @unchecked Sendable {
   private var released = 0
   private var reduced = 0
   private var seconds = 0.0
-  private var failure: Error?
+  private var failure: (any Error)?
   private var isStopping = false
   private var isRunning = true
 

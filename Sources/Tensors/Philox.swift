@@ -1,4 +1,5 @@
 import Foundation
+import Hashing
 
 /// The counter-based generator Philox4x32-10 (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3",
 /// 2011): 128 random bits as a pure function of a 64-bit key and a 128-bit counter.
@@ -61,8 +62,7 @@ public struct RandomStream: RandomNumberGenerator, Sendable {
   /// The stream of `seed` and `purpose` for something that has a name, such as a parameter.
   public init(seed: UInt64, purpose: RandomPurpose, name: String) {
     // FNV-1a, because Swift's own hash differs from run to run.
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    for byte in name.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+    let hash = FNV1a.hash(name.utf8)
     self.init(seed: seed, purpose: purpose, time: Int(hash >> 32), index: Int(hash & 0xFFFF_FFFF))
   }
 

@@ -1,14 +1,18 @@
 import Foundation
 
-/// Threads of this program's own, for work that something else waits for.
+#if canImport(CDispatch)
+  // On Linux the compiler finds `pthread_attr_t` in this module.
+  import CDispatch
+#endif
+
+/// Threads for work that something else waits for.
 ///
-/// Foundation's `Thread` says nothing where the system has no more threads to give, and whoever waits for its work waits
-/// forever.
+/// Foundation's `Thread` reports no error where the system has no more threads, and a waiter would wait forever.
 public enum WorkerThread {
   /// Starts a thread that ends when `body` returns. Throws where the system gives none.
   ///
   /// - Parameters:
-  ///   - name: What it is for, to be told in the error.
+  ///   - name: What it is for; the error names it.
   ///   - stackSize: In bytes.
   public static func start(
     _ name: String, stackSize: Int = 8 << 20, _ body: @escaping @Sendable () -> Void
@@ -25,26 +29,26 @@ public enum WorkerThread {
     #else
       var thread = pthread_t()
     #endif
-    let code = pthread_create(&thread, &attributes, run, job.toOpaque())
+    let code = pthread_create(&thread, &attributes, { WorkerThread.run($0) }, job.toOpaque())
     guard code == 0 else {
       job.release()
       throw WorkerThreadError(name: name, reason: String(cString: strerror(code)))
     }
   }
 
-  private final class Job {
+  private final class Job: Sendable {
     let body: @Sendable () -> Void
 
     init(_ body: @escaping @Sendable () -> Void) { self.body = body }
   }
 
   #if canImport(Darwin)
-    private static let run: @convention(c) (UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? = { job in
+    private static func run(_ job: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
       begin(job)
       return nil
     }
   #else
-    private static let run: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { job in
+    private static func run(_ job: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
       if let job { begin(job) }
       return nil
     }

@@ -15,14 +15,6 @@ func probeCollectives(_ ranks: Communicator) throws {
     let sums = try ranks.allReduce(.sum, (0..<count).map { Float(($0 % 7) * (rank + 1)) })
     try expect(sums.indices.allSatisfy { sums[$0] == Float(($0 % 7) * triangle) }, "sum of \(count) floats")
   }
-  let metrics = try ranks.reduceMetrics(["loss": 0.5, "count": Double(rank)])
-  try expect(
-    metrics == ["loss": 0.5 * Double(size), "count": Double(size * (size - 1) / 2)], "metrics \(metrics)")
-  do {
-    _ = try ranks.reduceMetrics(rank == 0 ? ["a": 1] : ["b": 1])
-    try expect(false, "different names to throw")
-  } catch is CommunicationError {}
-
   // Broadcasts from the last rank.
   let last = size - 1
   var floats = [Float](repeating: Float(rank), count: 4_200_001)
