@@ -23,7 +23,7 @@ public enum PretrainBenchmark {
     ).configuration
     let side = configuration.shared.data.imageSize
     let patches = configuration.grid * configuration.grid
-    let recipe = try PretrainRecipe(configuration, tokens: .file, vocabulary: vocabulary)
+    let task = try MaskedImageModelingTask(configuration, tokens: .file, vocabulary: vocabulary)
 
     let images: Tensor
     let masked: [Int32]
@@ -34,7 +34,7 @@ public enum PretrainBenchmark {
       let problem = try communicator.agree {
         let problem = try Problem(
           opening: path, anchor: "patch_embed.proj.weight", batch: options.batch, size: side)
-        try problem.fill(recipe.parameters)
+        try problem.fill(task.parameters)
         let places = 0..<Int32(tokens.count)
         guard problem.masked.count == problem.tokens.count, !problem.masked.isEmpty,
           problem.masked.allSatisfy(places.contains),
@@ -56,15 +56,14 @@ public enum PretrainBenchmark {
         tokens: tokens)
     }
     if options.problem != nil {
-      let loss = Double(try recipe.loss(of: batch(0), on: nil).item)
+      let loss = Double(try task.loss(of: batch(0), on: nil).mean.item)
       report.add("loss", "loss of the problem", loss, "", digits: 7)
-      _ = recipe.takeSums()
     }
     let architecture = configuration.architecture
     let perImage = architecture.forwardOperations(
       masked: masked.count / options.batch, vocabulary: vocabulary)
     try StepBenchmark(options: options, communicator: communicator).run(
-      recipe, configuration.shared, operations: 3 * perImage, into: &report, makeBatch: batch)
+      task, configuration.shared, operations: 3 * perImage, into: &report, makeBatch: batch)
     return report
   }
 

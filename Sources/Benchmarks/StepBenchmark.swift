@@ -24,7 +24,7 @@ public struct StepBenchmarkOptions: Sendable {
   public init() {}
 }
 
-/// Times whole training steps of a recipe: forward, backward, reduction, optimizer.
+/// Times whole training steps of a task: forward, backward, reduction, optimizer.
 struct StepBenchmark {
   let options: StepBenchmarkOptions
   let communicator: Communicator
@@ -51,11 +51,11 @@ struct StepBenchmark {
   /// Runs the steps and adds what they took to `report`. Collective.
   ///
   /// - Parameters:
-  ///   - shared: The configuration that the recipe was made of.
+  ///   - shared: The configuration that the task was made of.
   ///   - operations: Floating-point operations of an image, forward and backward.
   ///   - makeBatch: The batch of a step, counted from 0.
   func run(
-    _ recipe: any Recipe, _ shared: SharedConfiguration, operations: Double,
+    _ task: any TrainingTask, _ shared: SharedConfiguration, operations: Double,
     into report: inout BenchmarkReport,
     makeBatch: @escaping (_ step: Int) -> Batch
   ) throws {
@@ -75,7 +75,7 @@ struct StepBenchmark {
     let sampler = try GlobalSampler(
       count: shared.training.globalBatchSize, globalBatchSize: shared.training.globalBatchSize, seed: 0)
     let step = try TrainingStep(
-      recipe, plan: RunPlan(shared, sampler: sampler, share: share), communicator: communicator)
+      task, plan: RunPlan(shared, sampler: sampler, share: share), communicator: communicator)
     let source = RepeatedBatch(options.batch, parts: options.batch / microBatch, makeBatch)
     for number in 0..<options.warmup { _ = try step.advance(from: number, reading: source) }
     let residentBefore = ProcessMemory.resident

@@ -25,7 +25,7 @@ public enum TokenizerBenchmark {
         + "training: {steps: 1}", source: "the benchmark's configuration"
     ).configuration
     let side = configuration.shared.data.imageSize
-    let recipe = try TokenizerRecipe(configuration, perceptual: nil)
+    let task = try VQVAETask(configuration, perceptual: nil)
     let architecture = configuration.architecture
     var report = BenchmarkReport(
       work == .training ? "tokenizer" : "tokenizer_encode",
@@ -37,8 +37,8 @@ public enum TokenizerBenchmark {
       images = try communicator.agree {
         let problem = try Problem(
           opening: path, anchor: "encoder.conv_in.weight", batch: options.batch, size: side)
-        try problem.fill(recipe.parameters)
-        let quantizer = recipe.model.quantizer
+        try problem.fill(task.parameters)
+        let quantizer = task.model.quantizer
         quantizer.revive(entries: Array(0..<quantizer.entries), with: quantizer.embedding.value)
         return problem.images
       }
@@ -48,19 +48,18 @@ public enum TokenizerBenchmark {
     }
     if options.problem != nil {
       report.add(
-        "loss", "loss of the problem", Double(try recipe.loss(of: batch(0), on: nil).item), "", digits: 7)
-      _ = recipe.takeSums()
+        "loss", "loss of the problem", Double(try task.loss(of: batch(0), on: nil).mean.item), "", digits: 7)
     }
     switch work {
     case .training:
       try StepBenchmark(options: options, communicator: communicator).run(
-        recipe, configuration.shared,
+        task, configuration.shared,
         operations: 3 * (architecture.encoderOperations + architecture.decoderOperations)
           + architecture.quantizerOperations, into: &report, makeBatch: batch)
     case .encoding:
       let peak = try measuredPeak(communicator)
       let timings = Timings(warmup: options.warmup, repeats: options.steps) {
-        _ = recipe.model.tokens(images)
+        _ = task.model.tokens(images)
       }
       report.note("ranks", communicator.size)
       report.note("threads", ThreadPool.shared.threadCount)

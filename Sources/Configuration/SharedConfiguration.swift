@@ -178,7 +178,7 @@ public struct SharedConfiguration: Sendable, Equatable {
   /// The defaults.
   public init() {}
 
-  /// Reads the shared keys; those not given keep the recipe's defaults.
+  /// Reads the shared keys; those not given keep the task's defaults.
   public init(_ reader: ConfigurationReader, defaults: SharedConfiguration) {
     seed = reader.value("seed", .seed, default: defaults.seed)
     data = DataConfiguration(reader, defaults: defaults.data)
@@ -190,20 +190,11 @@ public struct SharedConfiguration: Sendable, Equatable {
   }
 }
 
-/// What a run trains; also the kind of its checkpoints.
-public enum RunKind: String, Sendable, CaseIterable {
-  case tokenizer, pretrain, finetune, perceptual
-  /// Weights that came from elsewhere; nothing is trained.
-  case imported
-}
-
-/// The configuration of one recipe.
+/// The configuration of one task.
 public protocol RunConfiguration: Sendable, Equatable {
-  /// What the recipe trains.
-  static var kind: RunKind { get }
-  /// The keys every recipe has.
+  /// The keys every task has.
   var shared: SharedConfiguration { get }
-  /// Asks the reader for every key of the recipe.
+  /// Asks the reader for every key of the task.
   init(_ reader: ConfigurationReader)
   /// What the size of a micro-batch is to be a multiple of.
   var microBatchMultiple: Int { get }

@@ -11,8 +11,8 @@ import Yams
 
 /// The weights of a vision transformer out of a checkpoint: of masked image modeling, of fine-tuning, or imported.
 public struct TransformerWeights {
-  /// What fine-tuning's moving averages are called in a checkpoint.
-  package static let averagePrefix = "ema."
+  /// The unit of a checkpoint that holds the exponential moving average of the weights.
+  package static let average = "ema"
 
   /// The checkpoint.
   public let path: String
@@ -66,21 +66,15 @@ public struct TransformerWeights {
   ) throws -> (file: WeightFile, form: TransformerForm) {
     let path = try checkpointFile(path, report: report)
     let header = try Checkpoint.header(of: path)
-    guard header.kind != .tokenizer else {
-      throw RunError("\(path) is a tokenizer's checkpoint; a vision transformer's is needed")
+    guard try Checkpoint.holds(CheckpointUnit.model, anchor, in: path) else {
+      throw RunError("\(path) is of task '\(header.task)'; a vision transformer's checkpoint is needed")
     }
-    let whole = try WeightFile(opening: path, anchor: "patch_embed.proj.weight")
-    let averages = whole.shapes.filter { $0.key.hasPrefix(averagePrefix) }
-    guard !averaged || !averages.isEmpty else {
+    guard try !averaged || Checkpoint.holds(average, anchor, in: path) else {
       throw RunError("\(path) holds no moving averages; train with ema.decay to have them")
     }
-    let prefix = averaged ? averagePrefix : ""
-    let shapes = Dictionary(
-      uniqueKeysWithValues: (averaged ? averages : whole.shapes.filter { averages[$0.key] == nil }).map {
-        (String($0.key.dropFirst(prefix.count)), $0.value)
-      }
-    ).filter { header.kind != .perceptual || !MomentumContrast.isBesideEncoder($0.key) }
-    let file = WeightFile(path: path, shapes: shapes) { try whole.values(of: prefix + $0) }
+    let file = try WeightFile(opening: path, unit: averaged ? average : CheckpointUnit.model, anchor: anchor)
+    let shapes = file.shapes.filter { !MomentumContrast.isBesideEncoder($0.key) }
+    let transformer = WeightFile(path: path, shapes: shapes) { try file.values(of: $0) }
     let settings = try settings(of: header, path)
     guard let heads = attentionHeads(shapes) ?? settings.heads else {
       throw RunError("\(path) does not say how many attention heads its transformer has")
@@ -89,8 +83,11 @@ public struct TransformerWeights {
     (form.normalization, form.resize) = (settings.normalization, settings.resize)
     form.interpolation = settings.interpolation
     form.classNames = header.classes
-    return (file, form)
+    return (transformer, form)
   }
+
+  /// A name that every transformer's weights have.
+  private static let anchor = "patch_embed.proj.weight"
 
   /// A checkpoint file: the one given, or the newest sound one of a run's directory.
   package static func checkpointFile(_ path: String, report: (String) -> Void = { _ in }) throws -> String {

@@ -1,6 +1,7 @@
 import Storage
 import Tensors
 import Terminal
+import Trainer
 
 /// Weights by name, out of a safetensors file or a checkpoint of `peco`.
 public struct WeightFile {
@@ -25,8 +26,10 @@ public struct WeightFile {
   ///
   /// Published weights often lie below a prefix (`module.base_encoder.` in MoCo v3); it is left out here.
   ///
-  /// - Parameter anchor: A name that the network has, like `patch_embed.proj.weight`.
-  public init(opening path: String, anchor: String) throws {
+  /// - Parameters:
+  ///   - unit: Which unit of a checkpoint: the model, or an average of its weights.
+  ///   - anchor: A name that the network has, like `patch_embed.proj.weight`.
+  public init(opening path: String, unit: String = CheckpointUnit.model, anchor: String) throws {
     self.path = path
     let stored: [(name: String, shape: [Int])]
     let readStored: (String) throws -> [Float]
@@ -37,13 +40,16 @@ public struct WeightFile {
     } else {
       try FileSeal.verify(path)
       let file = try HDF5File(opening: path)
-      guard try file.exists("model") else {
-        throw RunError("\(path) holds no weights; give a safetensors file, or a checkpoint of peco")
+      guard try file.exists(unit) else {
+        throw RunError(
+          unit == CheckpointUnit.model
+            ? "\(path) holds no weights; give a safetensors file, or a checkpoint of peco"
+            : "\(path) holds no \(unit)")
       }
-      stored = try file.listRecursively("model").map {
-        (String($0.dropFirst("model/".count)), try file.shape(of: $0))
+      stored = try file.listRecursively(unit).map {
+        (String($0.dropFirst(unit.count + 1)), try file.shape(of: $0))
       }
-      readStored = { try file.read("model/\($0)") }
+      readStored = { try file.read("\(unit)/\($0)") }
     }
     let prefix = stored.lazy.map(\.name).filter { $0 == anchor || $0.hasSuffix("." + anchor) }
       .min { $0.count < $1.count }.map { $0.dropLast(anchor.count) }

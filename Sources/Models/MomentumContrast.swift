@@ -1,4 +1,3 @@
-import CKernels
 import Layers
 import Tensors
 
@@ -7,7 +6,7 @@ import Tensors
 /// same one.
 ///
 /// The encoder's names begin at the root of `scope`, so that a checkpoint is that of a vision transformer, with
-/// `projector`, `predictor` and `momentum` beside it.
+/// `projector` and `predictor` beside it. The momentum encoder has a scope of its own.
 public struct MomentumContrast {
   /// The transformer that is trained.
   public let encoder: VisionTransformer
@@ -16,10 +15,10 @@ public struct MomentumContrast {
   private let momentumEncoder: VisionTransformer
   private let momentumProjector: ContrastiveHead
   /// What is trained, and what follows it.
-  private let followers: [(leader: Parameter, follower: Parameter)]
+  public let followers: [(leader: Parameter, follower: Parameter)]
   private let temperature: Float
 
-  /// Makes the parameters in `scope`, the root of a model.
+  /// Makes the parameters in `scope`, the root of a model, and those of the momentum encoder in `momentum`, an untrained one.
   ///
   /// - Parameters:
   ///   - hiddenWidth: Of projector and predictor, 4096 in the paper.
@@ -28,7 +27,8 @@ public struct MomentumContrast {
   /// - Throws: `VisionTransformerConfigurationError`.
   public init(
     _ configuration: VisionTransformerConfiguration, hiddenWidth: Int = 4096, outputWidth: Int = 256,
-    temperature: Float = 0.2, in scope: ParameterScope
+    temperature: Float = 0.2, in scope: ParameterScope,
+    momentumEncoderIn momentum: ParameterScope
   ) throws {
     let widths = [configuration.width, hiddenWidth, hiddenWidth, outputWidth]
     encoder = try VisionTransformer(configuration, in: scope)
@@ -36,11 +36,9 @@ public struct MomentumContrast {
     let leaders = scope.parameters
     predictor = ContrastiveHead(
       widths: [outputWidth, hiddenWidth, outputWidth], in: scope / "predictor")
-    let others = scope.parameters.count
-    let momentum = (scope / "momentum").untrained
     momentumEncoder = try VisionTransformer(configuration, in: momentum)
     momentumProjector = ContrastiveHead(widths: widths, in: momentum / "projector")
-    let pairs = zip(leaders, scope.parameters.dropFirst(others)).map { (leader: $0, follower: $1) }
+    let pairs = zip(leaders, momentum.parameters).map { (leader: $0, follower: $1) }
     for (leader, follower) in pairs { follower.value.copyElements(from: leader.value) }
     followers = pairs.filter { $0.leader.kind == .trained }
     self.temperature = temperature
@@ -48,7 +46,7 @@ public struct MomentumContrast {
 
   /// Whether a parameter serves training alone, and is no part of the transformer.
   public static func isBesideEncoder(_ name: String) -> Bool {
-    ["projector.", "predictor.", "momentum."].contains { name.hasPrefix($0) }
+    ["projector.", "predictor."].contains { name.hasPrefix($0) }
   }
 
   /// The loss of a rank's share of the batch, symmetrized over the two views (algorithm 1), and how many of its
@@ -57,14 +55,11 @@ public struct MomentumContrast {
   /// - Parameters:
   ///   - first: A view of each image, [n, side, side, 3]; the same number on every rank.
   ///   - second: Another view of each.
-  ///   - momentum: Of the momentum encoder, which follows the encoder before it makes the keys; nil in evaluation,
-  ///     where nothing changes.
+  ///   - isTraining: Whether batch normalization takes the batch's statistics, and learns from them.
   ///   - ranks: Who has the rest of the batch; nil where there is no rest.
   public func callAsFunction(
-    _ first: Tensor, _ second: Tensor, momentum: Double?, over ranks: (any RankExchange)? = nil
+    _ first: Tensor, _ second: Tensor, training isTraining: Bool, over ranks: (any RankExchange)? = nil
   ) -> (loss: Tensor, correct: Int) {
-    let isTraining = momentum != nil
-    if let momentum { follow(momentum) }
     func keys(_ view: Tensor) -> Tensor {
       let own = momentumProjector(
         momentumEncoder.classTokens(view.detached), training: isTraining, over: ranks)
@@ -82,15 +77,5 @@ public struct MomentumContrast {
     let (mirrored, mirroredHits) = infoNCE(
       queries(second), keys: firstKeys, first: place, temperature: temperature)
     return (weightedSum([(1, loss), (1, mirrored)]), hits + mirroredHits)
-  }
-
-  /// θ_k ← m θ_k + (1 − m) θ_q of every weight.
-  private func follow(_ momentum: Double) {
-    for (leader, follower) in followers {
-      let (from, to) = (leader.value.pointer, follower.value.pointer)
-      ThreadPool.shared.forEachRange(of: leader.count, grain: 1 << 14) { range in
-        peco_moving_average(to + range.lowerBound, from + range.lowerBound, momentum, range.count)
-      }
-    }
   }
 }

@@ -1,66 +1,76 @@
-import Configuration
-import Foundation
 import Storage
 import Tensors
 
-/// Checkpoint files: a model, its optimizer's moments and how far the run has come, in HDF5.
-///
-/// `/model/NAME`, `/optimizer/first_moment/NAME`, `/optimizer/second_moment/NAME` and `/extra/NAME` are float32
-/// with Fletcher-32 checksums; the header's attributes are on the file itself, and `FileSeal` covers all of it. A model
-/// that is trained against the other has the same below `/opponent`.
-public enum Checkpoint {
-  private static let model = "model"
-  private static let firstMoment = "optimizer/first_moment"
-  private static let secondMoment = "optimizer/second_moment"
-  private static let extra = "extra"
-  private static let opponentModel = "opponent/model"
-  private static let opponentFirstMoment = "opponent/optimizer/first_moment"
-  private static let opponentSecondMoment = "opponent/optimizer/second_moment"
-  private static let opponentUpdates = "opponent_updates"
+/// A unit as a checkpoint holds it: its parameters, and the moments of its optimizer if it has one.
+public struct CheckpointUnit {
+  /// The unit's name, the group its parameters lie in; `model` for the model.
+  public let name: String
+  /// Frozen ones are left out of a file.
+  public let parameters: [Parameter]
+  /// Nil leaves the moments out.
+  public let optimizer: Optimizer?
 
+  /// A unit of a training task, or a model alone.
+  public init(name: String = CheckpointUnit.model, parameters: [Parameter], optimizer: Optimizer? = nil) {
+    (self.name, self.parameters, self.optimizer) = (name, parameters, optimizer)
+  }
+
+  /// The name of the unit that every checkpoint has.
+  public static let model = "model"
+
+  /// The groups of the first and of the second moment.
+  fileprivate var moments: (first: String, second: String) {
+    let group = name == Self.model ? "optimizer" : "optimizer/\(name)"
+    return ("\(group)/first_moment", "\(group)/second_moment")
+  }
+
+  /// The attribute that holds the updates of the optimizer; the model's is the header's.
+  fileprivate var updatesAttribute: String { "\(name)_updates" }
+}
+
+/// Checkpoint files: a task's units, their optimizers' moments and how far the run has come, in HDF5.
+///
+/// `/model/NAME`, `/optimizer/first_moment/NAME` and `/optimizer/second_moment/NAME` are float32 with Fletcher-32 checksums.
+/// Another unit has `/UNIT/NAME`, and its moments below `/optimizer/UNIT`. The header's attributes are on the file itself, and
+/// `FileSeal` covers all of it.
+public enum Checkpoint {
   // MARK: Writing
 
   /// Writes a checkpoint so that `path` holds either what it held before or all of the new one.
   ///
-  /// Arrays go to the file straight from where they lie.
-  ///
-  /// - Parameters:
-  ///   - parameters: The model; frozen parameters are left out.
-  ///   - optimizer: Nil leaves the moments out: such a file cannot be resumed from.
-  ///   - extras: Further arrays by name.
-  ///   - opponent: The optimizer, with its model, of an opponent.
-  public static func write(
-    _ header: CheckpointHeader, parameters: [Parameter], optimizer: Optimizer?,
-    extras: [String: Tensor] = [:], opponent: Optimizer? = nil, to path: String
-  ) throws {
+  /// Arrays go to the file straight from where they lie. Units without optimizers cannot be resumed from.
+  public static func write(_ header: CheckpointHeader, units: [CheckpointUnit], to path: String) throws {
     var arrays: [(entry: CheckpointEntry, pointer: UnsafeMutablePointer<Float>)] = []
-    for parameter in parameters where parameter.kind != .frozen {
-      arrays.append((entry(model, parameter), parameter.value.pointer))
+    for unit in units {
+      for parameter in unit.parameters where parameter.kind != .frozen {
+        arrays.append((entry(unit.name, parameter), parameter.value.pointer))
+      }
     }
-    func appendMoments(_ optimizer: Optimizer, _ first: String, _ second: String) {
+    for unit in units {
+      guard let optimizer = unit.optimizer else { continue }
       for (parameter, range) in zip(optimizer.flat.parameters, optimizer.flat.ranges) {
-        arrays.append((entry(first, parameter), optimizer.firstMoment.pointer + range.lowerBound))
-        arrays.append((entry(second, parameter), optimizer.secondMoment.pointer + range.lowerBound))
+        arrays.append((entry(unit.moments.first, parameter), optimizer.firstMoment.pointer + range.lowerBound))
+        arrays.append(
+          (entry(unit.moments.second, parameter), optimizer.secondMoment.pointer + range.lowerBound))
       }
-    }
-    if let optimizer { appendMoments(optimizer, firstMoment, secondMoment) }
-    if let opponent {
-      for parameter in opponent.flat.parameters {
-        arrays.append((entry(opponentModel, parameter), parameter.value.pointer))
-      }
-      appendMoments(opponent, opponentFirstMoment, opponentSecondMoment)
-    }
-    for (name, tensor) in extras.sorted(by: { $0.key < $1.key }) {
-      arrays.append((CheckpointEntry(name: "\(extra)/\(name)", shape: tensor.shape), tensor.pointer))
     }
     try HDF5File.atomicallyWrite(to: path, sealed: true) { file in
       try header.write(to: file)
-      if let opponent { try file.setAttribute(opponentUpdates, opponent.updates) }
+      for unit in units where unit.name != CheckpointUnit.model {
+        if let optimizer = unit.optimizer { try file.setAttribute(unit.updatesAttribute, optimizer.updates) }
+      }
       for (entry, pointer) in arrays {
         let values = UnsafeBufferPointer(start: UnsafePointer(pointer), count: entry.shape.reduce(1, *))
         try file.write(values, shape: entry.shape, to: entry.name, checksum: true)
       }
     }
+  }
+
+  /// Writes a model alone.
+  public static func write(
+    _ header: CheckpointHeader, parameters: [Parameter], optimizer: Optimizer? = nil, to path: String
+  ) throws {
+    try write(header, units: [CheckpointUnit(parameters: parameters, optimizer: optimizer)], to: path)
   }
 
   // MARK: Reading
@@ -73,93 +83,88 @@ public enum Checkpoint {
     return try CheckpointHeader(reading: file)
   }
 
-  /// Fills a model, and the moments of its optimizer, from a checkpoint.
+  /// Fills units, and the moments of their optimizers, from a checkpoint.
   ///
   /// Every parameter must be there under its name and in its shape, and nothing else; otherwise nothing is
   /// changed and the error lists the differences.
   ///
   /// - Parameters:
-  ///   - parameters: The model. Frozen ones take part only if `includingFrozen` (a trained tokenizer, now only
-  ///     used).
-  ///   - optimizer: Nil leaves the moments unread.
-  ///   - kind: What the checkpoint must be of; nil accepts any.
-  ///   - opponent: The optimizer of an opponent, filled with its model and moments; nil leaves those unread.
+  ///   - units: Those wanted; one without an optimizer leaves its moments unread.
+  ///   - task: The task the checkpoint must be of; nil accepts any.
+  ///   - includingFrozen: Whether frozen parameters take part: a trained model that is now only used.
   @discardableResult
   public static func load(
-    _ path: String, into parameters: [Parameter], optimizer: Optimizer? = nil, kind: RunKind? = nil,
-    includingFrozen: Bool = false, opponent: Optimizer? = nil
+    _ path: String, into units: [CheckpointUnit], task: String? = nil, includingFrozen: Bool = false
   ) throws -> CheckpointHeader {
     let file = try open(path)
     defer { try? file.close() }
     let header = try CheckpointHeader(reading: file)
-    if let kind, kind != header.kind {
-      throw CheckpointError(
-        path: path, problem: "is of kind '\(header.kind.rawValue)', expected '\(kind.rawValue)'",
-        advice: kind == .tokenizer ? "give a checkpoint of `peco tokenizer train`" : nil)
+    if let task, task != header.task {
+      throw CheckpointError(path: path, problem: "is of task '\(header.task)', expected '\(task)'")
     }
-    let wanted = parameters.filter { includingFrozen || $0.kind != .frozen }
-    try compare(file, model, wanted)
-    if let optimizer {
-      guard try file.exists(firstMoment) else {
+    func wanted(_ unit: CheckpointUnit) -> [Parameter] {
+      unit.parameters.filter { includingFrozen || $0.kind != .frozen }
+    }
+    var updates: [Int?] = []
+    for unit in units {
+      guard try unit.name == CheckpointUnit.model || file.exists(unit.name) else {
         throw CheckpointError(
-          path: path, problem: "holds a model without its optimizer's moments",
-          advice: "a run can only be resumed from a checkpoint that training wrote")
+          path: path, problem: "holds no \(unit.name): the run was trained without it",
+          advice: "begin a new run, or leave the setting that adds it as it was")
       }
-      try compare(file, firstMoment, optimizer.flat.parameters)
-      try compare(file, secondMoment, optimizer.flat.parameters)
+      try compare(file, unit.name, wanted(unit))
+      updates.append(try compareMoments(file, unit, header))
     }
-    let opponentUpdates = try opponent.map { try compareOpponent(file, $0) }
-    for parameter in wanted {
-      try read(file, entry(model, parameter), into: parameter.value.pointer)
-    }
-    if let optimizer {
-      try readMoments(file, firstMoment, secondMoment, into: optimizer)
-      optimizer.updates = header.updates
-    }
-    if let opponent, let opponentUpdates {
-      for parameter in opponent.flat.parameters {
-        try read(file, entry(opponentModel, parameter), into: parameter.value.pointer)
+    for (unit, updates) in zip(units, updates) {
+      for parameter in wanted(unit) {
+        try read(file, entry(unit.name, parameter), into: parameter.value.pointer)
       }
-      try readMoments(file, opponentFirstMoment, opponentSecondMoment, into: opponent)
-      opponent.updates = opponentUpdates
+      guard let optimizer = unit.optimizer, let updates else { continue }
+      for (parameter, range) in zip(optimizer.flat.parameters, optimizer.flat.ranges) {
+        let (first, second) = (
+          optimizer.firstMoment.pointer + range.lowerBound, optimizer.secondMoment.pointer + range.lowerBound
+        )
+        try read(file, entry(unit.moments.first, parameter), into: first)
+        try read(file, entry(unit.moments.second, parameter), into: second)
+      }
+      optimizer.updates = updates
     }
     return header
   }
 
-  /// Sees to it that a file holds an opponent and its moments; the updates its optimizer has made.
-  private static func compareOpponent(_ file: HDF5File, _ opponent: Optimizer) throws -> Int {
-    guard let updates = try file.attribute(opponentUpdates, as: Int.self) else {
+  /// Fills a model, and the moments of its optimizer.
+  @discardableResult
+  public static func load(
+    _ path: String, into parameters: [Parameter], optimizer: Optimizer? = nil, task: String? = nil,
+    includingFrozen: Bool = false
+  ) throws -> CheckpointHeader {
+    try load(
+      path, into: [CheckpointUnit(parameters: parameters, optimizer: optimizer)], task: task,
+      includingFrozen: includingFrozen)
+  }
+
+  /// Sees to it that a file holds the moments of a unit's optimizer; the updates it has made, nil without an optimizer.
+  private static func compareMoments(
+    _ file: HDF5File, _ unit: CheckpointUnit, _ header: CheckpointHeader
+  ) throws -> Int? {
+    guard let optimizer = unit.optimizer else { return nil }
+    let isModel = unit.name == CheckpointUnit.model
+    let updates = isModel ? header.updates : try file.attribute(unit.updatesAttribute, as: Int.self)
+    guard let updates, try file.exists(unit.moments.first) else {
       throw CheckpointError(
-        path: file.path, problem: "holds no opponent: the run had no adversarial loss",
-        advice: "begin a new run; adversarial.start_step says when the loss sets in")
+        path: file.path, problem: "holds a \(unit.name) without its optimizer's moments",
+        advice: "a run can only be resumed from a checkpoint that training wrote")
     }
-    for group in [opponentModel, opponentFirstMoment, opponentSecondMoment] {
-      try compare(file, group, opponent.flat.parameters)
-    }
+    try compare(file, unit.moments.first, optimizer.flat.parameters)
+    try compare(file, unit.moments.second, optimizer.flat.parameters)
     return updates
   }
 
-  private static func readMoments(
-    _ file: HDF5File, _ first: String, _ second: String, into optimizer: Optimizer
-  ) throws {
-    for (parameter, range) in zip(optimizer.flat.parameters, optimizer.flat.ranges) {
-      try read(file, entry(first, parameter), into: optimizer.firstMoment.pointer + range.lowerBound)
-      try read(file, entry(second, parameter), into: optimizer.secondMoment.pointer + range.lowerBound)
-    }
-  }
-
-  /// The arrays saved beside model and optimizer, by name.
-  public static func extras(of path: String) throws -> [String: Tensor] {
+  /// Whether a unit has a parameter of this name.
+  package static func holds(_ unit: String, _ name: String, in path: String) throws -> Bool {
     let file = try open(path)
     defer { try? file.close() }
-    guard try file.exists(extra) else { return [:] }
-    var result: [String: Tensor] = [:]
-    for entry in try entries(of: file, under: extra) {
-      let tensor = Tensor(uninitialized: entry.shape)
-      try read(file, entry, into: tensor.pointer)
-      result[String(entry.name.dropFirst(extra.count + 1))] = tensor
-    }
-    return result
+    return try file.exists(unit) && file.exists("\(unit)/\(name)")
   }
 
   // MARK: Inside

@@ -4,12 +4,12 @@ import Storage
 /// What a checkpoint says about itself: attributes of the file, quick to read.
 public struct CheckpointHeader: Sendable, Equatable {
   /// The layout this program writes.
-  public static let currentFormat = 1
+  public static let currentFormat = 2
 
   /// Layout of the file.
   public var format = CheckpointHeader.currentFormat
-  /// What was being trained.
-  public var kind: RunKind
+  /// The task that was being trained; `imported` for weights that came from elsewhere.
+  public var task: String
   /// Steps done.
   public var step: Int
   /// Passes over the data completed.
@@ -29,10 +29,10 @@ public struct CheckpointHeader: Sendable, Equatable {
   public var inputs: [RunInput: UInt64]
 
   public init(
-    kind: RunKind, step: Int, epoch: Int, samplePosition: Int, updates: Int, seed: UInt64,
+    task: String, step: Int, epoch: Int, samplePosition: Int, updates: Int, seed: UInt64,
     configuration: String, classes: [String]? = nil, inputs: [RunInput: UInt64] = [:]
   ) {
-    self.kind = kind
+    self.task = task
     self.step = step
     self.epoch = epoch
     self.samplePosition = samplePosition
@@ -43,12 +43,15 @@ public struct CheckpointHeader: Sendable, Equatable {
     self.inputs = inputs
   }
 
+  /// The task of weights that came from elsewhere; nothing is trained.
+  public static let imported = "imported"
+
   /// Where the names of the classes lie; there may be more of them than an attribute holds.
   private static let classesName = "classes"
 
   func write(to file: HDF5File) throws {
     try file.setAttribute("format", format)
-    try file.setAttribute("kind", kind.rawValue)
+    try file.setAttribute("task", task)
     try file.setAttribute("step", step)
     try file.setAttribute("epoch", epoch)
     try file.setAttribute("sample_position", samplePosition)
@@ -72,13 +75,9 @@ public struct CheckpointHeader: Sendable, Equatable {
     guard format == Self.currentFormat else {
       throw CheckpointError(
         path: file.path, problem: "has format \(format), this program reads \(Self.currentFormat)",
-        advice: "read it with the version of peco that wrote it")
+        advice: "train or import it again with this version")
     }
-    let kind: String = try required("kind")
-    guard let known = RunKind(rawValue: kind) else {
-      throw CheckpointError(path: file.path, problem: "is of the unknown kind '\(kind)'")
-    }
-    self.kind = known
+    task = try required("task")
     step = try required("step")
     epoch = try required("epoch")
     samplePosition = try required("sample_position")

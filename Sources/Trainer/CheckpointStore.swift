@@ -74,12 +74,10 @@ public struct CheckpointStore: Sendable {
   /// - Returns: Its path.
   @discardableResult
   public func save(
-    _ header: CheckpointHeader, parameters: [Parameter], optimizer: Optimizer?,
-    extras: [String: Tensor] = [:], opponent: Optimizer? = nil
+    _ header: CheckpointHeader, units: [CheckpointUnit]
   ) throws -> String {
     let path = path(step: header.step)
-    try Checkpoint.write(
-      header, parameters: parameters, optimizer: optimizer, extras: extras, opponent: opponent, to: path)
+    try Checkpoint.write(header, units: units, to: path)
     // What cannot even be opened again must not push out what can.
     guard try Checkpoint.header(of: path) == header else {
       throw CheckpointError(path: path, problem: "reads back differently from what was written")

@@ -7,7 +7,7 @@ import Storage
 import Tensors
 import Terminal
 
-/// What every training command does before its recipe comes in: reads the configuration, sets the threads up,
+/// What every training command does before its task comes in: reads the configuration, sets the threads up,
 /// opens the dataset, works out the steps, and finds the checkpoint to go on from.
 package struct RunSetup<Configuration: RunConfiguration> {
   package let configuration: Configuration
@@ -97,18 +97,18 @@ package struct RunSetup<Configuration: RunConfiguration> {
 }
 
 extension RunSetup {
-  /// Runs the loop over a recipe whose samples are made as `samples` says. Collective.
+  /// Runs the loop over a task whose samples are made as `samples` says. Collective.
   ///
-  /// - Parameter inputs: Checksums of what the recipe is made of beside the configuration.
+  /// - Parameter inputs: Checksums of what the task is made of beside the configuration.
   package func train(
-    _ recipe: any Recipe, samples: SamplePipeline, tokens: TokenFile? = nil, inputs: [RunInput: UInt64] = [:],
+    _ task: any TrainingTask, samples: SamplePipeline, tokens: TokenFile? = nil, inputs: [RunInput: UInt64] = [:],
     communicator: Communicator
   ) throws -> TrainingLoop.Outcome {
     var inputs = inputs
     inputs[.data] = dataset.fingerprint
     inputs[.tokens] = tokens?.checksum
     let loop = try TrainingLoop(
-      recipe, plan: plan, configuration: resolved, inputs: inputs, run: run, communicator: communicator,
+      task, plan: plan, configuration: resolved, inputs: inputs, run: run, communicator: communicator,
       logger: logger)
     defer { withExtendedLifetime(lock) {} }
     let outcome = try loop.train(from: checkpoint) { firstStep in

@@ -5,7 +5,7 @@ import Logging
 import Tensors
 import Terminal
 
-/// The one loop that trains every stage: steps, metrics, checkpoints, and when to stop.
+/// The one loop that trains every task: steps, metrics, checkpoints, and when to stop.
 public final class TrainingLoop {
   /// How a run ended.
   public struct Outcome: Sendable {
@@ -17,7 +17,7 @@ public final class TrainingLoop {
     public let signal: Int32?
   }
 
-  private let recipe: any Recipe
+  private let task: any TrainingTask
   private let plan: RunPlan
   private let configuration: String
   private let inputs: [RunInput: UInt64]
@@ -27,16 +27,16 @@ public final class TrainingLoop {
   private let step: TrainingStep
   private var checkpointClock: CheckpointClock
 
-  /// Takes the recipe's model over into flat buffers. Collective.
+  /// Takes the task's units over into flat buffers. Collective.
   ///
   /// - Parameters:
   ///   - configuration: The resolved configuration, which checkpoints keep.
   ///   - inputs: Checksums of what else the run reads, which checkpoints keep as well: it goes on with the same alone.
   public init(
-    _ recipe: any Recipe, plan: RunPlan, configuration: String, inputs: [RunInput: UInt64], run: RunDirectory,
+    _ task: any TrainingTask, plan: RunPlan, configuration: String, inputs: [RunInput: UInt64], run: RunDirectory,
     communicator: Communicator, logger: Logger
   ) throws {
-    self.recipe = recipe
+    self.task = task
     self.plan = plan
     self.configuration = configuration
     self.inputs = inputs
@@ -44,7 +44,7 @@ public final class TrainingLoop {
     self.communicator = communicator
     self.logger = logger
     checkpointClock = CheckpointClock(plan)
-    step = try TrainingStep(recipe, plan: plan, communicator: communicator)
+    step = try TrainingStep(task, plan: plan, communicator: communicator)
   }
 
   /// Trains until the last step, the step to stop after, or a signal.
@@ -77,7 +77,7 @@ public final class TrainingLoop {
       (measured, end) = try step.advance(
         from: done, reading: loader, isCheckpointOverdue: communicator.isRoot && checkpointClock.isOverdue)
       done += 1
-      let evaluation = try recipe.evaluate(after: done, communicator: communicator)
+      let evaluation = try task.evaluate(after: done, communicator: communicator)
       if !evaluation.isEmpty {
         let values = evaluation.map { "\($0.name) \(String(format: "%.4f", $0.value))" }
         logger.notice("step \(done): \(values.joined(separator: ", "))")
@@ -102,31 +102,34 @@ public final class TrainingLoop {
   ///
   /// - Returns: The steps done so far.
   private func begin(from checkpoint: String?) throws -> Int {
-    let optimizer = step.optimizer
     let loaded = try communicator.agree {
       guard let checkpoint, communicator.isRoot else { return 0 }
-      let header = try Checkpoint.load(
-        checkpoint, into: recipe.parameters, optimizer: optimizer, kind: recipe.kind,
-        opponent: step.opponent?.optimizer)
+      let header = try Checkpoint.load(checkpoint, into: units, task: task.task)
       try header.require(sameInputsAs: inputs, configuration: configuration, of: checkpoint)
       return header.step
     }
     let done = Int(try communicator.allReduce(.max, Int64(loaded)))
-    for optimizer in [optimizer, step.opponent?.optimizer].compactMap({ $0 }) {
-      let flat = optimizer.flat
+    for unit in step.units {
+      let (flat, optimizer) = (unit.flat, unit.optimizer)
       try communicator.broadcast(flat.values.pointer, count: flat.count)
       guard done > 0 else { continue }
       try communicator.broadcast(optimizer.firstMoment.pointer, count: flat.count)
       try communicator.broadcast(optimizer.secondMoment.pointer, count: flat.count)
       optimizer.updates = Int(try communicator.allReduce(.max, Int64(optimizer.updates)))
     }
-    for state in recipe.parameters where state.kind == .state {
+    let parameters = task.units.flatMap(\.parameters)
+    for state in parameters where state.kind == .state {
       try communicator.broadcast(state.value.pointer, count: state.count)
     }
-    try communicator.checkEqual(
-      checksum: weightChecksum(recipe.parameters + (step.opponent?.parameters ?? [])),
-      what: "the weights at the start")
+    try communicator.checkEqual(checksum: weightChecksum(parameters), what: "the weights at the start")
     return done
+  }
+
+  /// The task's units, as checkpoints hold them.
+  private var units: [CheckpointUnit] {
+    task.units.map {
+      CheckpointUnit(name: $0.name, parameters: $0.parameters, optimizer: step.optimizer(of: $0))
+    }
   }
 
   /// Writes a checkpoint on rank 0. A periodic one that fails is reported and tried again at the next occasion,
@@ -135,12 +138,11 @@ public final class TrainingLoop {
     let result = Result {
       guard communicator.isRoot else { return }
       let header = CheckpointHeader(
-        kind: recipe.kind, step: done, epoch: done / plan.stepsPerEpoch,
+        task: task.task, step: done, epoch: done / plan.stepsPerEpoch,
         samplePosition: done % plan.stepsPerEpoch * plan.shared.training.globalBatchSize,
-        updates: step.optimizer.updates, seed: plan.shared.seed, configuration: configuration,
-        classes: recipe.classes, inputs: inputs)
-      try run.checkpoints.save(
-        header, parameters: recipe.parameters, optimizer: step.optimizer, opponent: step.opponent?.optimizer)
+        updates: step.units[0].optimizer.updates, seed: plan.shared.seed, configuration: configuration,
+        classes: task.classes, inputs: inputs)
+      try run.checkpoints.save(header, units: units)
     }
     do {
       try communicator.agree(on: result)

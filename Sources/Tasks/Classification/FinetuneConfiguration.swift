@@ -60,8 +60,6 @@ public struct FinetuneConfiguration: RunConfiguration {
     public var resize: Int?
   }
 
-  public static let kind = RunKind.finetune
-
   public var shared: SharedConfiguration
   public var model = Model()
   public var changes = Changes()

@@ -49,7 +49,7 @@ public enum TokenizerImport {
     }
     try Checkpoint.write(
       CheckpointHeader(
-        kind: .tokenizer, step: 0, epoch: 0, samplePosition: 0, updates: 0, seed: 0, configuration: resolved),
+        task: "dvae", step: 0, epoch: 0, samplePosition: 0, updates: 0, seed: 0, configuration: resolved),
       parameters: model.parameters, optimizer: nil, to: output)
     return Report(vocabulary: model.vocabulary, patchSize: model.patchSize, gridSize: model.gridSize)
   }

@@ -98,8 +98,6 @@ public struct PretrainConfiguration: RunConfiguration {
     public var interpolation = ResampleFilter.bicubic
   }
 
-  public static let kind = RunKind.pretrain
-
   public var shared: SharedConfiguration
   public var model = Model()
   public var masking = Masking()

@@ -1,3 +1,4 @@
+import Foundation
 import Configuration
 import Evaluation
 import Layers
@@ -24,6 +25,12 @@ public struct PerceptualConfiguration: RunConfiguration {
     public var momentum = 0.99
     /// And at the end, reached along a cosine.
     public var momentumEnd = 1.0
+
+    /// The momentum of a step, counted from 0: along a cosine from the first value to the last (section 4.1).
+    public func momentum(inStep step: Int, of steps: Int) -> Double {
+      let way = (1 - cos(Double.pi * Double(step) / Double(steps))) / 2
+      return momentum + (momentumEnd - momentum) * way
+    }
   }
 
   /// `views.*`: what happens to the two views, first and second, besides crop, flip and colors.
@@ -49,8 +56,6 @@ public struct PerceptualConfiguration: RunConfiguration {
     /// What is compared, and how neighbors vote.
     public var settings = NeighborEvaluation.Settings()
   }
-
-  public static let kind = RunKind.perceptual
 
   public var shared: SharedConfiguration
   public var model = Model()

@@ -177,9 +177,9 @@ enum PerceptualNetworks {
     let told = settings.heads ?? TransformerWeights.attentionHeads(weights.shapes)
     guard weights.path.hasSuffix(".safetensors") else {
       let header = try Checkpoint.header(of: weights.path)
-      guard header.kind != .tokenizer else {
+      guard TokenizerConfiguration.Model.Kind(rawValue: header.task) == nil else {
         throw RunError(
-          "\(weights.path) is of kind '\(header.kind.rawValue)'; perceptual.weights needs a transformer's")
+          "\(weights.path) is of task '\(header.task)'; perceptual.weights needs a transformer's")
       }
       let trained = try TransformerWeights.settings(of: header, weights.path)
       var form = TransformerForm(

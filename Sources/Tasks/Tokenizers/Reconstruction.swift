@@ -59,7 +59,7 @@ public enum Reconstruction {
     try drawGrid(shown).writePNG(to: output)
     let usage = CodebookUsage(counts: uses)
     return Report(
-      images: total, psnr: 10 * log10(4 / max(squaredError / Double(max(total, 1)), 1e-12)),
+      images: total, psnr: peakSignalToNoiseRatio(meanSquaredError: squaredError / Double(max(total, 1))),
       perplexity: Double(usage.perplexity), usage: Double(usage.usedShare))
   }
 

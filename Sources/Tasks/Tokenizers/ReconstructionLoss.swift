@@ -2,16 +2,16 @@ import Foundation
 import Layers
 import Models
 import Tensors
+import Trainer
 
 /// How far a tokenizer's reconstructions are from their images: by pixels, and by the features of a perceptual
 /// network (PeCo, equations 3 and 4).
 struct ReconstructionLoss {
-  /// How many values `takeSums` gives.
-  static let sumCount = 4
+  /// The metrics it adds to.
+  static let metrics = ["pixel_loss", "perceptual_loss", "squared_error"]
 
   private let settings: TokenizerConfiguration.Loss
   private let perceptual: (any PerceptualNetwork)?
-  private var sums = [Double](repeating: 0, count: sumCount)
 
   /// - Parameter perceptual: The network whose features are compared; nil for a loss on pixels alone.
   init(_ settings: TokenizerConfiguration.Loss, perceptual: (any PerceptualNetwork)?) {
@@ -21,9 +21,12 @@ struct ReconstructionLoss {
 
   /// The terms of the loss with their weights, means over the batch.
   ///
-  /// - Parameter pixel: The pixels' loss where it is not a difference: that of the likelihood.
-  mutating func callAsFunction(
-    _ reconstruction: Tensor, _ images: Tensor, likelihood: (() -> Tensor)? = nil
+  /// - Parameters:
+  ///   - metrics: What it adds to.
+  ///   - likelihood: The pixels' loss where it is not a difference: that of the likelihood.
+  func callAsFunction(
+    _ reconstruction: Tensor, _ images: Tensor, addingTo metrics: inout MetricSums,
+    likelihood: (() -> Tensor)? = nil
   ) -> [(weight: Float, loss: Tensor)] {
     let pixel =
       switch settings.pixel {
@@ -36,30 +39,19 @@ struct ReconstructionLoss {
     if let perceptual {
       let distance = perceptualLoss(perceptual, reconstruction, images)
       terms.append((Float(settings.perceptualWeight), distance))
-      sums[1] += count * Double(distance.item)
+      metrics.add("perceptual_loss", mean: Double(distance.item), weight: count)
     }
     let squaredError =
       settings.pixel == .l2 ? pixel : meanSquaredError(reconstruction.detached, images.detached)
-    sums[0] += count * Double(pixel.item)
-    sums[2] += count * Double(squaredError.item)
-    sums[3] += count
+    metrics.add("pixel_loss", mean: Double(pixel.item), weight: count)
+    metrics.add("squared_error", mean: Double(squaredError.item), weight: count)
     return terms
   }
 
-  /// What was gathered since the last call, to be summed over ranks.
-  mutating func takeSums() -> [Double] {
-    defer { sums = [Double](repeating: 0, count: Self.sumCount) }
-    return sums
-  }
-
-  /// What the sums over all ranks, which begin with those of `takeSums`, tell.
-  func measures(
-    of sums: [Double]
-  ) -> (images: Double, psnr: Double, losses: [(name: String, value: Double)]) {
-    let images = max(sums[3], 1)
-    var losses = [(name: "pixel_loss", value: sums[0] / images)]
-    if perceptual != nil { losses.append(("perceptual_loss", sums[1] / images)) }
-    // Pixels run from -1 to 1: the peak is 2.
-    return (images, 10 * log10(4 / max(sums[2] / images, 1e-12)), losses)
+  /// What the sums over all ranks say: the PSNR, and the losses.
+  func measures(of metrics: MetricSums) -> (psnr: Double, losses: [NamedValue]) {
+    var losses: [NamedValue] = [("pixel_loss", metrics.mean("pixel_loss") ?? 0)]
+    if perceptual != nil { losses.append(("perceptual_loss", metrics.mean("perceptual_loss") ?? 0)) }
+    return (peakSignalToNoiseRatio(meanSquaredError: metrics.mean("squared_error") ?? 0), losses)
   }
 }

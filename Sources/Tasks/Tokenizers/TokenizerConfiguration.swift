@@ -145,8 +145,6 @@ public struct TokenizerConfiguration: RunConfiguration {
     public var patchSize = 16
   }
 
-  public static let kind = RunKind.tokenizer
-
   public var shared: SharedConfiguration
   public var model = Model()
   public var codebook = Codebook()

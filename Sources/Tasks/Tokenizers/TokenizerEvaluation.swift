@@ -204,7 +204,7 @@ public enum TokenizerEvaluation {
     report.originals = try own.originals.summed(over: communicator)
     report.reconstructions = try own.reconstructions.summed(over: communicator)
     let error = try communicator.allReduce(.sum, squaredError) / Double(max(report.originals.images, 1))
-    report.psnr = 10 * log10(4 / max(error, 1e-12))
+    report.psnr = peakSignalToNoiseRatio(meanSquaredError: error)
     report.usage = CodebookUsage(counts: try communicator.allReduce(.sum, uses))
     return report
   }

@@ -51,7 +51,7 @@ public struct TrainedTokenizer {
     let model = try configuration.makeTokenizer(in: scope)
     try communicator.agree {
       guard communicator.isRoot else { return }
-      _ = try Checkpoint.load(file, into: scope.parameters, kind: .tokenizer, includingFrozen: true)
+      _ = try Checkpoint.load(file, into: scope.parameters, includingFrozen: true)
     }
     for parameter in scope.parameters {
       try communicator.broadcast(parameter.value.pointer, count: parameter.count)
@@ -71,8 +71,8 @@ public struct TrainedTokenizer {
 
   private static func configurationText(_ file: String) throws -> String {
     let header = try Checkpoint.header(of: file)
-    guard header.kind == .tokenizer else {
-      throw RunError("\(file) is a checkpoint of kind '\(header.kind.rawValue)'; a tokenizer's is needed")
+    guard TokenizerConfiguration.Model.Kind(rawValue: header.task) != nil else {
+      throw RunError("\(file) is a checkpoint of task '\(header.task)'; a tokenizer's is needed")
     }
     return header.configuration
   }

@@ -15,8 +15,8 @@ public enum Pretraining {
       mask: try communicator.agree { try configuration.maskGenerator() })
 
     guard configuration.target.kind == .tokens else {
-      let recipe = try communicator.agree { try PretrainRecipe(predictingPixels: configuration) }
-      return try setup.train(recipe, samples: samples, communicator: communicator)
+      let task = try communicator.agree { try MaskedImageModelingTask(predictingPixels: configuration) }
+      return try setup.train(task, samples: samples, communicator: communicator)
     }
     let source: TokenSource
     let vocabulary: Int
@@ -45,10 +45,10 @@ public enum Pretraining {
       checksum = tokenizer.checksum
       setup.logger.notice("tokens from \(tokenizer.path), shown images of \(side)²")
     }
-    let recipe = try communicator.agree {
-      try PretrainRecipe(configuration, tokens: source, vocabulary: vocabulary)
+    let task = try communicator.agree {
+      try MaskedImageModelingTask(configuration, tokens: source, vocabulary: vocabulary)
     }
     return try setup.train(
-      recipe, samples: samples, tokens: tokenFile, inputs: [.tokenizer: checksum], communicator: communicator)
+      task, samples: samples, tokens: tokenFile, inputs: [.tokenizer: checksum], communicator: communicator)
   }
 }

@@ -10,22 +10,20 @@ import Terminal
 import Trainer
 
 /// Classification of images (PeCo, section 4; BEiT, section 2.6).
-final class FinetuneRecipe: Recipe {
-  let kind = RunKind.finetune
+final class ClassificationTask: TrainingTask, OptimizedUnit {
+  let task = "classification"
+  let name = CheckpointUnit.model
   let parameters: [Parameter]
   private let model: ClassificationModel
-  private let trained: [Parameter]
-  /// Moving averages of the trained parameters, one for each or none at all.
-  private let averages: [Parameter]
+  /// The exponential moving average of the weights, where one is kept.
+  private let average: AveragedUnit?
+  var metrics = MetricSums(["accuracy"])
   private let configuration: FinetuneConfiguration
   let classes: [String]?
   private let layerDecay: LayerDecay
   private let evaluation: ClassificationData?
   /// When the model is evaluated; set before training begins.
   var evaluationSteps = EvaluationSteps(every: 1, last: 0)
-
-  private var correct = 0
-  private var images = 0
 
   /// After which steps.
   struct EvaluationSteps {
@@ -38,7 +36,7 @@ final class FinetuneRecipe: Recipe {
     }
   }
 
-  /// The recipe of a configuration for images of classes of these names.
+  /// The task of a configuration for images of classes of these names.
   ///
   /// - Parameters:
   ///   - fill: Fills the parameters with pretrained weights.
@@ -50,19 +48,11 @@ final class FinetuneRecipe: Recipe {
     let scope = ParameterScope(seed: configuration.shared.seed)
     model = try ClassificationModel(
       configuration.architecture, classes: classes.count, pooling: configuration.model.pooling, in: scope)
-    trained = scope.parameters
-    try fill(trained)
-    if configuration.averageDecay != nil {
-      averages = trained.map { parameter in
-        let average = scope.state(
-          TransformerWeights.averagePrefix + parameter.name, parameter.shape, .zeros)
-        average.value.copyElements(from: parameter.value)
-        return average
-      }
-    } else {
-      averages = []
-    }
     parameters = scope.parameters
+    try fill(parameters)
+    average = configuration.averageDecay.map { decay in
+      AveragedUnit(name: TransformerWeights.average, of: scope.parameters, moment: .afterUpdate) { _ in decay }
+    }
     layerDecay = LayerDecay(decay: configuration.layerDecay, depth: configuration.architecture.depth)
     self.configuration = configuration
     self.classes = classes
@@ -71,7 +61,9 @@ final class FinetuneRecipe: Recipe {
 
   func learningRateScale(of parameter: Parameter) -> Double { layerDecay.scale(of: parameter.name) }
 
-  func loss(of batch: Batch, on tape: Tape?) throws -> Tensor {
+  var units: [any TrainableUnit] { [self] + (average.map { [$0] } ?? []) }
+
+  func loss(of batch: Batch, on tape: Tape?) throws -> Loss {
     guard var images = batch.images else { throw RunError("the loader gives no images") }
     var shares: [Float]?
     if tape != nil, let mixup = configuration.mixup {
@@ -88,33 +80,17 @@ final class FinetuneRecipe: Recipe {
     let main = batch.labels.indices.map { batch.labels[(shares?[$0] ?? 1) < 0.5 ? $0 ^ 1 : $0] }
     var score = ClassificationScore()
     score.add(logits.detached, labels: main)
-    correct += score.first
-    self.images += score.images
-    return softCrossEntropy(logits, targets)
-  }
-
-  func takeSums() -> [Double] {
-    defer { (correct, images) = (0, 0) }
-    return [Double(correct), Double(images)]
+    metrics.add("accuracy", sum: Double(score.first), weight: Double(score.images))
+    return Loss(mean: softCrossEntropy(logits, targets), weight: Double(batch.count))
   }
 
   func finishStep(
-    _ step: Int, sums: [Double], communicator: Communicator
-  ) throws -> [(name: String, value: Double)] {
-    if let decay = configuration.averageDecay { updateAverages(decay: Float(decay)) }
-    return [("accuracy", sums[0] / max(sums[1], 1))]
+    _ step: Int, metrics: MetricSums, communicator: Communicator
+  ) throws -> [NamedValue] {
+    [("accuracy", metrics.mean("accuracy") ?? 0)]
   }
 
-  private func updateAverages(decay: Float) {
-    for (average, parameter) in zip(averages, trained) {
-      let (mean, value) = (average.value.pointer, parameter.value.pointer)
-      ThreadPool.shared.forEachRange(of: average.count, grain: 1 << 15) { range in
-        for i in range { mean[i] = decay * mean[i] + (1 - decay) * value[i] }
-      }
-    }
-  }
-
-  func evaluate(after step: Int, communicator: Communicator) throws -> [(name: String, value: Double)] {
+  func evaluate(after step: Int, communicator: Communicator) throws -> [NamedValue] {
     guard let evaluation, evaluationSteps.contains(step) else { return [] }
     // Who waits for the run to leave does not wait for this; the last step's score is what the run was for.
     let isCancelled = { step != self.evaluationSteps.last && StopSignal.pending != nil }
@@ -123,25 +99,15 @@ final class FinetuneRecipe: Recipe {
     var measures = [
       ("evaluation_top1", score.top1), ("evaluation_top5", score.top5), ("evaluation_loss", score.loss),
     ]
-    guard !averages.isEmpty else { return measures }
-    exchangeWithAverages()
-    defer { exchangeWithAverages() }
-    guard let averaged = try evaluation.score(communicator: communicator, unless: isCancelled, { model($0) })
-    else { return measures }
+    guard let average else { return measures }
+    let averaged = try average.exchanged {
+      try evaluation.score(communicator: communicator, unless: isCancelled) { model($0) }
+    }
+    guard let averaged else { return measures }
     measures += [
       ("ema_evaluation_top1", averaged.top1), ("ema_evaluation_top5", averaged.top5),
       ("ema_evaluation_loss", averaged.loss),
     ]
     return measures
-  }
-
-  /// Puts the averages in the parameters' place, and back.
-  private func exchangeWithAverages() {
-    for (average, parameter) in zip(averages, trained) {
-      let (mean, value) = (average.value.pointer, parameter.value.pointer)
-      ThreadPool.shared.forEachRange(of: average.count, grain: 1 << 15) { range in
-        for i in range { (mean[i], value[i]) = (value[i], mean[i]) }
-      }
-    }
   }
 }

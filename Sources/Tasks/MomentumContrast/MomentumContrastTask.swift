@@ -12,8 +12,9 @@ import Trainer
 ///
 /// A query is compared with the keys of the whole batch, and batch normalization looks at the whole batch: a rank's
 /// share of it goes through in one piece.
-public final class MomentumContrastRecipe: Recipe {
-  public let kind = RunKind.perceptual
+public final class MomentumContrastTask: TrainingTask, OptimizedUnit {
+  public let task = "momentum_contrast"
+  public let name = CheckpointUnit.model
   public let parameters: [Parameter]
   private let model: MomentumContrast
   private let contrast: PerceptualConfiguration.Contrast
@@ -22,10 +23,10 @@ public final class MomentumContrastRecipe: Recipe {
   private let evaluationSteps: Int
   private let exchange: CommunicatorExchange
 
-  private var correct = 0
-  private var queries = 0
+  private let momentumEncoder: AveragedUnit
+  public var metrics = MetricSums(["contrast_accuracy"])
 
-  /// The recipe of a configuration. Collective.
+  /// The task of a configuration. Collective.
   ///
   /// - Parameter evaluation: What measures progress, if anything does.
   public init(
@@ -41,12 +42,18 @@ public final class MomentumContrastRecipe: Recipe {
           + "takes too much memory, start more ranks or lower training.global_batch_size")
     }
     let scope = ParameterScope(seed: configuration.shared.seed)
+    let momentumScope = ParameterScope(seed: configuration.shared.seed).untrained
     model = try MomentumContrast(
       configuration.architecture, hiddenWidth: configuration.contrast.hiddenWidth,
       outputWidth: configuration.contrast.outputWidth,
-      temperature: Float(configuration.contrast.temperature), in: scope)
+      temperature: Float(configuration.contrast.temperature), in: scope, momentumEncoderIn: momentumScope)
     parameters = scope.parameters
-    contrast = configuration.contrast
+    let (contrast, steps) = (configuration.contrast, plan.steps)
+    self.contrast = contrast
+    momentumEncoder = AveragedUnit(
+      name: "momentum_encoder", parameters: momentumScope.parameters, pairs: model.followers,
+      moment: .beforeForward
+    ) { contrast.momentum(inStep: $0, of: steps) }
     self.plan = plan
     self.evaluation = evaluation
     evaluationSteps = max(
@@ -54,47 +61,37 @@ public final class MomentumContrastRecipe: Recipe {
     exchange = try CommunicatorExchange(communicator)
   }
 
-  public func loss(of batch: Batch, on tape: Tape?) throws -> Tensor {
+  public var units: [any TrainableUnit] { [self, momentumEncoder] }
+
+  public func loss(of batch: Batch, on tape: Tape?) throws -> Loss {
     guard let first = batch.images, let second = batch.secondImages else {
       throw RunError("the loader does not give two views")
     }
     let (loss, hits) = model(
-      tape?.constant(first) ?? first, tape?.constant(second) ?? second,
-      momentum: tape.map { _ in momentum(ofStep: batch.step) }, over: exchange)
+      tape?.constant(first) ?? first, tape?.constant(second) ?? second, training: tape != nil, over: exchange)
     try exchange.check()
-    correct += hits
-    queries += 2 * batch.samples.count
+    metrics.add("contrast_accuracy", sum: Double(hits), weight: Double(2 * batch.samples.count))
     // Where one rank's loss is not finite all stop here: backward is a matter of all of them.
     var strays = loss.item.isFinite ? 0.0 : 1.0
     exchange.sum(&strays, count: 1)
     try exchange.check()
     guard strays == 0 || !loss.item.isFinite else { throw NonFiniteElsewhere() }
-    return loss
-  }
-
-  /// The momentum of a step, counted from 0: along a cosine from the first value to the last (section 4.1).
-  func momentum(ofStep step: Int) -> Double {
-    let way = (1 - cos(Double.pi * Double(step) / Double(plan.steps))) / 2
-    return contrast.momentum + (contrast.momentumEnd - contrast.momentum) * way
-  }
-
-  public func takeSums() -> [Double] {
-    defer { (correct, queries) = (0, 0) }
-    return [Double(correct), Double(queries)]
+    return Loss(mean: loss, weight: Double(batch.count))
   }
 
   public func finishStep(
-    _ step: Int, sums: [Double], communicator: Communicator
-  ) throws -> [(name: String, value: Double)] {
+    _ step: Int, metrics: MetricSums, communicator: Communicator
+  ) throws -> [NamedValue] {
     try exchange.check()
     return [
-      ("contrast_accuracy", sums[0] / max(sums[1], 1)), ("momentum", momentum(ofStep: step - 1)),
+      ("contrast_accuracy", metrics.mean("contrast_accuracy") ?? 0),
+      ("momentum", contrast.momentum(inStep: step - 1, of: plan.steps)),
     ]
   }
 
   public func evaluate(
     after step: Int, communicator: Communicator
-  ) throws -> [(name: String, value: Double)] {
+  ) throws -> [NamedValue] {
     guard let evaluation, step % evaluationSteps == 0 || step == plan.steps else { return [] }
     let start = ContinuousClock.now
     // Who waits for the run to leave does not wait for this.

@@ -37,8 +37,8 @@ public enum Finetuning {
         setup.logger.warning("\($0)")
       }
     }
-    let recipe = try communicator.agree {
-      try FinetuneRecipe(configuration, classes: classes, evaluation: evaluation) { parameters in
+    let task = try communicator.agree {
+      try ClassificationTask(configuration, classes: classes, evaluation: evaluation) { parameters in
         guard let weights, let file = weights.file else { return }
         let fresh = try PretrainedWeights.fill(
           parameters, from: file, form: weights.form, target: configuration.architecture)
@@ -46,9 +46,9 @@ public enum Finetuning {
         setup.logger.notice("weights from \(weights.path)\(others)")
       }
     }
-    recipe.evaluationSteps = FinetuneRecipe.EvaluationSteps(
+    task.evaluationSteps = ClassificationTask.EvaluationSteps(
       every: configuration.evaluation.everyEpochs * Double(setup.plan.stepsPerEpoch), last: setup.plan.steps)
-    return try setup.train(recipe, samples: samples, communicator: communicator)
+    return try setup.train(task, samples: samples, communicator: communicator)
   }
 
   /// What the weights to start from settle, as `--set` would. Collective; rank 0 looks.
@@ -67,7 +67,7 @@ public enum Finetuning {
         let settled: PretrainedWeights.Settled
         if let own = try RunDirectory(request.directory, keep: 1).checkpoint(
           request.resume, report: { _ in }),
-          case let header = try Checkpoint.header(of: own), header.kind == .finetune,
+          case let header = try Checkpoint.header(of: own), header.task == "classification",
           let (earlier, _) = try? FinetuneConfiguration.load(yaml: header.configuration, source: own)
         {
           settled = PretrainedWeights.Settled(path: own, earlier)

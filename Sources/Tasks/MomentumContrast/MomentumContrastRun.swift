@@ -20,14 +20,14 @@ public enum PerceptualTraining {
           dataset: setup.dataset, other: other)
       }
     }
-    let recipe = try MomentumContrastRecipe(
+    let task = try MomentumContrastTask(
       configuration, plan: setup.plan, evaluation: evaluation, communicator: communicator)
     let data = configuration.shared.data
     var samples = SamplePipeline(
       seed: configuration.shared.seed, augmentation: configuration.augmentation(ofView: 0),
       image: data.imageView)
     samples.secondAugmentation = configuration.augmentation(ofView: 1)
-    return try setup.train(recipe, samples: samples, communicator: communicator)
+    return try setup.train(task, samples: samples, communicator: communicator)
   }
 }
 

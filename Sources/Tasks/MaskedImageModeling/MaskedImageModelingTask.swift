@@ -16,45 +16,55 @@ public enum TokenSource {
 }
 
 /// Stage 2: masked image modeling (PeCo, section 3.3; BEiT, section 2.3), on tokens or, as an ablation, on pixels.
-public final class PretrainRecipe: Recipe {
-  /// What is predicted, and what was counted of it.
+public final class MaskedImageModelingTask: TrainingTask, OptimizedUnit {
+  /// What is predicted.
   private enum Target {
-    case tokens(TokenSource, TokenCounts)
-    case pixels(PixelSums)
+    case tokens(TokenSource)
+    case pixels
   }
 
-  public let kind = RunKind.pretrain
+  public let task = "masked_image_modeling"
+  public let name = CheckpointUnit.model
   public let parameters: [Parameter]
+  public var metrics: MetricSums
+  public let lossWeightPerImage: Double
   private let model: MaskedImageModel
-  private var target: Target
+  private let target: Target
   private let settings: PretrainConfiguration.Target
   private let seed: UInt64
 
-  /// The recipe of a configuration, predicting tokens of a codebook of `vocabulary`.
-  public convenience init(_ configuration: PretrainConfiguration, tokens: TokenSource, vocabulary: Int) throws
-  {
+  /// The task of a configuration, predicting tokens of a codebook of `vocabulary`.
+  public convenience init(_ configuration: PretrainConfiguration, tokens: TokenSource, vocabulary: Int) throws {
     try self.init(
-      configuration, .tokens(vocabulary: vocabulary),
-      .tokens(tokens, TokenCounts(histogram: [Double](repeating: 0, count: vocabulary))))
+      configuration, .tokens(vocabulary: vocabulary), .tokens(tokens),
+      MetricSums(["accuracy"], histograms: [("tokens", vocabulary)]))
   }
 
-  /// The recipe of a configuration, predicting pixels.
+  /// The task of a configuration, predicting pixels.
   public convenience init(predictingPixels configuration: PretrainConfiguration) throws {
-    try self.init(configuration, .pixels, .pixels(PixelSums()))
+    try self.init(
+      configuration, .pixels, .pixels, MetricSums(["squared_error", "pixel", "squared_pixel"]))
   }
 
   private init(
-    _ configuration: PretrainConfiguration, _ predicted: MaskedImageModel.Target, _ target: Target
+    _ configuration: PretrainConfiguration, _ predicted: MaskedImageModel.Target, _ target: Target,
+    _ metrics: MetricSums
   ) throws {
     let scope = ParameterScope(seed: configuration.shared.seed)
     model = try MaskedImageModel(configuration.architecture, predicting: predicted, in: scope)
     parameters = scope.parameters
     self.target = target
+    self.metrics = metrics
     settings = configuration.target
     seed = configuration.shared.seed
+    let patches = configuration.grid * configuration.grid
+    lossWeightPerImage = Double(
+      settings.positions == .masked ? configuration.masking.count(of: patches) : patches)
   }
 
-  public func loss(of batch: Batch, on tape: Tape?) throws -> Tensor {
+  public var units: [any TrainableUnit] { [self] }
+
+  public func loss(of batch: Batch, on tape: Tape?) throws -> Loss {
     guard let images = batch.images else {
       throw RunError("the loader gives no view for the transformer")
     }
@@ -67,32 +77,31 @@ public final class PretrainRecipe: Recipe {
       model(
         tape?.constant(images) ?? images, masked: batch.masked, predicted: predicted, depth: depth)
     }
+    let mean: Tensor
     switch target {
-    case .tokens(let source, var counts):
+    case .tokens(let source):
       let tokens = try tokens(of: batch, from: source)
       let logits = predict()
-      let (loss, hits) = crossEntropy(logits, predicted.map { tokens[Int($0)] })
-      counts.add(
-        tokens: batch.masked.map { tokens[Int($0)] },
-        correct: settings.positions == .masked ? hits : maskedHits(logits, tokens, batch.masked))
-      target = .tokens(source, counts)
-      return loss
-    case .pixels(var sums):
+      let hits: Int
+      (mean, hits) = crossEntropy(logits, predicted.map { tokens[Int($0)] })
+      let correct = settings.positions == .masked ? hits : maskedHits(logits, tokens, batch.masked)
+      metrics.add("accuracy", sum: Double(correct), weight: Double(batch.masked.count))
+      metrics.count(batch.masked.map { tokens[Int($0)] }, in: "tokens")
+    case .pixels:
       let pixels = patchPixels(
         images, patchSize: architecture.patchSize, patches: predicted, normalized: settings.normalize)
       let found = predict()
-      let loss = meanSquaredError(found, pixels)
+      mean = meanSquaredError(found, pixels)
       if settings.positions == .masked {
-        sums.add(pixels, meanSquaredError: Double(loss.item))
+        add(pixels, meanSquaredError: Double(mean.item))
       } else {
         let masked = batch.masked.map { Int($0) }
         let wanted = gatherRows(pixels, masked)
-        sums.add(
+        add(
           wanted, meanSquaredError: Double(meanSquaredError(gatherRows(found.detached, masked), wanted).item))
       }
-      target = .pixels(sums)
-      return loss
     }
+    return Loss(mean: mean, weight: Double(predicted.count))
   }
 
   /// How many tokens at masked patches are predicted, out of the logits of all patches.
@@ -113,63 +122,32 @@ public final class PretrainRecipe: Recipe {
     }
   }
 
-  public func takeSums() -> [Double] {
-    switch target {
-    case .tokens(let source, let counts):
-      target = .tokens(
-        source, TokenCounts(histogram: [Double](repeating: 0, count: counts.histogram.count)))
-      return [counts.correct] + counts.histogram
-    case .pixels(let sums):
-      target = .pixels(PixelSums())
-      return [sums.squaredError, sums.sum, sums.squares, sums.count]
-    }
+  /// Adds what is known of pixels at masked patches.
+  private func add(_ target: Tensor, meanSquaredError: Double) {
+    let values = target.elements
+    let count = Double(values.count)
+    metrics.add("squared_error", mean: meanSquaredError, weight: count)
+    metrics.add("pixel", sum: values.reduce(0) { $0 + Double($1) }, weight: count)
+    metrics.add("squared_pixel", sum: values.reduce(0) { $0 + Double($1) * Double($1) }, weight: count)
   }
 
   public func finishStep(
-    _ step: Int, sums: [Double], communicator: Communicator
-  ) throws -> [(name: String, value: Double)] {
+    _ step: Int, metrics: MetricSums, communicator: Communicator
+  ) throws -> [NamedValue] {
     switch target {
     case .tokens:
-      let counts = sums[1...]
-      let total = max(counts.reduce(0, +), 1)
+      let counts = metrics.histogram("tokens")
       return [
-        ("accuracy", sums[0] / total),
+        ("accuracy", metrics.mean("accuracy") ?? 0),
         // What always guessing the step's most frequent token would score.
-        ("most_frequent_token_share", (counts.max() ?? 0) / total),
+        ("most_frequent_token_share", (counts.max() ?? 0) / max(counts.reduce(0, +), 1)),
       ]
     case .pixels:
-      let spread = sums[2] - sums[1] * sums[1] / max(sums[3], 1)
-      return [("explained_variance", 1 - sums[0] / max(spread, .leastNormalMagnitude))]
+      let sum = metrics.sum("pixel")
+      let spread = metrics.sum("squared_pixel") - sum * sum / max(metrics.weight("pixel"), 1)
+      return [
+        ("explained_variance", 1 - metrics.sum("squared_error") / max(spread, .leastNormalMagnitude))
+      ]
     }
-  }
-}
-
-/// What a step counts of predicted tokens, at masked patches.
-private struct TokenCounts {
-  var correct = 0.0
-  /// How often each token was to be predicted.
-  var histogram: [Double]
-
-  mutating func add(tokens: [Int32], correct hits: Int) {
-    correct += Double(hits)
-    for token in tokens { histogram[Int(token)] += 1 }
-  }
-}
-
-/// What a step sums up of predicted pixels, at masked patches.
-private struct PixelSums {
-  var squaredError = 0.0
-  var sum = 0.0
-  var squares = 0.0
-  var count = 0.0
-
-  mutating func add(_ target: Tensor, meanSquaredError: Double) {
-    let values = UnsafeBufferPointer(start: target.pointer, count: target.count)
-    squaredError += meanSquaredError * Double(values.count)
-    for value in values {
-      sum += Double(value)
-      squares += Double(value) * Double(value)
-    }
-    count += Double(values.count)
   }
 }

@@ -19,10 +19,10 @@ public enum TokenizerTraining {
     }
     let perceptual = try PerceptualNetworks.make(
       configuration, communicator: communicator, logger: setup.logger)
-    let recipe: any Recipe = try communicator.agree {
+    let task: any TrainingTask = try communicator.agree {
       switch configuration.model.kind {
-      case .vqvae: try TokenizerRecipe(configuration, perceptual: perceptual?.network)
-      case .dvae: try DVAERecipe(configuration, perceptual: perceptual?.network)
+      case .vqvae: try VQVAETask(configuration, perceptual: perceptual?.network)
+      case .dvae: try DVAETask(configuration, perceptual: perceptual?.network)
       }
     }
     let data = configuration.shared.data
@@ -30,6 +30,6 @@ public enum TokenizerTraining {
       seed: configuration.shared.seed, augmentation: data.augmentation,
       tokenizerImage: .tokenizer(size: data.imageSize, interpolation: data.interpolation))
     let inputs = perceptual?.checksum.map { [RunInput.perceptual: $0] } ?? [:]
-    return try setup.train(recipe, samples: samples, inputs: inputs, communicator: communicator)
+    return try setup.train(task, samples: samples, inputs: inputs, communicator: communicator)
   }
 }

@@ -9,21 +9,22 @@ import Terminal
 import Trainer
 
 /// Stage 1: a VQ-VAE under pixel, perceptual and commitment loss (PeCo, sections 3.1 and 3.2).
-public final class TokenizerRecipe: Recipe {
-  public let kind = RunKind.tokenizer
+public final class VQVAETask: TrainingTask, OptimizedUnit {
+  public let task = "vqvae"
+  public let name = CheckpointUnit.model
   public let parameters: [Parameter]
   /// The tokenizer.
   public let model: VQVAE
-  private var reconstructionLoss: ReconstructionLoss
-  private let adversary: Adversary?
+  public var metrics = MetricSums(
+    ReconstructionLoss.metrics + DiscriminatorUnit.metrics + ["commitment_loss", "codebook_loss"])
+  private let reconstructionLoss: ReconstructionLoss
+  private let discriminator: DiscriminatorUnit?
   private let configuration: TokenizerConfiguration
 
-  /// This step's encoder outputs, kept if entries will be revived from them at its end.
+  /// This step's encoder outputs, kept if codebook entries will be revived from them at its end.
   private var encoded: [Tensor] = []
-  /// Σ over images of the commitment loss, and of the codebook's own loss.
-  private var (commitment, codebook) = (0.0, 0.0)
 
-  /// The recipe of a configuration.
+  /// The task of a configuration.
   ///
   /// - Parameter perceptual: The network whose features are compared; nil for a loss on pixels alone.
   public init(_ configuration: TokenizerConfiguration, perceptual: (any PerceptualNetwork)?) throws {
@@ -31,43 +32,43 @@ public final class TokenizerRecipe: Recipe {
     model = try VQVAE(configuration.architecture, in: scope)
     parameters = scope.parameters
     reconstructionLoss = ReconstructionLoss(configuration.loss, perceptual: perceptual)
-    adversary = Adversary(configuration)
+    discriminator = DiscriminatorUnit(configuration)
     self.configuration = configuration
   }
 
-  public var opponent: (any Opponent)? { adversary }
+  public var units: [any TrainableUnit] { [self] + (discriminator.map { [$0] } ?? []) }
 
-  public func loss(of batch: Batch, on tape: Tape?) throws -> Tensor {
+  public func loss(of batch: Batch, on tape: Tape?) throws -> Loss {
     guard let images = batch.tokenizerImages else { throw RunError("the loader gives no tokenizer view") }
     let output = model(tape?.constant(images) ?? images)
     if tape != nil, revives(atStep: batch.step + 1) { encoded.append(output.encoded.detached) }
 
+    var metrics = metrics
     var terms: [(weight: Float, loss: Tensor)]
-    if let adversary, tape != nil, adversary.isActive(inStep: batch.step) {
-      let loss = adversary.loss(of: output, drawnBy: model, images: images) {
-        weightedSum(reconstructionLoss($0, images))
+    if let discriminator, tape != nil, discriminator.isActive(inStep: batch.step) {
+      let result = discriminator.generatorLoss(of: output, drawnBy: model, images: images) {
+        weightedSum(reconstructionLoss($0, images, addingTo: &metrics))
       }
-      terms = [(1, loss)]
+      metrics.add("adversarial_loss", mean: Double(result.adversarial), weight: Double(batch.count))
+      metrics.add("adversarial_weight", mean: Double(result.weight), weight: Double(batch.count))
+      terms = [(1, result.total)]
     } else {
-      terms = reconstructionLoss(output.reconstruction, images)
+      terms = reconstructionLoss(output.reconstruction, images, addingTo: &metrics)
     }
     terms.append((Float(configuration.codebook.commitmentWeight), output.commitment))
-    commitment += Double(batch.count) * Double(output.commitment.item)
+    let count = Double(batch.count)
+    metrics.add("commitment_loss", mean: Double(output.commitment.item), weight: count)
     if let loss = output.codebookLoss {
       terms.append((1, loss))
-      codebook += Double(batch.count) * Double(loss.item)
+      metrics.add("codebook_loss", mean: Double(loss.item), weight: count)
     }
-    return weightedSum(terms)
-  }
-
-  public func takeSums() -> [Double] {
-    defer { (commitment, codebook) = (0, 0) }
-    return reconstructionLoss.takeSums() + [commitment, codebook] + (adversary?.takeSums() ?? [])
+    self.metrics = metrics
+    return Loss(mean: weightedSum(terms), weight: count)
   }
 
   public func finishStep(
-    _ step: Int, sums: [Double], communicator: Communicator
-  ) throws -> [(name: String, value: Double)] {
+    _ step: Int, metrics: MetricSums, communicator: Communicator
+  ) throws -> [NamedValue] {
     let quantizer = model.quantizer
     try communicator.allReduce(.sum, quantizer.statistics.pointer, count: quantizer.statistics.count)
     let usage = quantizer.usage
@@ -75,16 +76,18 @@ public final class TokenizerRecipe: Recipe {
     var revived = 0
     if revives(atStep: step) { revived = try revive(at: step, communicator: communicator) }
 
-    let reconstruction = reconstructionLoss.measures(of: sums)
-    let own = sums[ReconstructionLoss.sumCount...].prefix(2).map { $0 / reconstruction.images }
-    let adversarial = adversary?.measures(of: Array(sums[(ReconstructionLoss.sumCount + 2)...])) ?? []
-    let codebook =
-      configuration.codebook.learning == .gradient ? [(name: "codebook_loss", value: own[1])] : []
-    return [
+    let reconstruction = reconstructionLoss.measures(of: metrics)
+    var values: [NamedValue] = [
       ("psnr", reconstruction.psnr), ("codebook_perplexity", Double(usage.perplexity)),
       ("codebook_usage", Double(usage.usedShare)), ("entries_revived", Double(revived)),
-      ("commitment_loss", own[0]),
-    ] + codebook + reconstruction.losses + adversarial
+      ("commitment_loss", metrics.mean("commitment_loss") ?? 0),
+    ]
+    if let loss = metrics.mean("codebook_loss") { values.append(("codebook_loss", loss)) }
+    values += reconstruction.losses
+    for name in DiscriminatorUnit.metrics {
+      if let value = metrics.mean(name) { values.append((name, value)) }
+    }
+    return values
   }
 
   // MARK: - Revival of dead entries
