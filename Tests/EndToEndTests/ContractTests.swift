@@ -235,7 +235,7 @@ import Testing
     )
     #expect(whole == parts)
     let before = try workshop.weights(of: "parts", step: 3)
-    for name in ["opponent/model/main.0.weight", "opponent/optimizer/second_moment/main.3.bias"] {
+    for name in ["discriminator/main.0.weight", "optimizer/discriminator/second_moment/main.3.bias"] {
       let path = try #require(whole.keys.first { $0.hasSuffix(name) })
       #expect(whole[path] != before[path], "\(name)")
     }
@@ -247,6 +247,6 @@ import Testing
     try workshop.train(.tokenizer, run: "alone", set: [settings[0], "training.steps=1"])
     let refused = try workshop.peco(
       ["tokenizer", "train", "--config", "tokenizer.yaml", "--run", "alone", "--set"] + settings)
-    #expect(refused.exitCode == 1 && refused.errors.contains("holds no opponent"), "\(refused)")
+    #expect(refused.exitCode == 1 && refused.errors.contains("holds no discriminator"), "\(refused)")
   }
 }

@@ -89,7 +89,7 @@ import Testing
       try workshop.weights(of: "whole", step: 6), try workshop.weights(of: "parts", step: 6)
     )
     #expect(whole == parts)
-    #expect(whole.keys.contains("model/ema.blocks.1.attn.relative_position_bias_table"))
+    #expect(whole.keys.contains("ema/blocks.1.attn.relative_position_bias_table"))
 
     try FileManager.default.moveItem(atPath: workshop.path("moved"), toPath: workshop.path("pretrain"))
     try workshop.train(.finetune, run: "alone", set: settings)

@@ -12,9 +12,9 @@ import Visualization
 
 extension Computing {
   @Suite struct CheckpointTests {
-    private func header(step: Int, kind: RunKind = .pretrain, updates: Int = 3) -> CheckpointHeader {
+    private func header(step: Int, updates: Int = 3) -> CheckpointHeader {
       CheckpointHeader(
-        kind: kind, step: step, epoch: 2, samplePosition: 640, updates: updates, seed: .max - 1,
+        task: "classification", step: step, epoch: 2, samplePosition: 640, updates: updates, seed: .max - 1,
         configuration: "seed: 1\nname: \"ü\"\n")
     }
 
@@ -35,18 +35,15 @@ extension Computing {
         let first = SmallModel()
         first.train(steps: 0..<3)
         let path = folder + "/a.h5"
-        let extra = Tensor([1, 2, 3, 4, 5, 6], shape: [2, 3])
         try Checkpoint.write(
-          header(step: 3), parameters: first.parameters, optimizer: first.optimizer,
-          extras: ["queue": extra], to: path)
+          header(step: 3), parameters: first.parameters, optimizer: first.optimizer, to: path)
 
         let second = SmallModel(seed: 99)
         #expect(second.values != first.values)
         let read = try Checkpoint.load(
-          path, into: second.parameters, optimizer: second.optimizer, kind: .pretrain)
+          path, into: second.parameters, optimizer: second.optimizer, task: "classification")
         #expect(read == header(step: 3))
         #expect(second.values == first.values)
-        #expect(try Checkpoint.extras(of: path)["queue"]?.elements == extra.elements)
         second.train(steps: 3..<8)
         #expect(second.values == straight.values)
       }
@@ -92,9 +89,9 @@ extension Computing {
         }
         #expect(noMoments.problem.contains("without its optimizer's moments"))
         let wrongKind = try #require(throws: CheckpointError.self) {
-          try Checkpoint.load(path, into: model.parameters, kind: .tokenizer)
+          try Checkpoint.load(path, into: model.parameters, task: "vqvae")
         }
-        #expect(wrongKind.problem == "is of kind 'pretrain', expected 'tokenizer'")
+        #expect(wrongKind.problem == "is of task 'classification', expected 'vqvae'")
       }
     }
 
@@ -139,8 +136,9 @@ extension Computing {
   @Suite struct CheckpointStoreTests {
     private func save(_ model: SmallModel, _ store: CheckpointStore, step: Int) throws {
       let header = CheckpointHeader(
-        kind: .pretrain, step: step, epoch: 0, samplePosition: 0, updates: step, seed: 1, configuration: "")
-      try store.save(header, parameters: model.parameters, optimizer: model.optimizer)
+        task: "classification", step: step, epoch: 0, samplePosition: 0, updates: step, seed: 1, configuration: "")
+      try store.save(
+        header, units: [CheckpointUnit(parameters: model.parameters, optimizer: model.optimizer)])
     }
 
     @Test func keepsTheNewest() throws {

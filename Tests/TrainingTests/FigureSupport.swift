@@ -56,7 +56,7 @@ struct FigureWorkshop {
         (0..<tokens).flatMap { token in
           (0..<8).map { encoded.pointer[token * stride * 8 + $0] }
         }, shape: [tokens, 8]))
-    return try write(.tokenizer, resolved, model.parameters, name)
+    return try write("vqvae", resolved, model.parameters, name)
   }
 
   /// A transformer that predicts 4 × 4 tokens; its checkpoint.
@@ -73,18 +73,18 @@ struct FigureWorkshop {
     architecture.initialDeviation = 0.5
     let scope = ParameterScope(seed: seed)
     _ = try MaskedImageModel(architecture, vocabulary: vocabulary, in: scope)
-    return try write(.pretrain, resolved, scope.parameters, name)
+    return try write("masked_image_modeling", resolved, scope.parameters, name)
   }
 
   /// Writes a checkpoint as a run's.
   private func write(
-    _ kind: RunKind, _ configuration: String, _ parameters: [Parameter], _ name: String
+    _ task: String, _ configuration: String, _ parameters: [Parameter], _ name: String
   ) throws -> String {
     let run = "\(folder)/\(name)"
     try FileManager.default.createDirectory(atPath: run + "/checkpoints", withIntermediateDirectories: true)
     try Checkpoint.write(
       CheckpointHeader(
-        kind: kind, step: 1, epoch: 0, samplePosition: 0, updates: 1, seed: 0, configuration: configuration),
+        task: task, step: 1, epoch: 0, samplePosition: 0, updates: 1, seed: 0, configuration: configuration),
       parameters: parameters, optimizer: nil, to: run + "/checkpoints/step-000000001.h5")
     return run
   }

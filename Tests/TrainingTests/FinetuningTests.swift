@@ -118,19 +118,23 @@ extension Computing {
           "\(folder)/\(run)/checkpoints/step-00000000\(step).h5"
         }
         func values(_ run: String, step: Int) throws -> [String: [Float]] {
-          let file = try WeightFile(opening: checkpoint(run, step), anchor: "patch_embed.proj.weight")
-          return try Dictionary(
-            uniqueKeysWithValues: file.shapes.keys.map { ($0, try file.values(of: $0)) })
+          var values: [String: [Float]] = [:]
+          for unit in ["model", "ema"] {
+            let file = try WeightFile(
+              opening: checkpoint(run, step), unit: unit, anchor: "patch_embed.proj.weight")
+            for name in file.shapes.keys { values["\(unit)/\(name)"] = try file.values(of: name) }
+          }
+          return values
         }
         let (first, second) = (try values("plain", step: 1), try values("plain", step: 2))
-        let names = second.keys.filter { second["ema." + $0] != nil }
+        let names = second.keys.filter { $0.hasPrefix("ema/") }.map { $0.dropFirst(4) }
         #expect(names.count == second.count / 2 && names.contains("blocks.1.mlp.fc1.weight"))
         for name in names {
-          let (earlier, new, found) = (first["ema." + name], second[name], second["ema." + name])
+          let (earlier, new, found) = (first["ema/" + name], second["model/" + name], second["ema/" + name])
           let expected = zip(try #require(earlier), try #require(new)).map { 0.75 * $0 + 0.25 * $1 }
           #expect(relativeError(try #require(found), expected) < 1e-6, "\(name)")
         }
-        #expect(first["ema.head.weight"] != first["head.weight"])
+        #expect(first["ema/head.weight"] != first["model/head.weight"])
         // What an evaluation puts in the weights' place is taken away again.
         #expect(try values("evaluated", step: 2) == second)
 

@@ -38,7 +38,7 @@ extension Computing {
         """
       try Checkpoint.write(
         CheckpointHeader(
-          kind: .imported, step: 0, epoch: 0, samplePosition: 0, updates: 0, seed: 0,
+          task: CheckpointHeader.imported, step: 0, epoch: 0, samplePosition: 0, updates: 0, seed: 0,
           configuration: configuration, classes: classes),
         parameters: scope.parameters, optimizer: nil, to: path)
       return model

@@ -10,7 +10,7 @@ import Trainer
 import Visualization
 
 extension Computing {
-  @Suite struct PretrainRecipeTests {
+  @Suite struct MaskedImageModelingTaskTests {
     @Test func pixelsAreMeasuredAtMaskedPatchesWhicheverArePredicted() throws {
       // Three images of 4 × 4 patches.
       let batch = Batch(
@@ -25,9 +25,10 @@ extension Computing {
             target: {kind: pixels, positions: \(positions)}
             training: {steps: 1}
             """, source: positions)
-        let recipe = try PretrainRecipe(predictingPixels: configuration)
-        _ = try recipe.loss(of: batch, on: nil)
-        return recipe.takeSums()
+        let task = try MaskedImageModelingTask(predictingPixels: configuration)
+        _ = try task.loss(of: batch, on: nil)
+        return ["squared_error", "pixel", "squared_pixel"].map { task.metrics.sum($0) }
+          + [task.metrics.weight("pixel")]
       }
       // Squared error, sum, sum of squares, and how many pixels of three colors.
       #expect(sums[0][3] == 6 * 16 * 3 && sums[0][0] > 100)
