@@ -87,21 +87,86 @@ let package = Package(
         "Storage", "Terminal", .product(name: "Logging", package: "swift-log"),
       ]),
 
-    // Floor 5
+    // Floor 5: a folder a task
+    .target(
+      name: "TaskSupport",
+      dependencies: [
+        "Evaluation", "Visualization", "Trainer", "Configuration", "Models", "Layers", "Datasets", "Imaging",
+        "Tensors", "Communication", "Storage", "Terminal",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], path: "Sources/Tasks/Support"),
+    .target(
+      name: "TokenizerSupport",
+      dependencies: [
+        "Interoperability", "Trainer", "Configuration", "Models", "Layers", "Datasets", "Imaging", "Tensors",
+        "Communication", "Storage", "Terminal",
+        .product(name: "Logging", package: "swift-log"),
+      ], path: "Sources/Tasks/TokenizerSupport"),
+    .target(
+      name: "VQVAETraining",
+      dependencies: [
+        "TokenizerSupport", "Trainer", "Configuration", "Models", "Layers", "Datasets", "Imaging", "Tensors",
+        "Communication", "Storage", "Terminal",
+      ], path: "Sources/Tasks/VQVAE"),
+    .target(
+      name: "DVAETraining",
+      dependencies: [
+        "TokenizerSupport", "Interoperability", "Trainer", "Configuration", "Models", "Layers", "Datasets",
+        "Imaging", "Tensors", "Communication", "Storage", "Terminal",
+      ], path: "Sources/Tasks/DVAE"),
+    .target(
+      name: "Tokenizers",
+      dependencies: [
+        "VQVAETraining", "DVAETraining", "TokenizerSupport", "TaskSupport", "Evaluation", "Interoperability",
+        "Visualization",
+        "Trainer", "Configuration", "Models", "Layers", "Datasets", "Imaging", "Tensors", "Communication",
+        "Storage", "Terminal",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ], path: "Sources/Tasks/Tokenizers"),
+    .target(
+      name: "MaskedImageModeling",
+      dependencies: [
+        "Tokenizers", "TokenizerSupport", "TaskSupport", "Evaluation", "Interoperability", "Visualization",
+        "Trainer", "Configuration", "Models", "Layers", "Datasets", "Imaging", "Tensors", "Communication",
+        "Storage", "Terminal",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], path: "Sources/Tasks/MaskedImageModeling"),
+    .target(
+      name: "MomentumContrastTraining",
+      dependencies: [
+        "Tokenizers", "TaskSupport", "Evaluation", "Trainer", "Configuration", "Models", "Layers", "Datasets",
+        "Imaging", "Tensors", "Communication", "Storage", "Terminal",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], path: "Sources/Tasks/MomentumContrast"),
+    .target(
+      name: "Classification",
+      dependencies: [
+        "TaskSupport", "Evaluation", "Interoperability", "Trainer", "Configuration", "Models", "Layers",
+        "Datasets", "Imaging", "Tensors", "Communication", "Storage", "Terminal",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], path: "Sources/Tasks/Classification"),
+    .target(
+      name: "Features",
+      dependencies: [
+        "TaskSupport", "Evaluation", "Interoperability", "Visualization", "Trainer", "Configuration",
+        "Models", "Layers", "Datasets", "Imaging", "Tensors", "Communication", "Storage", "Terminal",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], path: "Sources/Tasks/Features"),
     .target(
       name: "Tasks",
       dependencies: [
-        "Evaluation", "Interoperability", "Trainer", "Configuration", "Visualization", "Models", "Layers",
-        "Datasets",
-        "Imaging", "Tensors", "Communication", "Storage", "Terminal",
-        .product(name: "Logging", package: "swift-log"),
-      ]),
+        "Tokenizers", "MaskedImageModeling", "MomentumContrastTraining", "Classification", "Features",
+        "TaskSupport",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], path: "Sources/Tasks/Registry"),
 
     // Floor 6
     .target(
       name: "Benchmarks",
       dependencies: [
-        "Tasks", "Trainer", "Configuration", "Models", "Layers", "Datasets", "Tensors", "Communication",
+        "MaskedImageModeling", "VQVAETraining", "TokenizerSupport", "Trainer", "Configuration", "Models",
+        "Layers", "Datasets", "Tensors", "Communication",
         "Storage",
         "Terminal", "CKernels",
       ]),
@@ -110,7 +175,8 @@ let package = Package(
     .executableTarget(
       name: "peco",
       dependencies: [
-        "Benchmarks", "Tasks", "Evaluation", "Interoperability", "Trainer", "Configuration", "Visualization",
+        "Benchmarks", "Tasks", "TaskSupport", "Evaluation", "Interoperability", "Trainer", "Configuration",
+        "Visualization",
         "Datasets",
         "Imaging", "Tensors", "Communication", "Terminal",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -131,6 +197,9 @@ let package = Package(
     .testTarget(name: "DatasetsTests", dependencies: ["Datasets"]),
     .testTarget(
       name: "ModelsTests", dependencies: ["Models", "Storage", "TestSupport"], exclude: ["Fixtures"]),
+    .testTarget(
+      name: "TrainerTests",
+      dependencies: ["Trainer", "Configuration", "Datasets", "Communication", "Tensors"]),
     .testTarget(
       name: "TrainingTests",
       dependencies: [

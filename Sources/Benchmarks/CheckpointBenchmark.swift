@@ -19,7 +19,8 @@ public enum CheckpointBenchmark {
       tensor.copyElements(from: optimizer.flat.values)
     }
     let header = CheckpointHeader(
-      task: "masked_image_modeling", step: 1, epoch: 0, samplePosition: 0, updates: 1, seed: 0, configuration: "")
+      task: "masked_image_modeling", step: 1, epoch: 0, samplePosition: 0, updates: 1, seed: 0,
+      configuration: "")
 
     let folder = URL(fileURLWithPath: directory)
     let path = folder.appendingPathComponent(".peco-benchmark-\(getpid()).h5").path

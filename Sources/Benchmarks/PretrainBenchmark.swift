@@ -3,8 +3,8 @@ import Configuration
 import Datasets
 import Foundation
 import Layers
+import MaskedImageModeling
 import Models
-import Tasks
 import Tensors
 
 /// Times the step of masked image modeling: BEiT's setting, images of 224², 75 of 196 patches masked, 8192 tokens.

@@ -3,8 +3,9 @@ import Datasets
 import Foundation
 import Layers
 import Models
-import Tasks
 import Tensors
+import TokenizerSupport
+import VQVAETraining
 
 /// Times the tokenizer at PeCo's size: images of 224², 14 × 14 tokens out of 8192.
 public enum TokenizerBenchmark {

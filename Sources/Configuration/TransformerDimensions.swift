@@ -91,3 +91,37 @@ public struct TransformerDimensions: Sendable, Equatable {
     return result
   }
 }
+
+/// `model.positions`: how a token of a vision transformer knows where it lies.
+public enum PositionKind: String, Sendable, CaseIterable {
+  /// One table of relative position biases for all blocks.
+  case sharedRelative = "shared_relative"
+  /// A table of relative position biases a block.
+  case relative
+  /// A learned embedding that is added to the tokens.
+  case absolute
+
+  /// The same, as the model has it.
+  public var positions: VisionTransformerConfiguration.Positions {
+    switch self {
+    case .sharedRelative: .sharedRelative
+    case .relative: .relative
+    case .absolute: .absolute
+    }
+  }
+}
+
+extension SharedConfiguration {
+  /// The papers' settings for vision transformers, in pretraining and, where it has none of its own, in fine-tuning.
+  public static var transformer: SharedConfiguration {
+    var defaults = SharedConfiguration()
+    defaults.data.colorJitter = 0.4
+    defaults.data.mean = ImageNormalization.imageNet.mean
+    defaults.data.standardDeviation = ImageNormalization.imageNet.standardDeviation
+    defaults.training.globalBatchSize = 2048
+    defaults.optimizer.learningRate = 1.5e-3
+    defaults.optimizer.minimumLearningRate = 1e-5
+    defaults.optimizer.clipGradientNorm = 3
+    return defaults
+  }
+}

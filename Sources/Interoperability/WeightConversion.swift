@@ -153,7 +153,8 @@ public enum WeightConversion {
     }
     let text = ResolvedConfiguration.yaml(settings)
     let header = CheckpointHeader(
-      task: CheckpointHeader.imported, step: 0, epoch: 0, samplePosition: 0, updates: 0, seed: 0, configuration: text,
+      task: CheckpointHeader.imported, step: 0, epoch: 0, samplePosition: 0, updates: 0, seed: 0,
+      configuration: text,
       classes: classes)
     try Checkpoint.write(header, parameters: scope.parameters, optimizer: nil, to: request.output)
     return report

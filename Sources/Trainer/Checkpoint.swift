@@ -49,7 +49,8 @@ public enum Checkpoint {
     for unit in units {
       guard let optimizer = unit.optimizer else { continue }
       for (parameter, range) in zip(optimizer.flat.parameters, optimizer.flat.ranges) {
-        arrays.append((entry(unit.moments.first, parameter), optimizer.firstMoment.pointer + range.lowerBound))
+        arrays.append(
+          (entry(unit.moments.first, parameter), optimizer.firstMoment.pointer + range.lowerBound))
         arrays.append(
           (entry(unit.moments.second, parameter), optimizer.secondMoment.pointer + range.lowerBound))
       }

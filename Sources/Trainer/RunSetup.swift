@@ -101,7 +101,8 @@ extension RunSetup {
   ///
   /// - Parameter inputs: Checksums of what the task is made of beside the configuration.
   package func train(
-    _ task: any TrainingTask, samples: SamplePipeline, tokens: TokenFile? = nil, inputs: [RunInput: UInt64] = [:],
+    _ task: any TrainingTask, samples: SamplePipeline, tokens: TokenFile? = nil,
+    inputs: [RunInput: UInt64] = [:],
     communicator: Communicator
   ) throws -> TrainingLoop.Outcome {
     var inputs = inputs

@@ -33,7 +33,8 @@ public final class TrainingLoop {
   ///   - configuration: The resolved configuration, which checkpoints keep.
   ///   - inputs: Checksums of what else the run reads, which checkpoints keep as well: it goes on with the same alone.
   public init(
-    _ task: any TrainingTask, plan: RunPlan, configuration: String, inputs: [RunInput: UInt64], run: RunDirectory,
+    _ task: any TrainingTask, plan: RunPlan, configuration: String, inputs: [RunInput: UInt64],
+    run: RunDirectory,
     communicator: Communicator, logger: Logger
   ) throws {
     self.task = task

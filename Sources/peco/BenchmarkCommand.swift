@@ -3,6 +3,7 @@ import Benchmarks
 import Communication
 import Configuration
 import Models
+import TaskSupport
 import Tensors
 import Trainer
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Benchmarks
+import TaskSupport
 import Trainer
 
 /// `peco doctor`: whether this machine is used well.

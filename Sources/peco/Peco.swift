@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Tasks
 
 /// The command line: one subcommand a file.
 @main
@@ -8,10 +9,9 @@ struct Peco: ParsableCommand {
     commandName: "peco",
     abstract: "Pretrains vision transformers with a perceptual codebook, on any machine or cluster with MPI.",
     version: "0.1.0",
-    subcommands: [
-      DatasetCommand.self, TokenizerCommand.self, PretrainCommand.self, PerceptualCommand.self,
-      FinetuneCommand.self, EvaluateCommand.self, ProbeCommand.self, FeaturesCommand.self, ReportCommand.self,
-      ImportCommand.self, ExportCommand.self, FigureCommand.self, BenchmarkCommand.self, DoctorCommand.self,
+    subcommands: [DatasetCommand.self] + TaskRegistry.commands + [
+      ReportCommand.self, ImportCommand.self, ExportCommand.self, FigureCommand.self, BenchmarkCommand.self,
+      DoctorCommand.self,
     ])
 
   // As errors of a run on several ranks begin.

@@ -126,7 +126,7 @@ import Testing
     try workshop.train(.tokenizer, set: ["training.steps=2"])
     let configuration = try String(contentsOfFile: workshop.path("tokenizer/config.yaml"), encoding: .utf8)
     for (arguments, token) in [
-      (["pretrain", "--config", "pretrain.yaml"], "kind 'tokenizer'"),
+      (["pretrain", "--config", "pretrain.yaml"], "task 'vqvae'"),
       (["tokenizer", "train", "--config", "tokenizer.yaml", "--set", "codebook.size=32"], "step-000000002"),
       (["tokenizer", "train", "--config", "tokenizer.yaml", "--set", "training.epochs=0.001"], "no step"),
     ] {

@@ -24,7 +24,9 @@ import Testing
   }
 
   /// A small model, and all its parameters, those of the momentum encoder below `momentum.` as in the fixture.
-  private func model(seed: UInt64) throws -> (MomentumContrast, parameters: [(name: String, parameter: Parameter)]) {
+  private func model(seed: UInt64) throws -> (
+    MomentumContrast, parameters: [(name: String, parameter: Parameter)]
+  ) {
     let (scope, momentum) = (ParameterScope(seed: seed), ParameterScope(seed: seed).untrained)
     let model = try MomentumContrast(
       configuration(), hiddenWidth: 24, outputWidth: 8, in: scope, momentumEncoderIn: momentum)

@@ -1,14 +1,8 @@
-import Configuration
-import Evaluation
 import Foundation
-import Interoperability
 import Storage
-import Tasks
 import Tensors
-import Terminal
 import Testing
 import Trainer
-import Visualization
 
 extension Computing {
   @Suite struct CheckpointTests {
@@ -136,7 +130,8 @@ extension Computing {
   @Suite struct CheckpointStoreTests {
     private func save(_ model: SmallModel, _ store: CheckpointStore, step: Int) throws {
       let header = CheckpointHeader(
-        task: "classification", step: step, epoch: 0, samplePosition: 0, updates: step, seed: 1, configuration: "")
+        task: "classification", step: step, epoch: 0, samplePosition: 0, updates: step, seed: 1,
+        configuration: "")
       try store.save(
         header, units: [CheckpointUnit(parameters: model.parameters, optimizer: model.optimizer)])
     }

@@ -1,11 +1,6 @@
-import Configuration
-import Evaluation
-import Interoperability
-import Tasks
 import Terminal
 import Testing
 import Trainer
-import Visualization
 
 @Suite struct ComputeThreadsTests {
   private func number(

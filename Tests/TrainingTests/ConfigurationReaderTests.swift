@@ -1,12 +1,6 @@
 import Configuration
-import Evaluation
 import Foundation
-import Interoperability
-import Tasks
-import Terminal
 import Testing
-import Trainer
-import Visualization
 
 @Suite struct ConfigurationReaderTests {
   private func issues(_ yaml: String, _ overrides: [String] = [], _ ask: (ConfigurationReader) -> Void)

@@ -1,13 +1,11 @@
+import Classification
 import Configuration
-import Evaluation
 import Foundation
-import Interoperability
+import MaskedImageModeling
 import Models
-import Tasks
-import Terminal
+import MomentumContrastTraining
 import Testing
-import Trainer
-import Visualization
+import TokenizerSupport
 
 /// The recipes' configurations, and the files under `configs/`.
 @Suite struct ConfigurationTests {

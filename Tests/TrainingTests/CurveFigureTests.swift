@@ -1,10 +1,5 @@
-import Configuration
-import Evaluation
 import Foundation
 import Imaging
-import Interoperability
-import Tasks
-import Terminal
 import Testing
 import Trainer
 import Visualization

@@ -1,16 +1,12 @@
 import Communication
-import Configuration
-import Evaluation
+import DVAETraining
 import Foundation
-import Interoperability
 import Models
 import Storage
-import Tasks
 import Tensors
-import Terminal
 import Testing
-import Trainer
-import Visualization
+import TokenizerSupport
+import Tokenizers
 
 /// The discrete VAE in training, and DALL-E's weights.
 @Suite struct DiscreteTokenizerTests {

@@ -6,13 +6,10 @@ import Foundation
 import Imaging
 import Interoperability
 import Storage
-import Tasks
 import Tensors
 import Terminal
 import TestSupport
 import Testing
-import Trainer
-import Visualization
 
 extension Computing {
   /// Features of imported transformers against PyTorch's, from images in files.

@@ -1,15 +1,13 @@
 import Communication
-import Configuration
 import Datasets
-import Evaluation
 import Foundation
 import Imaging
-import Interoperability
 import Layers
+import MaskedImageModeling
 import Models
-import Tasks
 import Tensors
-import Terminal
+import TokenizerSupport
+import Tokenizers
 import Trainer
 import Visualization
 

@@ -1,19 +1,16 @@
 import Communication
-import Configuration
 import Datasets
-import Evaluation
+import Features
 import Foundation
 import Imaging
 import Interoperability
 import Layers
+import MaskedImageModeling
 import Models
 import Storage
-import Tasks
 import Tensors
-import Terminal
 import Testing
-import Trainer
-import Visualization
+import Tokenizers
 
 extension Computing {
   /// The figures of `peco figure`, against what tokenizers and transformers give.

@@ -1,3 +1,4 @@
+import Classification
 import Communication
 import Configuration
 import Datasets
@@ -7,13 +8,11 @@ import Imaging
 import Interoperability
 import Models
 import Storage
-import Tasks
 import Tensors
 import Terminal
 import TestSupport
 import Testing
 import Trainer
-import Visualization
 
 extension Computing {
   /// What fine-tuning takes from the weights it starts from, and what its checkpoint tells.

@@ -1,13 +1,7 @@
-import Configuration
 import Datasets
-import Evaluation
-import Interoperability
-import Tasks
-import Terminal
+import MaskedImageModeling
 import TestSupport
 import Testing
-import Trainer
-import Visualization
 
 extension Computing {
   @Suite struct MaskedImageModelingTaskTests {

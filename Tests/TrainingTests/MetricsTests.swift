@@ -1,12 +1,7 @@
-import Configuration
-import Evaluation
 import Foundation
-import Interoperability
-import Tasks
 import Terminal
 import Testing
 import Trainer
-import Visualization
 
 @Suite struct MetricsTests {
   private func metrics(_ step: Int, loss: Double = 1.0 / 3) -> Metrics {

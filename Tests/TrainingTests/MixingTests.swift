@@ -1,16 +1,11 @@
-import Configuration
 import Datasets
 import Evaluation
 import Imaging
-import Interoperability
 import Layers
-import Tasks
 import Tensors
-import Terminal
 import TestSupport
 import Testing
 import Trainer
-import Visualization
 
 extension Computing {
   /// Mixed images and labels against timm's.

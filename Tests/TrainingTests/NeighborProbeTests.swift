@@ -1,16 +1,10 @@
 import Communication
-import Configuration
 import Evaluation
 import Foundation
-import Interoperability
 import Layers
-import Tasks
 import Tensors
-import Terminal
 import TestSupport
 import Testing
-import Trainer
-import Visualization
 
 extension Computing {
   @Suite struct NeighborProbeTests {

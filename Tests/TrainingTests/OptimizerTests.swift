@@ -1,13 +1,8 @@
 import Configuration
-import Evaluation
 import Foundation
-import Interoperability
-import Tasks
 import Tensors
-import Terminal
 import Testing
 import Trainer
-import Visualization
 
 extension Computing {
   @Suite struct OptimizerTests {

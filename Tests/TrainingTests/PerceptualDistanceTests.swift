@@ -1,16 +1,10 @@
-import Configuration
-import Evaluation
 import Imaging
-import Interoperability
 import Layers
 import Models
-import Tasks
 import Tensors
-import Terminal
 import TestSupport
 import Testing
-import Trainer
-import Visualization
+import Tokenizers
 
 @Suite struct PerceptualDistanceTests {
   private let settings = [

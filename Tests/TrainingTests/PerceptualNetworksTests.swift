@@ -1,19 +1,17 @@
 import Communication
 import Configuration
 import Datasets
-import Evaluation
 import Foundation
 import Interoperability
 import Layers
 import Models
 import Storage
-import Tasks
 import Tensors
 import Terminal
 import TestSupport
 import Testing
+import Tokenizers
 import Trainer
-import Visualization
 
 extension Computing {
   /// Files of transformers as the tokenizer's perceptual network.

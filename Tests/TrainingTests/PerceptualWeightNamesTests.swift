@@ -1,16 +1,12 @@
-import Configuration
-import Evaluation
 import Foundation
 import Interoperability
 import Models
 import Storage
-import Tasks
 import Tensors
 import Terminal
 import TestSupport
 import Testing
-import Trainer
-import Visualization
+import TokenizerSupport
 
 extension Computing {
   @Suite struct PerceptualWeightNamesTests {

@@ -1,14 +1,8 @@
 import Communication
-import Configuration
 import Evaluation
-import Interoperability
-import Tasks
 import Tensors
-import Terminal
 import TestSupport
 import Testing
-import Trainer
-import Visualization
 
 extension Computing {
   /// Linear classifiers and neighbors against PyTorch's.

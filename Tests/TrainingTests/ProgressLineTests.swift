@@ -1,13 +1,7 @@
-import Configuration
-import Evaluation
 import Foundation
-import Interoperability
 import Logging
-import Tasks
 import Terminal
 import Testing
-import Trainer
-import Visualization
 
 @Suite struct ProgressLineTests {
   /// What `body` writes to a console.

@@ -1,11 +1,6 @@
 import Configuration
-import Evaluation
-import Interoperability
-import Tasks
-import Terminal
 import Testing
 import Trainer
-import Visualization
 
 @Suite struct ScheduleTests {
   private func expect(_ schedule: Schedule, equals name: String) throws {

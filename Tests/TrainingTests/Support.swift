@@ -1,14 +1,9 @@
 import Configuration
-import Evaluation
 import Foundation
-import Interoperability
 import Storage
-import Tasks
 import Tensors
-import Terminal
 import Testing
 import Trainer
-import Visualization
 
 /// The tests that compute, one after another: some of them change the number of threads.
 @Suite(.serialized) struct Computing {}

@@ -1,16 +1,14 @@
+import Classification
 import Communication
-import Configuration
 import Datasets
 import Evaluation
 import Foundation
-import Interoperability
 import Models
-import Tasks
 import Tensors
 import Terminal
 import Testing
+import Tokenizers
 import Trainer
-import Visualization
 
 extension Computing {
   /// What a classifier makes of reconstructions.

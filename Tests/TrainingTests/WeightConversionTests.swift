@@ -1,17 +1,13 @@
 import Communication
 import Configuration
-import Evaluation
 import Foundation
 import Interoperability
 import Models
 import Storage
-import Tasks
 import Tensors
 import Terminal
 import TestSupport
 import Testing
-import Trainer
-import Visualization
 
 extension Computing {
   /// Weights of Hugging Face's and timm's models give their features here, and go back under the same names.

@@ -6,13 +6,11 @@ import Foundation
 import Interoperability
 import Models
 import Storage
-import Tasks
 import Tensors
 import Terminal
 import TestSupport
 import Testing
 import Trainer
-import Visualization
 
 extension Computing {
   /// What names and shapes of weights do not tell goes out and comes back with them.

@@ -1,15 +1,10 @@
-import Configuration
-import Evaluation
 import Foundation
 import Interoperability
 import Models
-import Tasks
 import Tensors
 import Terminal
 import TestSupport
 import Testing
-import Trainer
-import Visualization
 
 extension Computing {
   @Suite struct WeightFileTests {

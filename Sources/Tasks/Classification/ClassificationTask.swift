@@ -51,7 +51,8 @@ final class ClassificationTask: TrainingTask, OptimizedUnit {
     parameters = scope.parameters
     try fill(parameters)
     average = configuration.averageDecay.map { decay in
-      AveragedUnit(name: TransformerWeights.average, of: scope.parameters, moment: .afterUpdate) { _ in decay }
+      AveragedUnit(name: TransformerWeights.average, of: scope.parameters, moment: .afterUpdate) { _ in decay
+      }
     }
     layerDecay = LayerDecay(decay: configuration.layerDecay, depth: configuration.architecture.depth)
     self.configuration = configuration

@@ -24,7 +24,7 @@ public struct FinetuneConfiguration: RunConfiguration {
     public var explicitMLPRatio: Double?
     public var explicitPatchSize: Int?
     public var explicitNormEpsilon: Double?
-    public var explicitPositions: PretrainConfiguration.Model.Positions?
+    public var explicitPositions: PositionKind?
     public var bias = Bias.queryValue
     /// First value of layer scale, where weights do not have theirs; nil leaves it out.
     public var layerScale: Double? = 0.1
@@ -73,7 +73,7 @@ public struct FinetuneConfiguration: RunConfiguration {
 
   /// The papers' settings of what every run has.
   public static var sharedDefaults: SharedConfiguration {
-    var defaults = PretrainConfiguration.sharedDefaults
+    var defaults = SharedConfiguration.transformer
     defaults.data.colorJitter = 0
     defaults.training.globalBatchSize = 1024
     defaults.optimizer.learningRate = 4e-3
@@ -165,12 +165,7 @@ public struct FinetuneConfiguration: RunConfiguration {
     result.layerScale = model.layerScale.map { Float($0) }
     result.dropPath = Float(model.dropPath)
     result.normEpsilon = model.explicitNormEpsilon.map { Float($0) } ?? result.normEpsilon
-    result.positions =
-      switch model.explicitPositions ?? .sharedRelative {
-      case .sharedRelative: .sharedRelative
-      case .relative: .relative
-      case .absolute: .absolute
-      }
+    result.positions = (model.explicitPositions ?? .sharedRelative).positions
     result.qkvBias =
       switch model.bias {
       case .queryValue: .queryValue

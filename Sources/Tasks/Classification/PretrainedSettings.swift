@@ -60,7 +60,7 @@ extension PretrainedWeights {
         }
       }
       try agree("norm_epsilon", model.explicitNormEpsilon.map { Float($0) }, found.normEpsilon)
-      let positions: PretrainConfiguration.Model.Positions
+      let positions: PositionKind
       switch found.positions {
       case .sharedRelative: positions = model.explicitPositions == .relative ? .relative : .sharedRelative
       case .relative: positions = .relative

@@ -5,6 +5,7 @@ import Layers
 import Models
 import Tensors
 import Terminal
+import TokenizerSupport
 import Trainer
 
 /// Stage 1 of BEiT: a discrete VAE under reconstruction loss and divergence from the uniform prior (Ramesh et al.,

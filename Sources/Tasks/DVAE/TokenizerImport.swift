@@ -3,6 +3,7 @@ import Models
 import Storage
 import Tensors
 import Terminal
+import TokenizerSupport
 import Trainer
 
 /// `peco tokenizer import`: makes a checkpoint of the published weights of DALL-E's discrete VAE, the tokenizer of BEiT.

@@ -4,6 +4,7 @@ import Evaluation
 import Imaging
 import Layers
 import Models
+import TaskSupport
 import Tensors
 import Terminal
 import Visualization

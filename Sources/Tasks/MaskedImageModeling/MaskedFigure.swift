@@ -5,8 +5,10 @@ import Foundation
 import Imaging
 import Layers
 import Models
+import TaskSupport
 import Tensors
 import Terminal
+import Tokenizers
 import Trainer
 import Visualization
 

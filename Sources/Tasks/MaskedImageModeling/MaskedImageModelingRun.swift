@@ -1,6 +1,7 @@
 import Communication
 import Datasets
 import Terminal
+import Tokenizers
 import Trainer
 
 /// `peco pretrain`.

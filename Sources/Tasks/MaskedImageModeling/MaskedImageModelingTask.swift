@@ -34,7 +34,8 @@ public final class MaskedImageModelingTask: TrainingTask, OptimizedUnit {
   private let seed: UInt64
 
   /// The task of a configuration, predicting tokens of a codebook of `vocabulary`.
-  public convenience init(_ configuration: PretrainConfiguration, tokens: TokenSource, vocabulary: Int) throws {
+  public convenience init(_ configuration: PretrainConfiguration, tokens: TokenSource, vocabulary: Int) throws
+  {
     try self.init(
       configuration, .tokens(vocabulary: vocabulary), .tokens(tokens),
       MetricSums(["accuracy"], histograms: [("tokens", vocabulary)]))

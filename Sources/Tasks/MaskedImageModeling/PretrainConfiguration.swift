@@ -7,15 +7,8 @@ import Layers
 public struct PretrainConfiguration: RunConfiguration {
   /// `model.*`: the vision transformer.
   public struct Model: Sendable, Equatable {
-    /// What tells tokens where they are.
-    public enum Positions: String, Sendable, CaseIterable {
-      /// One table of relative position biases for all blocks.
-      case sharedRelative = "shared_relative"
-      /// A table of relative position biases a block.
-      case relative
-      /// A learned embedding that is added to the tokens.
-      case absolute
-    }
+    /// How a token knows where it lies.
+    public typealias Positions = PositionKind
 
     public var dimensions = TransformerDimensions()
     /// First value of layer scale; nil leaves it out.
@@ -109,15 +102,7 @@ public struct PretrainConfiguration: RunConfiguration {
 
   /// The papers' settings of what every run has.
   public static var sharedDefaults: SharedConfiguration {
-    var defaults = SharedConfiguration()
-    defaults.data.colorJitter = 0.4
-    defaults.data.mean = ImageNormalization.imageNet.mean
-    defaults.data.standardDeviation = ImageNormalization.imageNet.standardDeviation
-    defaults.training.globalBatchSize = 2048
-    defaults.optimizer.learningRate = 1.5e-3
-    defaults.optimizer.minimumLearningRate = 1e-5
-    defaults.optimizer.clipGradientNorm = 3
-    return defaults
+    SharedConfiguration.transformer
   }
 
   public init(_ reader: ConfigurationReader) {

@@ -1,6 +1,6 @@
-import Foundation
 import Configuration
 import Evaluation
+import Foundation
 import Layers
 
 /// The configuration of `peco perceptual train`: a vision transformer that learns from unlabeled images, MoCo v3

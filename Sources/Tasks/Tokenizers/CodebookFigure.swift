@@ -3,6 +3,7 @@ import Datasets
 import Foundation
 import Imaging
 import Models
+import TaskSupport
 import Tensors
 import Terminal
 import Visualization

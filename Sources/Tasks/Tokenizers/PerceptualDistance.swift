@@ -5,6 +5,7 @@ import Imaging
 import Models
 import Tensors
 import Terminal
+import TokenizerSupport
 
 /// `peco perceptual distance`: how unlike two images are to a perceptual network.
 public enum PerceptualDistance {

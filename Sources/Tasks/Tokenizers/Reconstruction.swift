@@ -5,6 +5,7 @@ import Imaging
 import Layers
 import Tensors
 import Terminal
+import TokenizerSupport
 import Visualization
 
 /// `peco tokenizer reconstruct`: what a tokenizer makes of images, as an image and in numbers.

@@ -2,6 +2,7 @@ import Communication
 import Datasets
 import Imaging
 import Models
+import TaskSupport
 import Terminal
 import Visualization
 
@@ -27,7 +28,7 @@ public enum ReconstructionFigure {
   }
 
   /// Narrowest column.
-  static let cellWidth = 128
+  package static let cellWidth = 128
 
   /// A row an image: the image as the tokenizer of the largest images sees it, then each tokenizer's reconstruction.
   public static func draw(_ request: Request) throws -> ImageTable {

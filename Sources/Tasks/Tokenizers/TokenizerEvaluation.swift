@@ -6,6 +6,7 @@ import Layers
 import Models
 import Tensors
 import Terminal
+import TokenizerSupport
 import Trainer
 
 /// What tokens keep of what images show: the measures of PeCo's table 4 (2111.12710, section 4).

@@ -1,5 +1,6 @@
 import Communication
 import Datasets
+import TokenizerSupport
 import Trainer
 
 /// `peco tokenizer train`.
@@ -19,11 +20,8 @@ public enum TokenizerTraining {
     }
     let perceptual = try PerceptualNetworks.make(
       configuration, communicator: communicator, logger: setup.logger)
-    let task: any TrainingTask = try communicator.agree {
-      switch configuration.model.kind {
-      case .vqvae: try VQVAETask(configuration, perceptual: perceptual?.network)
-      case .dvae: try DVAETask(configuration, perceptual: perceptual?.network)
-      }
+    let task = try communicator.agree {
+      try configuration.family.makeTask(configuration, perceptual?.network)
     }
     let data = configuration.shared.data
     let samples = SamplePipeline(

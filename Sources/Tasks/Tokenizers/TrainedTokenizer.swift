@@ -3,6 +3,7 @@ import Foundation
 import Models
 import Tensors
 import Terminal
+import TokenizerSupport
 import Trainer
 
 /// A tokenizer that has been trained, ready to turn images into tokens and back.
@@ -48,7 +49,7 @@ public struct TrainedTokenizer {
     case .tokens(let grid): configuration.shared.data.imageSize = grid * patch
     }
     let scope = ParameterScope(seed: 0, frozen: true)
-    let model = try configuration.makeTokenizer(in: scope)
+    let model = try configuration.family.makeModel(configuration, scope)
     try communicator.agree {
       guard communicator.isRoot else { return }
       _ = try Checkpoint.load(file, into: scope.parameters, includingFrozen: true)

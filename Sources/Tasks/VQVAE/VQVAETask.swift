@@ -6,6 +6,7 @@ import Layers
 import Models
 import Tensors
 import Terminal
+import TokenizerSupport
 import Trainer
 
 /// Stage 1: a VQ-VAE under pixel, perceptual and commitment loss (PeCo, sections 3.1 and 3.2).

@@ -1,5 +1,5 @@
 import ArgumentParser
-import Tasks
+import TaskSupport
 
 /// `peco pretrain`: masked image modeling.
 struct PretrainCommand: ParsableCommand {

@@ -1,6 +1,6 @@
 import ArgumentParser
 import Layers
-import Tasks
+import TaskSupport
 import Terminal
 
 /// `peco tokenizer probe`: what tokens tell about classes.

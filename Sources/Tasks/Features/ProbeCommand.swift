@@ -1,6 +1,7 @@
 import ArgumentParser
 import Evaluation
 import Layers
+import TaskSupport
 import Terminal
 
 /// `peco probe`: what frozen features tell about classes.

@@ -1,8 +1,9 @@
 import ArgumentParser
+import DVAETraining
 import Foundation
 import Imaging
 import Layers
-import Tasks
+import TaskSupport
 import Trainer
 
 /// `peco tokenizer`: the VQ-VAE, or the discrete VAE, that turns images into tokens.

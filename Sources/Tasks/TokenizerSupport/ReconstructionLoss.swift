@@ -6,15 +6,15 @@ import Trainer
 
 /// How far a tokenizer's reconstructions are from their images: by pixels, and by the features of a perceptual
 /// network (PeCo, equations 3 and 4).
-struct ReconstructionLoss {
+package struct ReconstructionLoss {
   /// The metrics it adds to.
-  static let metrics = ["pixel_loss", "perceptual_loss", "squared_error"]
+  package static let metrics = ["pixel_loss", "perceptual_loss", "squared_error"]
 
   private let settings: TokenizerConfiguration.Loss
   private let perceptual: (any PerceptualNetwork)?
 
   /// - Parameter perceptual: The network whose features are compared; nil for a loss on pixels alone.
-  init(_ settings: TokenizerConfiguration.Loss, perceptual: (any PerceptualNetwork)?) {
+  package init(_ settings: TokenizerConfiguration.Loss, perceptual: (any PerceptualNetwork)?) {
     self.settings = settings
     self.perceptual = perceptual
   }
@@ -24,7 +24,7 @@ struct ReconstructionLoss {
   /// - Parameters:
   ///   - metrics: What it adds to.
   ///   - likelihood: The pixels' loss where it is not a difference: that of the likelihood.
-  func callAsFunction(
+  package func callAsFunction(
     _ reconstruction: Tensor, _ images: Tensor, addingTo metrics: inout MetricSums,
     likelihood: (() -> Tensor)? = nil
   ) -> [(weight: Float, loss: Tensor)] {
@@ -49,7 +49,7 @@ struct ReconstructionLoss {
   }
 
   /// What the sums over all ranks say: the PSNR, and the losses.
-  func measures(of metrics: MetricSums) -> (psnr: Double, losses: [NamedValue]) {
+  package func measures(of metrics: MetricSums) -> (psnr: Double, losses: [NamedValue]) {
     var losses: [NamedValue] = [("pixel_loss", metrics.mean("pixel_loss") ?? 0)]
     if perceptual != nil { losses.append(("perceptual_loss", metrics.mean("perceptual_loss") ?? 0)) }
     return (peakSignalToNoiseRatio(meanSquaredError: metrics.mean("squared_error") ?? 0), losses)

@@ -27,7 +27,7 @@ public struct TokenizerConfiguration: RunConfiguration {
     public var attention = true
 
     /// Pixels of the image along one side of a token.
-    var patchSize: Int { 1 << min(channelMultipliers.count - 1, 16) }
+    public var patchSize: Int { 1 << min(channelMultipliers.count - 1, 16) }
   }
 
   /// `codebook.*`: the vector quantizer.

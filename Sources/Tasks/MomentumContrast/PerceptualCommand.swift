@@ -1,7 +1,8 @@
 import ArgumentParser
 import Foundation
-import Tasks
+import TaskSupport
 import Terminal
+import Tokenizers
 
 /// `peco perceptual`: networks whose features tell how alike two images look.
 struct PerceptualCommand: ParsableCommand {

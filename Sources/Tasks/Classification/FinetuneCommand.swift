@@ -1,5 +1,5 @@
 import ArgumentParser
-import Tasks
+import TaskSupport
 
 /// `peco finetune`: classification.
 struct FinetuneCommand: ParsableCommand {

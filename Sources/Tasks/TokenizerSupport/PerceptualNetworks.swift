@@ -11,10 +11,10 @@ import Terminal
 import Trainer
 
 /// Builds the perceptual network of a configuration and fills in its weights.
-enum PerceptualNetworks {
+package enum PerceptualNetworks {
   /// The network, or nil where the configuration has none, and a checksum over the weights of its files, on rank 0 alone;
   /// random ones need none. Collective; rank 0 reads the weights for all.
-  static func make(
+  package static func make(
     _ configuration: TokenizerConfiguration, communicator: Communicator, logger: Logger
   ) throws -> (network: any PerceptualNetwork, checksum: UInt64?)? {
     let settings = configuration.perceptual

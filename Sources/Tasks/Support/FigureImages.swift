@@ -14,7 +14,7 @@ public enum ImageChoice: Sendable, Equatable {
   case listed([Int])
 
   /// The images' places; drawn ones ascend, which is by class.
-  func indices(in dataset: ImageDataset) throws -> [Int] {
+  package func indices(in dataset: ImageDataset) throws -> [Int] {
     switch self {
     case .drawn(let count, let seed):
       guard count >= 1, count <= dataset.count else {
@@ -34,7 +34,7 @@ public enum ImageChoice: Sendable, Equatable {
 
 extension ImageDataset {
   /// Hands over some images as a recipe shows them, a few at a time.
-  func forEachBatch(
+  package func forEachBatch(
     of indices: [Int], _ samples: SamplePipeline, size: Int = 8, _ body: (Batch) throws -> Void
   ) throws {
     let loader = try Loader(of: indices, in: self, samples, batchSize: size)
@@ -45,7 +45,7 @@ extension ImageDataset {
 
 extension SamplePipeline {
   /// The square in the middle of each image, whole and unchanged.
-  static func whole(
+  package static func whole(
     seed: UInt64 = 0, image: ImageView? = nil, tokenizerImage: ImageView? = nil,
     mask: MaskGenerator? = nil
   ) -> SamplePipeline {
@@ -57,7 +57,7 @@ extension SamplePipeline {
 
 extension ImageView {
   /// One image of a batch [batch, height, width, 3] that was normalized for this view.
-  func image(_ batch: Tensor, _ index: Int) -> Image {
+  package func image(_ batch: Tensor, _ index: Int) -> Image {
     let (height, width) = (batch.shape[1], batch.shape[2])
     let size = height * width * 3
     let pixels = (0..<size).map { offset -> UInt8 in
@@ -70,20 +70,20 @@ extension ImageView {
 
 extension Tokenizer {
   /// How it sees images.
-  var view: ImageView { .tokenizer(size: imageSize) }
+  package var view: ImageView { .tokenizer(size: imageSize) }
 
   /// One image of a batch [batch, height, width, 3] with values from -1 to 1.
-  func image(_ batch: Tensor, _ index: Int) -> Image { view.image(batch, index) }
+  package func image(_ batch: Tensor, _ index: Int) -> Image { view.image(batch, index) }
 }
 
 extension Image {
   /// Enlarged by the whole factor that brings its width nearest to `width`.
-  func enlarged(toward width: Int) -> Image {
+  package func enlarged(toward width: Int) -> Image {
     enlarged(by: max(1, Int((Double(width) / Double(max(self.width, 1))).rounded())))
   }
 
   /// A window of the image; light gray where it reaches over the edge.
-  func window(x: Int, y: Int, width: Int, height: Int) -> Image {
+  package func window(x: Int, y: Int, width: Int, height: Int) -> Image {
     var canvas = Canvas(width: width, height: height, background: (230, 230, 230))
     canvas.place(self, x: -x, y: -y)
     return canvas.image
@@ -91,7 +91,7 @@ extension Image {
 }
 
 /// What figures call a checkpoint: its run's directory, or a file's own name.
-func figureLabel(of path: String) -> String {
+package func figureLabel(of path: String) -> String {
   var url = URL(fileURLWithPath: path)
   if url.deletingLastPathComponent().lastPathComponent == "checkpoints" {
     url = url.deletingLastPathComponent().deletingLastPathComponent()
@@ -101,7 +101,7 @@ func figureLabel(of path: String) -> String {
 }
 
 /// Labels for checkpoints: those given, or their own names.
-func figureLabels(_ given: [String], for paths: [String], option: String) throws -> [String] {
+package func figureLabels(_ given: [String], for paths: [String], option: String) throws -> [String] {
   guard given.isEmpty || given.count == paths.count else {
     throw RunError("--label is given \(given.count) times, --\(option) \(paths.count) times; one for each")
   }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Evaluation
 import Layers
+import TaskSupport
 
 /// `peco features`: what a transformer makes of images.
 struct FeaturesCommand: ParsableCommand {

@@ -1,0 +1,42 @@
+import ArgumentParser
+import Evaluation
+import Foundation
+import Layers
+import TaskSupport
+import Terminal
+
+/// `peco evaluate`: how well a classifier does.
+struct EvaluateCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "evaluate",
+    abstract: "Classifies the images of a dataset, each once; data-parallel under mpirun.")
+
+  @Option(help: ArgumentHelp("A checkpoint of `peco finetune`, or its run.", valueName: "checkpoint"))
+  var checkpoint: String
+  @Option(help: ArgumentHelp("The dataset.", valueName: "file.h5"))
+  var data: String
+  @Flag(help: "Take the moving averages of fine-tuning in place of the weights themselves.")
+  var ema = false
+  @OptionGroup var view: ViewOptions
+  @Flag(help: "Print one JSON object.")
+  var json = false
+
+  func run() throws {
+    onAllRanks { communicator in
+      let score = try FeatureExtraction.evaluate(
+        checkpoint: checkpoint, averaged: ema, dataset: data, view: view.settings, communicator: communicator)
+      guard communicator.isRoot else { return 0 }
+      if json {
+        var object = JSONObject()
+        object.append("images", score.images)
+        object.append(score, as: "evaluation")
+        object.append("evaluation_loss", score.loss)
+        print(object.text)
+      } else {
+        print(
+          "\(data): \(score.shares), loss \(fixed(score.loss, 4)), over \(score.images) images")
+      }
+      return 0
+    }
+  }
+}

@@ -1,0 +1,21 @@
+import Datasets
+import Models
+
+extension PretrainConfiguration {
+  /// The vision transformer that the configuration describes.
+  public var architecture: VisionTransformerConfiguration {
+    var result = model.dimensions.architecture(imageSize: shared.data.imageSize)
+    result.layerScale = model.layerScale.map { Float($0) }
+    result.dropPath = Float(model.dropPath)
+    result.positions = model.positions.positions
+    return result
+  }
+
+  /// How patches are masked. Throws where the settings could mask nothing.
+  func maskGenerator() throws -> MaskGenerator {
+    try MaskGenerator(
+      height: grid, width: grid, count: masking.count(of: grid * grid),
+      kind: masking.kind == .random
+        ? .random : .blockwise(minimumBlock: masking.minimumBlock, minimumAspect: masking.aspect))
+  }
+}

@@ -1,0 +1,28 @@
+import Communication
+import Foundation
+import Trainer
+
+/// Runs `body` on every rank of the job; an error on any ends the whole job with a non-zero code.
+///
+/// - Parameter body: Returns the code to exit with when all is well.
+package func onAllRanks(_ body: (Communicator) throws -> Int32) {
+  let communicator: Communicator
+  do {
+    communicator = try Communicator.start()
+  } catch {
+    FileHandle.standardError.write(Data("error: \(error)\n".utf8))
+    exit(1)
+  }
+  do {
+    let code = try body(communicator)
+    communicator.finish()
+    if code != 0 { exit(code) }
+  } catch {
+    communicator.fail(error)
+  }
+}
+
+extension TrainingLoop.Outcome {
+  /// 75 (EX_TEMPFAIL) after a signal: a scheduler's script tells by it that the run is to be started again.
+  package var exitCode: Int32 { signal != nil && !isComplete ? 75 : 0 }
+}
