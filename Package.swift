@@ -12,9 +12,8 @@ let optimized: [CSetting] = [
   ])
 ]
 
-let swift6: [SwiftSetting] = [
-  .swiftLanguageMode(.v6), .enableUpcomingFeature("MemberImportVisibility"),
-]
+// Checked for data races; and a file sees only the members of modules that it imports itself.
+let strict: [SwiftSetting] = [.swiftLanguageMode(.v6), .enableUpcomingFeature("MemberImportVisibility")]
 
 let package = Package(
   name: "PeCo",
@@ -38,21 +37,25 @@ let package = Package(
     .target(name: "CKernels", path: "Sources/C/CKernels", cSettings: optimized),
 
     // Floor 0 as well, for it knows nothing of anything
-    .target(name: "Threads", swiftSettings: swift6),
-    .target(name: "Hashing", swiftSettings: swift6),
+    .target(name: "Threads", swiftSettings: strict),
+    .target(name: "Hashing", swiftSettings: strict),
 
     // Floor 1
     .target(
-      name: "Communication", dependencies: ["CMPI", "Hashing", "Threads"], swiftSettings: swift6),
-    .target(name: "Storage", dependencies: ["CHDF5", "CFileIO", "Threads"]),
-    .target(name: "Imaging", dependencies: ["CJPEG", "CPNG", "CKernels"]),
+      name: "Communication", dependencies: ["CMPI", "Hashing", "Threads"], swiftSettings: strict),
+    .target(
+      name: "Storage", dependencies: ["CHDF5", "CFileIO", "Threads"], swiftSettings: strict),
+    .target(
+      name: "Imaging", dependencies: ["CJPEG", "CPNG", "CKernels"], swiftSettings: strict),
 
     // Floor 2
     .target(name: "Tensors", dependencies: ["COpenBLAS", "COneDNN", "CKernels", "Hashing", "Threads"]),
 
     // Floor 3
     .target(name: "Layers", dependencies: ["Tensors", "CKernels", "COneDNN"]),
-    .target(name: "Datasets", dependencies: ["Tensors", "Storage", "Imaging", "CFileIO", "Threads"]),
+    .target(
+      name: "Datasets", dependencies: ["Tensors", "Storage", "Imaging", "CFileIO", "Threads"],
+      swiftSettings: strict),
 
     // Floor 4
     .target(name: "Models", dependencies: ["Layers", "Storage", "CKernels"]),

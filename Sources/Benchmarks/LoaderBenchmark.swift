@@ -10,14 +10,14 @@ public enum LoaderBenchmark {
   public static func run(dataset path: String, workers: Int, seconds: Double) throws -> BenchmarkReport {
     let dataset = try ImageDataset(opening: path)
     var report = BenchmarkReport("loader", "loader, \(dataset.count) images, \(workers) threads")
-    let recipe = SamplePipeline(
+    let pipeline = SamplePipeline(
       seed: 0,
       augmentation: Augmentation(
         crop: .randomResized(scale: 0.08...1), flipProbability: 0.5, colorJitter: ColorJitterRange()),
       image: ImageView(size: 224), mask: try MaskGenerator(height: 14, width: 14, count: 75))
     let batchSize = min(16, dataset.count)
     let loader = try Loader(
-      dataset, recipe, sampler: try GlobalSampler(count: dataset.count, globalBatchSize: batchSize, seed: 0),
+      dataset, pipeline, sampler: try GlobalSampler(count: dataset.count, globalBatchSize: batchSize, seed: 0),
       share: try RankShare(rank: 0, ranks: 1, globalBatchSize: batchSize, microBatchSize: batchSize),
       options: Loader.Options(workers: workers))
     defer { loader.stop() }

@@ -19,17 +19,10 @@ public struct Batch {
   public let tokenizerImages: Tensor?
   /// Another view of the model's, as `images`.
   public let secondImages: Tensor?
-  /// The masked patches as positions in the flattened batch, sample · patches + patch, ascending; empty without
-  /// masks.
-  public let masked: [Int32]
-  /// The classes, or -1.
-  public let labels: [Int32]
-  /// The tokens at all positions, [batch · tokens], when a token file is used.
-  public let tokens: [Int32]?
-  /// What each view was cut from.
-  public let crops: [Region]
-  /// Whether each view is flipped.
-  public let flips: [Bool]
+  /// What is to be learnt about the images.
+  public let targets: BatchTargets
+  /// How each image's view was made; empty for images that come from elsewhere than a loader.
+  public let transforms: [GeometricTransform]
   /// How long the caller of `next` had to wait for it.
   public let secondsWaited: Double
 
@@ -43,15 +36,14 @@ public struct Batch {
   ) {
     self.init(
       step: step, epoch: 0, microBatch: 0, samples: samples, images: images,
-      tokenizerImages: tokenizerImages, secondImages: secondImages, masked: masked,
-      labels: samples.map { _ in -1 }, tokens: tokens,
-      crops: [], flips: [], secondsWaited: 0)
+      tokenizerImages: tokenizerImages, secondImages: secondImages,
+      targets: BatchTargets(labels: samples.map { _ in -1 }, tokens: tokens, masked: masked), transforms: [],
+      secondsWaited: 0)
   }
 
   init(
     step: Int, epoch: Int, microBatch: Int, samples: [Int], images: Tensor?, tokenizerImages: Tensor?,
-    secondImages: Tensor?, masked: [Int32], labels: [Int32], tokens: [Int32]?, crops: [Region],
-    flips: [Bool], secondsWaited: Double
+    secondImages: Tensor?, targets: BatchTargets, transforms: [GeometricTransform], secondsWaited: Double
   ) {
     self.step = step
     self.epoch = epoch
@@ -60,16 +52,24 @@ public struct Batch {
     self.images = images
     self.tokenizerImages = tokenizerImages
     self.secondImages = secondImages
-    self.masked = masked
-    self.labels = labels
-    self.tokens = tokens
-    self.crops = crops
-    self.flips = flips
+    self.targets = targets
+    self.transforms = transforms
     self.secondsWaited = secondsWaited
   }
 }
 
 extension Batch {
+  /// The classes, or -1.
+  public var labels: [Int32] { targets.labels }
+  /// The tokens at all positions, [batch · tokens], when a token file is used.
+  public var tokens: [Int32]? { targets.tokens }
+  /// The masked patches as positions in the flattened batch; empty without masks.
+  public var masked: [Int32] { targets.masked }
+  /// What each view was cut from.
+  public var crops: [Region] { transforms.map(\.region) }
+  /// Whether each view is flipped.
+  public var flips: [Bool] { transforms.map(\.isFlipped) }
+
   /// Some of its images as a micro-batch of their own.
   public func part(_ range: Range<Int>, microBatch: Int) -> Batch {
     func part(_ tensor: Tensor?) -> Tensor? {
@@ -78,15 +78,11 @@ extension Batch {
         return whole.view(at: range.lowerBound * size, shape: [range.count] + whole.shape.dropFirst())
       }
     }
-    let patches = (tokens?.count ?? 0) / max(count, 1)
-    let places = Int32(range.lowerBound * patches)..<Int32(range.upperBound * patches)
     return Batch(
       step: step, epoch: epoch, microBatch: microBatch, samples: Array(samples[range]),
       images: part(images),
       tokenizerImages: part(tokenizerImages), secondImages: part(secondImages),
-      masked: masked.filter(places.contains).map { $0 - places.lowerBound }, labels: Array(labels[range]),
-      tokens: tokens.map { Array($0[Int(places.lowerBound)..<Int(places.upperBound)]) },
-      crops: crops.isEmpty ? [] : Array(crops[range]), flips: flips.isEmpty ? [] : Array(flips[range]),
+      targets: targets.part(range), transforms: transforms.isEmpty ? [] : Array(transforms[range]),
       secondsWaited: secondsWaited)
   }
 }
@@ -151,51 +147,55 @@ enum BatchPlan {
 }
 
 /// A batch while threads fill it, each its own samples.
+///
+/// Unchecked: every place of its memory is written by one thread, and read when the loader's lock says that all are done.
 final class PendingBatch: @unchecked Sendable {
   let work: BatchPlan.Work
   let images: Tensor?
   let tokenizerImages: Tensor?
   let secondImages: Tensor?
-  let masked: UnsafeMutableBufferPointer<Int32>
-  let tokens: UnsafeMutableBufferPointer<Int32>
-  let labels: UnsafeMutableBufferPointer<Int32>
-  let crops: UnsafeMutableBufferPointer<Region>
-  let flips: UnsafeMutableBufferPointer<Bool>
+  /// Each sample's targets and geometry, set by the thread that makes it.
+  private let targets: UnsafeMutableBufferPointer<Targets>
+  private let transforms: UnsafeMutableBufferPointer<GeometricTransform?>
+  /// Patches of a sample, by which masked ones are counted on through the batch.
+  private let patches: Int
   /// Samples that a thread has taken, and that are done; guarded by the loader's lock.
   var taken = 0
   var done = 0
   /// What went wrong at the first bad sample; guarded by the loader's lock.
   var failure: (sample: Int, error: Error)?
 
-  init(_ work: BatchPlan.Work, _ recipe: SamplePipeline, tokensPerView: Int) {
+  init(_ work: BatchPlan.Work, _ pipeline: SamplePipeline) {
     self.work = work
     let count = work.samples.count
-    images = recipe.image.map { Tensor(uninitialized: [count, $0.size, $0.size, 3]) }
-    tokenizerImages = recipe.tokenizerImage.map { Tensor(uninitialized: [count, $0.size, $0.size, 3]) }
+    images = pipeline.image.map { Tensor(uninitialized: [count, $0.size, $0.size, 3]) }
+    tokenizerImages = pipeline.tokenizerImage.map { Tensor(uninitialized: [count, $0.size, $0.size, 3]) }
     secondImages =
-      recipe.secondAugmentation == nil
-      ? nil : recipe.image.map { Tensor(uninitialized: [count, $0.size, $0.size, 3]) }
-    masked = .allocate(capacity: count * (recipe.mask?.count ?? 0))
-    tokens = .allocate(capacity: count * tokensPerView)
-    labels = .allocate(capacity: count)
-    crops = .allocate(capacity: count)
-    flips = .allocate(capacity: count)
+      pipeline.secondAugmentation == nil
+      ? nil : pipeline.image.map { Tensor(uninitialized: [count, $0.size, $0.size, 3]) }
+    targets = .allocate(capacity: count)
+    targets.initialize(repeating: Targets())
+    transforms = .allocate(capacity: count)
+    transforms.initialize(repeating: nil)
+    patches = pipeline.mask?.patches ?? 0
   }
 
   deinit {
-    masked.deallocate()
-    tokens.deallocate()
-    labels.deallocate()
-    crops.deallocate()
-    flips.deallocate()
+    targets.deinitialize().deallocate()
+    transforms.deinitialize().deallocate()
+  }
+
+  /// Keeps what goes with the image at `place`; each place is one thread's.
+  func set(_ targets: Targets, _ transform: GeometricTransform, at place: Int) {
+    self.targets[place] = targets
+    transforms[place] = transform
   }
 
   func finished(secondsWaited: Double) -> Batch {
     Batch(
       step: work.step, epoch: work.epoch, microBatch: work.microBatch, samples: work.samples,
       images: images, tokenizerImages: tokenizerImages, secondImages: secondImages,
-      masked: Array(masked), labels: Array(labels),
-      tokens: tokens.isEmpty ? nil : Array(tokens), crops: Array(crops), flips: Array(flips),
+      targets: BatchTargets(Array(targets), patches: patches), transforms: transforms.compactMap { $0 },
       secondsWaited: secondsWaited)
   }
 }

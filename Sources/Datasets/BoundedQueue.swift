@@ -2,7 +2,9 @@ import Foundation
 
 /// A queue between threads that holds a limited amount: whoever adds waits for room, whoever takes waits for
 /// something to take.
-final class BoundedQueue<Element>: @unchecked Sendable {
+///
+/// Unchecked: a condition guards everything that changes.
+final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
   private let condition = NSCondition()
   private let limit: Int
   private var elements: [(element: Element, cost: Int)] = []

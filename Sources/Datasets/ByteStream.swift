@@ -1,5 +1,6 @@
 import CFileIO
 import Foundation
+import Storage
 
 /// Bytes that come one after another: an archive, or a member of one.
 protocol ByteStream: AnyObject {
@@ -10,13 +11,7 @@ protocol ByteStream: AnyObject {
 extension ByteStream {
   /// Reads until the buffer is full or the stream at its end; tells how much was read.
   func readFully(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
-    var filled = 0
-    while filled < buffer.count {
-      let count = try read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[filled...]))
-      if count == 0 { break }
-      filled += count
-    }
-    return filled
+    try FullRead.fill(buffer) { empty, _ in try read(into: empty) }
   }
 }
 

@@ -21,7 +21,7 @@ public enum CropRule: Sendable, Equatable {
     case .randomResized(let scale, let ratio):
       guard scale.lowerBound > 0, scale.upperBound <= 1 else {
         throw DatasetError(
-          "data.crop_scale", "is \(scale.lowerBound) to \(scale.upperBound), must lie in (0, 1]")
+          .cropScale, "is \(scale.lowerBound) to \(scale.upperBound), must lie in (0, 1]")
       }
       guard ratio.lowerBound > 0, ratio.upperBound.isFinite else {
         throw DatasetError(

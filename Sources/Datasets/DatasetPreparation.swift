@@ -2,6 +2,8 @@ import Foundation
 import Storage
 
 /// Asks a long computation to end early; set from a signal handler's queue, read by the computation.
+///
+/// Unchecked: a lock guards the one thing that changes.
 public final class Cancellation: @unchecked Sendable {
   private let lock = NSLock()
   private var cancelled = false
@@ -91,12 +93,12 @@ public struct DatasetPreparation: Sendable {
     cancellation: Cancellation = Cancellation(), onProgress: (Progress) -> Void = { _ in }
   ) throws -> Summary {
     if let shortSide, shortSide < 1 {
-      throw DatasetError("--short-side", "is \(shortSide), must be at least 1")
+      throw DatasetError(.shortSide, "is \(shortSide), must be at least 1")
     }
     guard (1...100).contains(quality) else {
-      throw DatasetError("--quality", "is \(quality), must be 1 to 100")
+      throw DatasetError(.quality, "is \(quality), must be 1 to 100")
     }
-    guard workers > 0 else { throw DatasetError("--workers", "is \(workers), must be at least 1") }
+    guard workers > 0 else { throw DatasetError(.workers, "is \(workers), must be at least 1") }
     let source = try ImageSource(path: input)
     let started = Date()
     let job = PreparationJob(self, source, try DatasetWriter(path: output, madeFrom: [input]), cancellation)
@@ -112,7 +114,7 @@ public struct DatasetPreparation: Sendable {
     skipped.sort { $0.path < $1.path }
     try writeReport(skipped)
     if isStrict, let first = skipped.first {
-      throw DatasetError(first.path, first.reason, advice: "without --strict such images are skipped")
+      throw strictError(first.path, first.reason)
     }
     guard !records.isEmpty else {
       throw DatasetError(
@@ -138,6 +140,11 @@ public struct DatasetPreparation: Sendable {
       images: records.count, classes: order.classes.count, resized: job.resized, skipped: skipped,
       bytes: records.reduce(0) { $0 + $1.size }, fingerprint: fingerprint,
       seconds: Date().timeIntervalSince(started), note: order.note)
+  }
+
+  /// What an image that cannot be used is where all must be.
+  func strictError(_ path: String, _ reason: String) -> DatasetError {
+    DatasetError(path, reason, advice: "without strictness such images are skipped", field: .strictness)
   }
 
   private func nothingFound(_ source: ImageSource) -> DatasetError {
@@ -208,7 +215,7 @@ private struct ClassOrder {
     if let example = records.first, records.allSatisfy({ $0.name.filter { $0 == "/" }.count > 1 }) {
       note =
         "classes are the folders of the first level (\(classes.prefix(4).joined(separator: ", "))), but all "
-        + "images lie deeper (\(example.name)): if that is not meant, give a folder as --subset"
+        + "images lie deeper (\(example.name)): if that is not meant, take a subset"
     }
   }
 

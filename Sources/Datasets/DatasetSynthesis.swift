@@ -70,12 +70,12 @@ public struct DatasetSynthesis: Sendable {
   }
 
   private func validate() throws {
-    guard count > 0 else { throw DatasetError("--count", "is \(count), must be at least 1") }
-    guard (8...4096).contains(size) else { throw DatasetError("--size", "is \(size), must be 8 to 4096") }
+    guard count > 0 else { throw DatasetError(.imageCount, "is \(count), must be at least 1") }
+    guard (8...4096).contains(size) else { throw DatasetError(.imageSide, "is \(size), must be 8 to 4096") }
     guard (1...100).contains(quality) else {
-      throw DatasetError("--quality", "is \(quality), must be 1 to 100")
+      throw DatasetError(.quality, "is \(quality), must be 1 to 100")
     }
-    guard workers > 0 else { throw DatasetError("--workers", "is \(workers), must be at least 1") }
+    guard workers > 0 else { throw DatasetError(.workers, "is \(workers), must be at least 1") }
   }
 
   private func name(_ index: Int) -> String {
@@ -86,7 +86,7 @@ public struct DatasetSynthesis: Sendable {
 
   private func forEachImage(
     _ path: String, _ cancellation: Cancellation, _ onProgress: (Int) -> Void,
-    _ body: @escaping (Int, [UInt8]) throws -> Void
+    _ body: @escaping @Sendable (Int, [UInt8]) throws -> Void
   ) throws {
     let image = SyntheticImage(size: size, seed: seed)
     try WorkerGroup.forEach(count, workers: workers, context: ImageCodec.init) { index, codec in
@@ -98,6 +98,8 @@ public struct DatasetSynthesis: Sendable {
   }
 
   /// The records, each set by some thread.
+  ///
+  /// Unchecked: a lock guards the records.
   private final class Records: @unchecked Sendable {
     private let lock = NSLock()
     private var records: [ImageRecord?]

@@ -40,6 +40,7 @@ public struct DatasetVerification {
     return found.sorted
   }
 
+  /// Unchecked: a lock guards the list.
   private final class ProblemList: @unchecked Sendable {
     private let lock = NSLock()
     private var problems: [Problem] = []

@@ -19,6 +19,8 @@ struct ImageRecord {
 /// The images' bytes gather in a file beside the target, written by any number of threads at once. That file is
 /// unlinked as soon as it is open: its space is free again whatever becomes of the process. `finish` copies the
 /// images in their final order into the HDF5 file, which appears under its name complete or not at all.
+///
+/// Unchecked: a lock guards where the file ends; `pwrite` moves no file position.
 final class DatasetWriter: @unchecked Sendable {
   private let path: String
   private let descriptor: Int32
@@ -132,16 +134,12 @@ final class DatasetWriter: @unchecked Sendable {
   }
 
   private func readStaged(_ memory: UnsafeMutableRawBufferPointer, at offset: UInt64) throws {
-    var filled = 0
-    while filled < memory.count {
-      let count = pread(
-        descriptor, memory.baseAddress.map { $0 + filled }, memory.count - filled,
-        off_t(offset) + off_t(filled))
-      if count > 0 {
-        filled += count
-      } else if count == 0 || errno != EINTR {
-        throw Self.failure(path, "read back what was written beside it")
-      }
+    let action = "read back what was written beside it"
+    do {
+      let count = try FullRead.fill(memory, from: descriptor, at: Int(offset))
+      guard count == memory.count else { throw Self.failure(path, action, code: EIO) }
+    } catch let error as FullRead.Failure {
+      throw Self.failure(path, action, code: error.code)
     }
   }
 
@@ -151,8 +149,7 @@ final class DatasetWriter: @unchecked Sendable {
     _ = peco_punch_hole(descriptor, Int64(offset), Int64(length))
   }
 
-  private static func failure(_ path: String, _ action: String) -> DatasetError {
-    let code = errno
+  private static func failure(_ path: String, _ action: String, code: Int32 = errno) -> DatasetError {
     let reason = String(cString: strerror(code))
     let full = code == ENOSPC || code == EDQUOT || code == EFBIG
     return DatasetError(

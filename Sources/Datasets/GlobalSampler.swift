@@ -7,6 +7,8 @@ import Tensors
 /// The remainder that does not fill a batch (fewer than `globalBatchSize` images, others in every epoch) is
 /// left out of that epoch. Ranks only cut the global batch (see `RankShare`), so training sees the same
 /// batches on any number of them. Safe to use from any thread.
+///
+/// Unchecked: all is constant but the permutations, which a lock guards.
 public final class GlobalSampler: @unchecked Sendable {
   /// Images that are used.
   public let count: Int
@@ -33,17 +35,17 @@ public final class GlobalSampler: @unchecked Sendable {
       subset?.allSatisfy((0..<datasetCount).contains) ?? true, "a subset of what is not in the dataset")
     let count = subset?.count ?? datasetCount
     guard globalBatchSize > 0 else {
-      throw DatasetError("training.global_batch_size", "is \(globalBatchSize), must be at least 1")
+      throw DatasetError(.globalBatchSize, "is \(globalBatchSize), must be at least 1")
     }
     guard count >= globalBatchSize else {
       throw DatasetError(
-        "training.global_batch_size",
+        .globalBatchSize,
         "is \(globalBatchSize), but the dataset holds only \(count) images"
-          + (subset == nil ? "" : " with the labels that data.labels_share leaves"),
+          + (subset == nil ? "" : " in the share whose labels are used"),
         advice: "choose at most \(count), or a larger dataset")
     }
     guard count <= Int(UInt32.max) else {
-      throw DatasetError("data.path", "\(count) images are more than a permutation of 2³² can order")
+      throw DatasetError("dataset", "\(count) images are more than a permutation of 2³² can order")
     }
     self.count = count
     self.datasetCount = datasetCount
@@ -91,14 +93,14 @@ public struct RankShare: Sendable, Equatable {
   public init(rank: Int = 0, ranks: Int = 1, globalBatchSize: Int, microBatchSize: Int) throws {
     precondition(ranks > 0 && (0..<ranks).contains(rank), "rank \(rank) of \(ranks)")
     guard microBatchSize > 0 else {
-      throw DatasetError("training.micro_batch_size", "is \(microBatchSize), must be at least 1")
+      throw DatasetError(.microBatchSize, "is \(microBatchSize), must be at least 1")
     }
     guard globalBatchSize > 0, globalBatchSize % (ranks * microBatchSize) == 0 else {
       throw DatasetError(
-        "training.global_batch_size",
+        .globalBatchSize,
         "\(globalBatchSize) cannot be cut into micro-batches of \(microBatchSize) on "
           + (ranks == 1 ? "one rank" : "\(ranks) ranks"),
-        advice: "it must be a multiple of ranks × training.micro_batch_size = \(ranks * microBatchSize)")
+        advice: "it must be a multiple of ranks × micro-batch size = \(ranks * microBatchSize)")
     }
     self.microBatchSize = microBatchSize
     microBatches = globalBatchSize / ranks / microBatchSize

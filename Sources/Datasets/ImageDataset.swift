@@ -2,10 +2,12 @@ import Foundation
 import Imaging
 import Storage
 
-/// An image dataset in one HDF5 file, as `peco dataset prepare` writes it.
+/// An image dataset in one HDF5 file, as `DatasetPreparation` writes it.
 ///
 /// The index (offsets, sizes, labels) is read into memory once. Images are read by `pread` past HDF5 and its
 /// global lock, so that any number of threads may read at once.
+///
+/// Unchecked: all is constant but the names, which a lock guards; `pread` moves no file position.
 public final class ImageDataset: @unchecked Sendable {
   /// The path given when the dataset was opened.
   public let path: String
@@ -24,7 +26,7 @@ public final class ImageDataset: @unchecked Sendable {
   /// Identifies the content: all checksums and labels in order.
   public let fingerprint: UInt64
 
-  /// What the images were made from, as told when the dataset was prepared.
+  /// What the images were made from, as named when the dataset was prepared.
   public let source: String
   /// Images of the source that could not be used.
   public let skipped: Int
@@ -47,7 +49,8 @@ public final class ImageDataset: @unchecked Sendable {
     // Others' files have attributes of other types under this name.
     guard (try? file.attribute("format", as: String.self)) == DatasetFormat.name else {
       throw DatasetError(
-        path, "is an HDF5 file but no image dataset", advice: "make one with `peco dataset prepare`")
+        path, "is an HDF5 file but no image dataset", advice: "make one of images",
+        field: .dataset)
     }
     let version = try file.attribute("format_version", as: Int.self) ?? 0
     guard version == DatasetFormat.version else {
@@ -151,22 +154,16 @@ public final class ImageDataset: @unchecked Sendable {
         buffer.append(contentsOf: repeatElement(0, count: size - buffer.count))
       }
     }
-    let start = off_t(payload + offsets[index])
-    try buffer.withUnsafeMutableBytes { memory in
-      guard let base = memory.baseAddress else { return }
-      var filled = 0
-      while filled < size {
-        let got = pread(descriptor, base + filled, size - filled, start + off_t(filled))
-        if got > 0 {
-          filled += got
-        } else if got == 0 {
-          throw DatasetError(
-            path, "is cut short at \(describe(index))", advice: "copy it again or prepare it anew")
-        } else if errno != EINTR {
-          let reason = String(cString: strerror(errno))
-          throw DatasetError(path, "cannot read \(describe(index)): \(reason)")
-        }
+    do {
+      let got = try buffer.withUnsafeMutableBytes {
+        try FullRead.fill($0, from: descriptor, at: Int(payload + offsets[index]))
       }
+      guard got == size else {
+        throw DatasetError(
+          path, "is cut short at \(describe(index))", advice: "copy it again or prepare it anew")
+      }
+    } catch let error as FullRead.Failure {
+      throw DatasetError(path, "cannot read \(describe(index)): \(error.reason)")
     }
     guard buffer.withUnsafeBytes({ XXHash64.hash($0) }) == checksums[index] else {
       throw DatasetError(

@@ -2,13 +2,13 @@ import Foundation
 import Storage
 
 /// Where images come from: a folder, or an archive read as a stream.
-enum ImageSource {
+enum ImageSource: Sendable {
   case folder(String)
   case archive(String)
 
   /// An image found in a source.
-  struct Found {
-    enum Content {
+  struct Found: Sendable {
+    enum Content: Sendable {
       case file(String)
       case bytes([UInt8])
       /// Cannot be an image, for this reason.
@@ -26,14 +26,16 @@ enum ImageSource {
   init(path: String) throws {
     var information = stat()
     guard stat(path, &information) == 0 else {
-      throw DatasetError(path, "cannot open: \(String(cString: strerror(errno)))", advice: "check --input")
+      throw DatasetError(
+        path, "cannot open: \(String(cString: strerror(errno)))", advice: "check the input",
+        field: .input)
     }
     self = information.st_mode & S_IFMT == S_IFDIR ? .folder(path) : .archive(path)
   }
 
   /// Calls `body` with every image, in the source's order; stops early when `body` answers false.
   ///
-  /// - Parameter subset: Only what lies below this folder of the source; paths are then told relative to it.
+  /// - Parameter subset: Only what lies below this folder of the source; paths are then relative to it.
   func forEachImage(subset: String?, _ body: (Found) throws -> Bool) throws {
     let subset = subset.map { Self.components($0) } ?? []
     switch self {
@@ -42,7 +44,8 @@ enum ImageSource {
       guard let entries = Self.list(start) else {
         throw DatasetError(
           start, "cannot list the folder: \(String(cString: strerror(errno)))",
-          advice: subset.isEmpty ? "check --input" : "check --subset")
+          advice: subset.isEmpty ? "check the input" : "check the subset",
+          field: subset.isEmpty ? .input : .subset)
       }
       _ = try Self.walk(start, entries, prefix: "", within: [FileIdentity(of: start)], body)
     case .archive(let path):

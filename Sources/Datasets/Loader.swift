@@ -27,12 +27,12 @@ public final class Loader: BatchSource {
   /// With `tokens`, each sample takes one of the file's views, drawn by epoch, in place of a crop and flip of
   /// its own.
   public init(
-    _ dataset: ImageDataset, _ recipe: SamplePipeline, sampler: GlobalSampler, share: RankShare,
+    _ dataset: ImageDataset, _ pipeline: SamplePipeline, sampler: GlobalSampler, share: RankShare,
     firstStep: Int = 0, tokens: TokenFile? = nil, options: Options = Options()
   ) throws {
     precondition(sampler.datasetCount == dataset.count, "the sampler is for another number of images")
     core = try LoaderCore(
-      dataset, recipe, tokens, .training(sampler, share, firstStep: firstStep), options)
+      dataset, pipeline, tokens, .training(sampler, share, firstStep: firstStep), options)
   }
 
   /// A loader that delivers every image of `range` once a view, the last batch perhaps smaller.
@@ -40,7 +40,7 @@ public final class Loader: BatchSource {
   /// For each batch all views follow one another. View k is augmented as epoch k of training would be, or is
   /// view k of the token file.
   public init(
-    sequenceOf dataset: ImageDataset, _ recipe: SamplePipeline, range: Range<Int>? = nil, batchSize: Int,
+    sequenceOf dataset: ImageDataset, _ pipeline: SamplePipeline, range: Range<Int>? = nil, batchSize: Int,
     views: Int = 1, tokens: TokenFile? = nil, options: Options = Options()
   ) throws {
     let range = range ?? 0..<dataset.count
@@ -52,17 +52,17 @@ public final class Loader: BatchSource {
       throw DatasetError(tokens.path, "holds \(tokens.header.views) views, \(views) were asked for")
     }
     core = try LoaderCore(
-      dataset, recipe, tokens, .sequence(range, batchSize: batchSize, views: views), options)
+      dataset, pipeline, tokens, .sequence(range, batchSize: batchSize, views: views), options)
   }
 
   /// A loader that delivers some images in the order given, the last batch perhaps smaller.
   public init(
-    of samples: [Int], in dataset: ImageDataset, _ recipe: SamplePipeline, batchSize: Int,
+    of samples: [Int], in dataset: ImageDataset, _ pipeline: SamplePipeline, batchSize: Int,
     options: Options = Options()
   ) throws {
     precondition(samples.allSatisfy((0..<dataset.count).contains), "images outside of the dataset")
     guard batchSize > 0 else { throw DatasetError("batch size", "is \(batchSize), must be at least 1") }
-    core = try LoaderCore(dataset, recipe, nil, .selection(samples, batchSize: batchSize), options)
+    core = try LoaderCore(dataset, pipeline, nil, .selection(samples, batchSize: batchSize), options)
   }
 
   deinit { core.stop() }
@@ -75,9 +75,11 @@ public final class Loader: BatchSource {
 }
 
 /// What a loader's threads share.
+///
+/// Unchecked: a condition guards everything that changes.
 private final class LoaderCore: @unchecked Sendable {
   private let dataset: ImageDataset
-  private let recipe: SamplePipeline
+  private let pipeline: SamplePipeline
   private let tokens: TokenFile?
   private let plan: BatchPlan
   private let options: Loader.Options
@@ -92,19 +94,19 @@ private final class LoaderCore: @unchecked Sendable {
   private var running = 0
 
   init(
-    _ dataset: ImageDataset, _ recipe: SamplePipeline, _ tokens: TokenFile?, _ plan: BatchPlan,
+    _ dataset: ImageDataset, _ pipeline: SamplePipeline, _ tokens: TokenFile?, _ plan: BatchPlan,
     _ options: Loader.Options
   ) throws {
-    try recipe.validate(tokens: tokens?.header)
+    try pipeline.validate(tokens: tokens?.header)
     try tokens?.requireMatch(dataset)
     guard options.workers > 0 else {
-      throw DatasetError("data.workers", "is \(options.workers), must be at least 1")
+      throw DatasetError(.workers, "is \(options.workers), must be at least 1")
     }
     guard options.prefetch > 0 else {
-      throw DatasetError("data.prefetch", "is \(options.prefetch), must be at least 1")
+      throw DatasetError(.prefetch, "is \(options.prefetch), must be at least 1")
     }
     self.dataset = dataset
-    self.recipe = recipe
+    self.pipeline = pipeline
     self.tokens = tokens
     self.plan = plan
     self.options = options
@@ -150,7 +152,7 @@ private final class LoaderCore: @unchecked Sendable {
   }
 
   private func work() {
-    let renderer = SampleRenderer(dataset, recipe, tokens)
+    let renderer = SampleRenderer(dataset, pipeline, tokens)
     while let (batch, index) = take() {
       var failure: Error?
       do { try renderer.render(index, of: batch) } catch { failure = error }
@@ -182,7 +184,7 @@ private final class LoaderCore: @unchecked Sendable {
           return nil
         }
         nextPosition += 1
-        pending.append(PendingBatch(work, recipe, tokensPerView: tokens?.header.tokensPerView ?? 0))
+        pending.append(PendingBatch(work, pipeline))
         condition.broadcast()
         continue
       }

@@ -32,31 +32,31 @@ public struct MaskGenerator: Sendable {
   public init(height: Int, width: Int, count: Int, kind: Kind = .blockwise()) throws {
     let patches = height * width
     guard height > 0, width > 0 else {
-      throw DatasetError("masking", "the grid of \(height) × \(width) patches is empty")
+      throw DatasetError(.mask, "the grid of \(height) × \(width) patches is empty")
     }
     guard count > 0 else {
-      throw DatasetError("masking.count", "is \(count): with no masked patch there is nothing to predict")
+      throw DatasetError(.maskedPatches, "is \(count): with no masked patch there is nothing to predict")
     }
     guard count < patches else {
       throw DatasetError(
-        "masking.count", "is \(count), but there are only \(patches) patches (\(height) × \(width))",
+        .maskedPatches, "is \(count), but there are only \(patches) patches (\(height) × \(width))",
         advice: "choose at most \(patches - 1): some patches must stay visible")
     }
     if case .blockwise(let block, let aspect) = kind {
-      guard block > 0 else { throw DatasetError("masking.minimum_block", "is \(block), must be at least 1") }
+      guard block > 0 else { throw DatasetError(.smallestBlock, "is \(block), must be at least 1") }
       guard aspect > 0, aspect <= 1 else {
-        throw DatasetError("masking.aspect", "is \(aspect), must lie in (0, 1]")
+        throw DatasetError(.blockAspect, "is \(aspect), must lie in (0, 1]")
       }
       guard block <= count else {
         throw DatasetError(
-          "masking.minimum_block",
-          "is \(block), more than the \(count) patches of masking.count: no block would fit",
-          advice: "choose masking.count of at least \(block), or a smaller masking.minimum_block")
+          .smallestBlock,
+          "is \(block), more than the \(count) patches that are masked: no block would fit",
+          advice: "mask at least \(block) patches, or choose a smaller block")
       }
       let largest = Self.largestBlock(height, width, aspect)
       guard block <= largest else {
         throw DatasetError(
-          "masking.minimum_block",
+          .smallestBlock,
           "is \(block), but on a grid of \(height) × \(width) patches a block has at most \(largest)",
           advice: "choose at most \(largest)")
       }

@@ -112,7 +112,7 @@ public struct Mixup: Sendable, Equatable {
     return (mixed, shares)
   }
 
-  /// The distributions that mixed images are to be told as, [B, classes], smoothed by `smoothing`; `shares` nil for
+  /// The class distributions of mixed images, [B, classes], smoothed by `smoothing`; `shares` nil for
   /// images that are whole.
   public static func targets(
     labels: [Int32], shares: [Float]?, classes: Int, smoothing: Float

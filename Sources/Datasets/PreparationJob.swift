@@ -2,6 +2,8 @@ import Foundation
 import Storage
 
 /// The threads of one preparation: one walks the source, the others look at the images it finds.
+///
+/// Unchecked: a lock guards what was found; it is read without one when all threads have ended.
 final class PreparationJob: @unchecked Sendable {
   let writer: DatasetWriter
   private let settings: DatasetPreparation
@@ -61,9 +63,9 @@ final class PreparationJob: @unchecked Sendable {
       }
       image = try codec.check(bytes, found.path, shortSide: settings.shortSide, quality: settings.quality)
     } catch let error as DatasetError {
-      // With --strict the first bad image ends the job, rather than the hour's work after it.
+      // Where it is strict the first bad image ends the job, rather than the hour's work after it.
       if settings.isStrict {
-        throw DatasetError(found.path, error.problem, advice: "without --strict such images are skipped")
+        throw settings.strictError(found.path, error.problem)
       }
       lock.withLock {
         skipped.append(.init(path: found.path, reason: error.problem))
@@ -87,7 +89,9 @@ final class PreparationJob: @unchecked Sendable {
 
 /// The bytes of a file; throws with the reason when it cannot be read.
 func readWholeFile(_ path: String) throws -> [UInt8] {
-  func failure() -> DatasetError { DatasetError(path, "cannot be read: \(String(cString: strerror(errno)))") }
+  func failure(_ code: Int32 = errno) -> DatasetError {
+    DatasetError(path, "cannot be read: \(String(cString: strerror(code)))")
+  }
   let descriptor = open(path, O_RDONLY | O_CLOEXEC)
   guard descriptor >= 0 else { throw failure() }
   defer { close(descriptor) }
@@ -95,10 +99,11 @@ func readWholeFile(_ path: String) throws -> [UInt8] {
   guard fstat(descriptor, &information) == 0 else { throw failure() }
   let size = Int(information.st_size)
   return try [UInt8](unsafeUninitializedCapacity: size) { buffer, filled in
-    while filled < size {
-      let count = read(descriptor, buffer.baseAddress.map { $0 + filled }, size - filled)
-      if count == 0 { break }
-      if count > 0 { filled += count } else if errno != EINTR { throw failure() }
+    do {
+      let memory = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<size])
+      filled = try FullRead.fill(memory, from: descriptor, at: 0)
+    } catch let error as FullRead.Failure {
+      throw failure(error.code)
     }
   }
 }

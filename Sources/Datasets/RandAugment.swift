@@ -115,7 +115,7 @@ public struct RandomErasing: Sendable, Equatable {
 
   func validate() throws {
     guard (0...1).contains(probability) else {
-      throw DatasetError("augmentation.erasing", "is \(probability), must be 0 to 1")
+      throw DatasetError(.erasing, "is \(probability), must be 0 to 1")
     }
   }
 

@@ -36,7 +36,7 @@ public struct Augmentation: Sendable, Equatable {
         ("saturation", jitter.saturation, .greatestFiniteMagnitude), ("hue", jitter.hue, 0.5),
       ] where !(value >= 0 && value <= limit) {
         let allowed = limit == 0.5 ? "0 to 0.5" : "at least 0"
-        throw DatasetError("data.color_jitter (\(name))", "is \(value), must be \(allowed)")
+        throw DatasetError(.colorJitter, part: name, "is \(value), must be \(allowed)")
       }
     }
     try effects.validate()
@@ -123,27 +123,29 @@ public struct SamplePipeline: Sendable {
     self.mask = mask
   }
 
-  /// Throws, naming the settings, where the recipe is impossible.
+  /// Throws, naming the settings, where the pipeline is impossible.
   public func validate(tokens: TokenFileDescription? = nil) throws {
     for augmentation in [augmentation] + (secondAugmentation.map { [$0] } ?? []) {
       try augmentation.validate()
     }
-    for (key, view) in [("data.image_size", image), ("tokens.image_size", tokenizerImage)] {
+    for (field, view) in [
+      (DatasetError.Field.imageSize, image), (.tokenizerImageSize, tokenizerImage),
+    ] {
       guard let view else { continue }
       guard (1...8192).contains(view.size) else {
-        throw DatasetError(key, "is \(view.size), must be 1 to 8192")
+        throw DatasetError(field, "is \(view.size), must be 1 to 8192")
       }
       guard view.mean.count == 3, view.deviation.count == 3, view.deviation.allSatisfy({ $0 > 0 }) else {
-        throw DatasetError("data.mean, data.std", "need three means and three deviations above zero")
+        throw DatasetError(.normalization, "need three means and three deviations above zero")
       }
     }
     if let mask, let tokens, (mask.height, mask.width) != (tokens.gridHeight, tokens.gridWidth) {
       throw DatasetError(
-        "masking",
+        .mask,
         "is for a grid of \(mask.height) × \(mask.width) patches, but the token file has "
           + "\(tokens.gridHeight) × \(tokens.gridWidth) tokens",
         advice:
-          "image size / patch size must equal the grid, which `peco tokenizer encode --image-size` decides")
+          "image size / patch size must equal the grid, which the size of the encoded images decided")
     }
   }
 }

@@ -4,14 +4,14 @@ import Tensors
 /// Makes one sample of a batch: reads, decodes, crops, changes and masks an image. One for each thread.
 final class SampleRenderer {
   private let dataset: ImageDataset
-  private let recipe: SamplePipeline
+  private let pipeline: SamplePipeline
   private let tokens: TokenFile?
   private let decoder = CropDecoder()
   private var bytes: [UInt8] = []
 
-  init(_ dataset: ImageDataset, _ recipe: SamplePipeline, _ tokens: TokenFile?) {
+  init(_ dataset: ImageDataset, _ pipeline: SamplePipeline, _ tokens: TokenFile?) {
     self.dataset = dataset
-    self.recipe = recipe
+    self.pipeline = pipeline
     self.tokens = tokens
   }
 
@@ -19,96 +19,94 @@ final class SampleRenderer {
   func render(_ place: Int, of batch: PendingBatch) throws {
     let index = batch.work.samples[place]
     let epoch = batch.work.epoch
-    let augmentation = recipe.augmentation
-    batch.labels[place] = dataset.labels[index]
-
-    let region: Region
-    let isFlipped: Bool
-    let (width, height) = (Int(dataset.widths[index]), Int(dataset.heights[index]))
+    var targets = Targets(label: dataset.labels[index])
+    let transform: GeometricTransform
     if let tokens {
       let view = batch.work.view ?? drawnView(of: tokens, epoch, index)
-      region = tokens.crop(index, view: view)
-      isFlipped = tokens.isFlipped(index, view: view)
-      guard region.fits(width: width, height: height) else {
-        throw DatasetError(
-          tokens.path, "is damaged: the crop of \(dataset.describe(index)), view \(view), lies outside of it",
-          advice: "encode the dataset anew")
-      }
-      let size = tokens.header.tokensPerView
-      let target = UnsafeMutableBufferPointer(rebasing: batch.tokens[place * size..<(place + 1) * size])
-      try tokens.read(index, view: view, into: target)
+      transform = try self.transform(of: tokens, index, view: view)
+      targets.tokens = try tokens.tokens(index, view: view)
     } else {
-      region = augmentation.crop.region(
-        width: width, height: height, seed: recipe.seed, epoch: epoch, index: index)
-      var stream = RandomStream(seed: recipe.seed, purpose: .flip, time: epoch, index: index)
-      isFlipped = stream.uniform() < augmentation.flipProbability
+      transform = drawnTransform(pipeline.augmentation, size: viewSize, index, epoch, view: 0)
     }
-    batch.crops[place] = region
-    batch.flips[place] = isFlipped
-
-    if let mask = recipe.mask {
-      let positions = mask.positions(seed: recipe.seed, epoch: epoch, index: index)
-      for (i, position) in positions.enumerated() {
-        batch.masked[place * mask.count + i] = Int32(place * mask.patches) + position
-      }
+    if let mask = pipeline.mask {
+      targets.masked = mask.positions(seed: pipeline.seed, epoch: epoch, index: index)
     }
-    guard recipe.image != nil || recipe.tokenizerImage != nil else { return }
+    batch.set(targets.applying(transform), transform, at: place)
+    guard pipeline.image != nil || pipeline.tokenizerImage != nil else { return }
     do {
-      try renderViews(place, batch, index, epoch, region, isFlipped)
+      try renderViews(place, batch, index, epoch, transform)
     } catch let error as ImagingError {
       throw DatasetError(dataset.path, "\(dataset.describe(index)): \(error.problem)", advice: error.advice)
     }
   }
 
+  /// Pixels from edge to edge of the largest view.
+  private var viewSize: Int { max(pipeline.image?.size ?? 0, pipeline.tokenizerImage?.size ?? 0) }
+
   private func drawnView(of tokens: TokenFile, _ epoch: Int, _ index: Int) -> Int {
-    var stream = RandomStream(seed: recipe.seed, purpose: .view, time: epoch, index: index)
+    var stream = RandomStream(seed: pipeline.seed, purpose: .view, time: epoch, index: index)
     return stream.integer(below: tokens.header.views)
   }
 
+  /// The geometry that a view of a token file was encoded with.
+  private func transform(of tokens: TokenFile, _ index: Int, view: Int) throws -> GeometricTransform {
+    let region = tokens.crop(index, view: view)
+    guard region.fits(width: Int(dataset.widths[index]), height: Int(dataset.heights[index])) else {
+      throw DatasetError(
+        tokens.path, "is damaged: the crop of \(dataset.describe(index)), view \(view), lies outside of it",
+        advice: "encode the dataset anew")
+    }
+    return GeometricTransform(
+      region: region, isFlipped: tokens.isFlipped(index, view: view), width: viewSize, height: viewSize)
+  }
+
+  /// The geometry of a view, drawn for a sample in an epoch.
+  private func drawnTransform(
+    _ augmentation: Augmentation, size: Int, _ index: Int, _ epoch: Int, view: Int
+  ) -> GeometricTransform {
+    let region = augmentation.crop.region(
+      width: Int(dataset.widths[index]), height: Int(dataset.heights[index]), seed: pipeline.seed,
+      epoch: epoch, index: index, view: view)
+    var stream = RandomStream(seed: pipeline.seed, purpose: .flip, time: epoch, index: index, view: view)
+    return GeometricTransform(
+      region: region, isFlipped: stream.uniform() < augmentation.flipProbability, width: size, height: size)
+  }
+
   private func renderViews(
-    _ place: Int, _ batch: PendingBatch, _ index: Int, _ epoch: Int, _ region: Region, _ isFlipped: Bool
+    _ place: Int, _ batch: PendingBatch, _ index: Int, _ epoch: Int, _ transform: GeometricTransform
   ) throws {
     try dataset.read(index, into: &bytes)
-    let size = max(recipe.image?.size ?? 0, recipe.tokenizerImage?.size ?? 0)
-    let crop = try bytes.withUnsafeBytes {
-      try decoder.decode($0, crop: region, width: size, height: size, scaledDecoding: true)
-    }
-    let appearance = recipe.augmentation.appearance(recipe.seed, epoch, index, view: 0)
+    let crop = try bytes.withUnsafeBytes { try decoder.decode($0, for: transform) }
+    let appearance = pipeline.augmentation.appearance(pipeline.seed, epoch, index, view: 0)
     for (view, tensor) in [
-      (recipe.image, batch.images), (recipe.tokenizerImage, batch.tokenizerImages),
+      (pipeline.image, batch.images), (pipeline.tokenizerImage, batch.tokenizerImages),
     ] {
       guard let view, let tensor else { continue }
-      try finish(view, crop, appearance, isFlipped, into: tensor, place)
+      try finish(view, crop, transform, appearance, into: tensor, place)
     }
     try renderSecondView(place, batch, index, epoch)
   }
 
-  /// Cuts another view out of the image read last.
+  /// Cuts another view out of the image read last. It has geometry of its own, and no targets.
   private func renderSecondView(_ place: Int, _ batch: PendingBatch, _ index: Int, _ epoch: Int) throws {
-    guard let augmentation = recipe.secondAugmentation, let view = recipe.image,
+    guard let augmentation = pipeline.secondAugmentation, let view = pipeline.image,
       let tensor = batch.secondImages
     else { return }
-    let region = augmentation.crop.region(
-      width: Int(dataset.widths[index]), height: Int(dataset.heights[index]), seed: recipe.seed,
-      epoch: epoch, index: index, view: 1)
-    var stream = RandomStream(seed: recipe.seed, purpose: .flip, time: epoch, index: index, view: 1)
-    let crop = try bytes.withUnsafeBytes {
-      try decoder.decode($0, crop: region, width: view.size, height: view.size, scaledDecoding: true)
-    }
-    try finish(
-      view, crop, augmentation.appearance(recipe.seed, epoch, index, view: 1),
-      stream.uniform() < augmentation.flipProbability, into: tensor, place)
+    let transform = drawnTransform(augmentation, size: view.size, index, epoch, view: 1)
+    let crop = try bytes.withUnsafeBytes { try decoder.decode($0, for: transform) }
+    let appearance = augmentation.appearance(pipeline.seed, epoch, index, view: 1)
+    try finish(view, crop, transform, appearance, into: tensor, place)
   }
 
   /// Resizes the crop decoded last, changes what it looks like, and normalizes it.
   private func finish(
-    _ view: ImageView, _ crop: CropDecoder.Crop, _ appearance: Appearance, _ isFlipped: Bool,
+    _ view: ImageView, _ crop: CropDecoder.Crop, _ transform: GeometricTransform, _ appearance: Appearance,
     into tensor: Tensor, _ place: Int
   ) throws {
     let count = view.size * view.size
     let pixels = tensor.pointer + place * count * 3
     try decoder.resample(
-      crop, width: view.size, height: view.size, filter: view.interpolation, flipped: isFlipped,
+      crop, by: transform.resized(width: view.size, height: view.size), filter: view.interpolation,
       into: pixels)
     appearance.apply(to: pixels, side: view.size)
     RandAugment.apply(appearance.operations, to: pixels, side: view.size, fill: view.mean)

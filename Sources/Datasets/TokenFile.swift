@@ -51,9 +51,11 @@ private enum TokenFormat {
 }
 
 /// The tokenizer's tokens for every view of every image of a dataset, computed once
-/// (`peco tokenizer encode`) so that pretraining need not run the tokenizer.
+/// so that pretraining need not run the tokenizer.
 ///
 /// Crops and flips are kept in memory; tokens are read by `pread`, from any number of threads.
+///
+/// Unchecked: all is constant; `pread` moves no file position.
 public final class TokenFile: @unchecked Sendable {
   /// The path given when the file was opened.
   public let path: String
@@ -73,7 +75,7 @@ public final class TokenFile: @unchecked Sendable {
     defer { try? file.close() }
     guard (try? file.attribute("format", as: String.self)) == TokenFormat.name else {
       throw DatasetError(
-        path, "is an HDF5 file but no token file", advice: "make one with `peco tokenizer encode`")
+        path, "is an HDF5 file but no token file", advice: "encode a dataset", field: .tokens)
     }
     let version = try file.attribute("format_version", as: Int.self) ?? 0
     guard version == TokenFormat.version else {
@@ -150,7 +152,8 @@ public final class TokenFile: @unchecked Sendable {
         path,
         "holds tokens of another dataset (fingerprint \(hexadecimal(header.datasetFingerprint)), "
           + "\(header.count) images) than \(dataset.path) (\(hexadecimal(dataset.fingerprint)), "
-          + "\(dataset.count) images)", advice: "encode this dataset with `peco tokenizer encode`")
+          + "\(dataset.count) images)", advice: "encode this dataset",
+        field: .tokens)
     }
   }
 
@@ -185,19 +188,21 @@ public final class TokenFile: @unchecked Sendable {
     }
   }
 
+  /// The tokens of a view of an image, row-major.
+  public func tokens(_ index: Int, view: Int) throws -> [Int32] {
+    try [Int32](unsafeUninitializedCapacity: header.tokensPerView) { buffer, count in
+      count = header.tokensPerView
+      try read(index, view: view, into: UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
+    }
+  }
+
   private func read(_ memory: UnsafeMutableRawBufferPointer, at offset: Int) throws {
-    var filled = 0
-    while filled < memory.count {
-      let count = pread(
-        descriptor, memory.baseAddress.map { $0 + filled }, memory.count - filled,
-        off_t(payload) + off_t(offset + filled))
-      if count > 0 {
-        filled += count
-      } else if count == 0 {
+    do {
+      guard try FullRead.fill(memory, from: descriptor, at: Int(payload) + offset) == memory.count else {
         throw DatasetError(path, "is cut short", advice: "copy it again or encode the dataset anew")
-      } else if errno != EINTR {
-        throw DatasetError(path, "cannot read: \(String(cString: strerror(errno)))")
       }
+    } catch let error as FullRead.Failure {
+      throw DatasetError(path, "cannot read: \(error.reason)")
     }
   }
 }

@@ -15,7 +15,7 @@ public struct ViewEffects: Sendable, Equatable {
   /// How often values of 128 and more are inverted.
   public var solarizeProbability: Float
 
-  /// Colors change always, nothing else happens, unless told.
+  /// By default colors always change and nothing else does.
   public init(
     colorJitterProbability: Float = 1, grayscaleProbability: Float = 0, blurProbability: Float = 0,
     blurSigma: ClosedRange<Float> = 0.1...2, solarizeProbability: Float = 0

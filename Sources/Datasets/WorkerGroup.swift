@@ -3,14 +3,16 @@ import Synchronization
 import Threads
 
 /// Threads that do one job together: when one fails, all are told to end, and the first error is passed on.
+///
+/// Unchecked: a condition guards everything that changes; `onFailure` may be called on any thread.
 final class WorkerGroup: @unchecked Sendable {
   private let condition = NSCondition()
   private var running = 0
   private var failure: Error?
   /// Called, on whatever thread, when the job fails: wakes threads that wait for one another.
-  private let onFailure: () -> Void
+  private let onFailure: @Sendable () -> Void
 
-  init(onFailure: @escaping () -> Void = {}) { self.onFailure = onFailure }
+  init(onFailure: @escaping @Sendable () -> Void = {}) { self.onFailure = onFailure }
 
   /// Whether a thread has failed or the job was given up, so that the others should end.
   var hasFailed: Bool {
@@ -20,7 +22,7 @@ final class WorkerGroup: @unchecked Sendable {
   }
 
   /// Starts a thread; where the system gives none, the job has failed.
-  func start(_ name: String, _ body: @escaping () throws -> Void) {
+  func start(_ name: String, _ body: @escaping @Sendable () throws -> Void) {
     condition.withLock { running += 1 }
     do {
       try WorkerThread.start(name) { [self] in
@@ -61,8 +63,8 @@ final class WorkerGroup: @unchecked Sendable {
   ///
   /// - Parameter onTick: Called a few times a second with how many are done; may throw to give up.
   static func forEach<Context>(
-    _ count: Int, workers: Int, context: @escaping () -> Context,
-    _ body: @escaping (Int, Context) throws -> Void, onTick: (Int) throws -> Void
+    _ count: Int, workers: Int, context: @escaping @Sendable () -> Context,
+    _ body: @escaping @Sendable (Int, Context) throws -> Void, onTick: (Int) throws -> Void
   ) throws {
     let group = WorkerGroup()
     let counters = Counters()

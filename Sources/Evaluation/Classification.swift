@@ -84,15 +84,10 @@ package struct ClassificationData {
     let own = try communicator.agree {
       var score = ClassificationScore()
       let range = communicator.stretch(of: dataset.count)
-      guard !range.isEmpty else { return score }
-      let loader = try Loader(
-        sequenceOf: dataset, samples, range: range, batchSize: batchSize, options: options)
-      defer { loader.stop() }
-      while let batch = try loader.next() {
-        isWhole = !isCancelled()
-        guard isWhole else { break }
-        guard let images = batch.images else { throw RunError("the loader gives no images") }
-        score.add(logits(images), labels: batch.labels)
+      isWhole = try dataset.forEachBatch(
+        samples, range: range, batchSize: batchSize, options: options, while: { !isCancelled() }
+      ) { batch in
+        score.add(logits(try batch.requiredImages), labels: batch.labels)
       }
       return score
     }

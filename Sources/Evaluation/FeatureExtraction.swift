@@ -208,13 +208,10 @@ package struct FrozenTransformer {
   func forEachBatch(
     of data: ClassificationData, _ range: Range<Int>, _ body: (Tensor, [Int32]) throws -> Void
   ) throws {
-    guard !range.isEmpty else { return }
-    let loader = try Loader(
-      sequenceOf: data.dataset, data.samples, range: range, batchSize: data.batchSize, options: data.options)
-    defer { loader.stop() }
-    while let batch = try loader.next() {
-      guard let images = batch.images else { throw RunError("the loader gives no images") }
-      try body(images, batch.labels)
+    try data.dataset.forEachBatch(
+      data.samples, range: range, batchSize: data.batchSize, options: data.options
+    ) { batch in
+      try body(try batch.requiredImages, batch.labels)
     }
   }
 

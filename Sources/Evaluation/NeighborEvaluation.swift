@@ -29,7 +29,7 @@ public struct NeighborEvaluation {
   private let bank: (dataset: ImageDataset, samples: [Int])
   private let queries: (dataset: ImageDataset, samples: [Int])
   private let settings: Settings
-  private let recipe: SamplePipeline
+  private let pipeline: SamplePipeline
   private let options: Loader.Options
 
   /// Images that go through the network at once.
@@ -42,7 +42,7 @@ public struct NeighborEvaluation {
     other: ImageDataset?
   ) throws {
     self.settings = settings
-    recipe = SamplePipeline(
+    pipeline = SamplePipeline(
       seed: seed, augmentation: Augmentation(crop: .center(fraction: settings.crop), flipProbability: 0),
       image: view)
     self.options = options
@@ -120,16 +120,12 @@ public struct NeighborEvaluation {
     _ images: (dataset: ImageDataset, samples: [Int]), _ range: Range<Int>, while goesOn: () -> Bool,
     _ features: (Tensor) -> Tensor
   ) throws -> Tensor? {
-    guard !range.isEmpty else { return nil }
-    let loader = try Loader(
-      of: Array(images.samples[range]), in: images.dataset, recipe, batchSize: Self.batchSize,
-      options: options)
-    defer { loader.stop() }
     var result: Tensor?
     var row = 0
-    while goesOn(), let batch = try loader.next() {
-      guard let view = batch.images else { throw RunError("the loader gives no images to evaluate") }
-      let part = features(view)
+    try images.dataset.forEachBatch(
+      of: Array(images.samples[range]), pipeline, batchSize: Self.batchSize, options: options, while: goesOn
+    ) { batch in
+      let part = features(try batch.requiredImages)
       let all = result ?? Tensor(uninitialized: [range.count, part.shape[1]])
       result = all
       all.view(at: row * part.shape[1], shape: part.shape).copyElements(from: part)

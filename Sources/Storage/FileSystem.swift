@@ -78,20 +78,16 @@ public enum FileSystem {
   public static func read(
     _ descriptor: Int32, _ path: String, _ memory: UnsafeMutableRawBufferPointer, at offset: Int
   ) throws {
-    var done = 0
-    while done < memory.count {
-      let count = pread(
-        descriptor, memory.baseAddress.map { $0 + done }, memory.count - done, off_t(offset + done))
-      if count < 0 {
-        if errno == EINTR { continue }
-        throw failure(path, "read")
-      }
-      guard count > 0 else {
-        throw StorageError(
-          path: path, problem: "the file ends at byte \(offset + done), where more is expected",
-          advice: "the file was cut short, perhaps by a copy that did not finish; copy or make it anew")
-      }
-      done += count
+    let count: Int
+    do {
+      count = try FullRead.fill(memory, from: descriptor, at: offset)
+    } catch let error as FullRead.Failure {
+      throw failure(path, "read", reason: error.reason)
+    }
+    guard count == memory.count else {
+      throw StorageError(
+        path: path, problem: "the file ends at byte \(offset + count), where more is expected",
+        advice: "the file was cut short, perhaps by a copy that did not finish; copy or make it anew")
     }
   }
 
@@ -193,8 +189,11 @@ public enum FileSystem {
 
   /// An error from `errno`, as it stands right after the call that failed.
   static func failure(_ path: String, _ action: String) -> StorageError {
-    let reason = String(cString: strerror(errno))
-    return StorageError(
+    failure(path, action, reason: String(cString: strerror(errno)))
+  }
+
+  private static func failure(_ path: String, _ action: String, reason: String) -> StorageError {
+    StorageError(
       path: path, problem: "cannot \(action): \(reason)", advice: HDF5File.advice(for: reason))
   }
 }

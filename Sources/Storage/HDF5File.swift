@@ -12,6 +12,8 @@ import Foundation
 ///
 /// Safe to share between threads; calls wait for one another, as HDF5 has one lock for the whole process.
 /// Every failure is a `StorageError` that names the file and the object.
+///
+/// Unchecked: the identifier is used and changed under the library's lock alone.
 public final class HDF5File: @unchecked Sendable {
   /// The path given when the file was opened.
   public let path: String

@@ -9,6 +9,8 @@ import Foundation
 ///
 /// The header is checked whole when the file is opened: every tensor lies within the file, has the size its
 /// shape and type need, and overlaps no other. Reading is safe on any number of threads.
+///
+/// Unchecked: all is constant; `pread` moves no file position.
 public final class SafetensorsFile: @unchecked Sendable {
   /// What is known of a tensor.
   struct Entry {

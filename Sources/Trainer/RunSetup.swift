@@ -44,15 +44,18 @@ package struct RunSetup<Configuration: RunConfiguration> {
     let dataset = try ImageDataset.open(shared.data.path, on: communicator)
     self.dataset = dataset
     (sampler, share) = try communicator.agree {
-      (
-        try GlobalSampler(
-          count: dataset.count, subset: configuration.subset(of: dataset),
-          globalBatchSize: shared.training.globalBatchSize, seed: shared.seed),
-        try RankShare(
-          rank: communicator.rank, ranks: communicator.size, globalBatchSize: shared.training.globalBatchSize,
-          microBatchSize: RunSetup.microBatchSize(
-            shared.training, ranks: communicator.size, multiple: configuration.microBatchMultiple))
-      )
+      try namingKeys {
+        (
+          try GlobalSampler(
+            count: dataset.count, subset: configuration.subset(of: dataset),
+            globalBatchSize: shared.training.globalBatchSize, seed: shared.seed),
+          try RankShare(
+            rank: communicator.rank, ranks: communicator.size,
+            globalBatchSize: shared.training.globalBatchSize,
+            microBatchSize: RunSetup.microBatchSize(
+              shared.training, ranks: communicator.size, multiple: configuration.microBatchMultiple))
+        )
+      }
     }
     plan = RunPlan(shared, sampler: sampler, share: share)
     guard plan.steps > 0 else {
@@ -120,9 +123,11 @@ extension RunSetup {
           logger.warning("configuration changed since the last start: \(change)")
         }
       }
-      return try Loader(
-        dataset, samples, sampler: sampler, share: share, firstStep: firstStep, tokens: tokens,
-        options: configuration.shared.data.loaderOptions)
+      return try namingKeys {
+        try Loader(
+          dataset, samples, sampler: sampler, share: share, firstStep: firstStep, tokens: tokens,
+          options: configuration.shared.data.loaderOptions)
+      }
     }
     if communicator.isRoot { run.drawCurves(logger: logger) }
     let state = outcome.isComplete ? "done" : "stopped"

@@ -47,7 +47,7 @@ func withInterruption<Result>(_ body: (Cancellation) throws -> Result) throws ->
     return try body(cancellation)
   } catch {
     guard cancellation.isCancelled else { throw error }
-    FileHandle.standardError.write(Data("\(error)\n".utf8))
+    FileHandle.standardError.write(Data("\((error as? DatasetError)?.worded ?? error)\n".utf8))
     throw ExitCode(130)
   }
 }

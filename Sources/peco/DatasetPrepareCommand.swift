@@ -53,7 +53,7 @@ struct DatasetPrepareCommand: ParsableCommand {
       return try preparation.run(cancellation: cancellation) { progress in line.show(Self.text(progress)) }
     }
     list(summary.skipped)
-    if let note = summary.note { FileHandle.standardError.write(Data("note: \(note)\n".utf8)) }
+    if let note = summary.note { FileHandle.standardError.write(Data("note: \(note) (--subset)\n".utf8)) }
     let classes = summary.classes == 0 ? "no labels" : "\(summary.classes) classes"
     let resized = shortSide == nil ? "" : ", \(summary.resized) resized"
     let rate = Double(summary.images) / max(summary.seconds, 1e-3)

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Datasets
 import Foundation
 import Tasks
 
@@ -24,7 +25,7 @@ struct Peco: ParsableCommand {
       try command.run()
     } catch {
       Startup.letFirstRankSpeak()
-      exit(withError: error)
+      exit(withError: (error as? DatasetError)?.worded ?? error)
     }
   }
 }

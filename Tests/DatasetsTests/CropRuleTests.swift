@@ -61,8 +61,8 @@ import Testing
   }
 
   @Test func impossibleRulesAreErrors() {
-    #expect(message { try CropRule.randomResized(scale: 0...1).validate() }.contains("crop_scale"))
-    #expect(message { try CropRule.randomResized(scale: 0.5...1.5).validate() }.contains("crop_scale"))
+    #expect(message { try CropRule.randomResized(scale: 0...1).validate() }.contains("crop scale"))
+    #expect(message { try CropRule.randomResized(scale: 0.5...1.5).validate() }.contains("crop scale"))
     #expect(message { try CropRule.randomResized(ratio: 0...1).validate() }.contains("crop ratio"))
     #expect(message { try CropRule.center(fraction: 0).validate() }.contains("crop fraction"))
   }

@@ -32,7 +32,7 @@ import Testing
 
       preparation.isStrict = true
       preparation.output = "\(folder)/strict.h5"
-      #expect(message { _ = try preparation.run() }.contains("--strict"))
+      #expect(message { _ = try preparation.run() }.contains("strictness"))
       #expect(!FileManager.default.fileExists(atPath: "\(folder)/strict.h5"))
       #expect(
         try FileManager.default.contentsOfDirectory(atPath: folder).sorted() == [
@@ -139,12 +139,12 @@ import Testing
       }
       #expect(error { _ in }.contains(".jpeg, .jpg, .png"))
       #expect(error { $0.input = "\(folder)/nowhere" }.contains("nowhere"))
-      #expect(error { $0.subset = "train" }.contains("--subset"))
+      #expect(error { $0.subset = "train" }.contains("subset"))
       #expect(error { $0.output = "\(folder)/no/such/out.h5" }.contains("there is no folder"))
       #expect(error { $0.output = folder }.contains("is a folder"))
-      #expect(error { $0.shortSide = 0 }.contains("--short-side"))
-      #expect(error { $0.quality = 101 }.contains("--quality"))
-      #expect(error { $0.workers = 0 }.contains("--workers"))
+      #expect(error { $0.shortSide = 0 }.contains("short side"))
+      #expect(error { $0.quality = 101 }.contains("quality"))
+      #expect(error { $0.workers = 0 }.contains("workers"))
       try write([1, 2], to: "\(folder)/empty/a.jpg")
       #expect(error { _ in }.contains("none of its 1 images"))
     }
@@ -155,7 +155,7 @@ import Testing
       try write(try jpeg(20, 20), to: "\(folder)/in/train/cat/a.jpg")
       try write(try jpeg(20, 20), to: "\(folder)/in/test/cat/a.jpg")
       let summary = try DatasetPreparation(input: "\(folder)/in", output: "\(folder)/out.h5").run()
-      #expect(summary.note?.contains("--subset") == true)
+      #expect(summary.note?.contains("subset") == true)
     }
   }
 }

@@ -56,11 +56,11 @@ import Testing
 
   @Test func impossibleSizesAreErrors() {
     let small = message { _ = try GlobalSampler(count: 5, globalBatchSize: 8, seed: 0) }
-    #expect(small.contains("global_batch_size") && small.contains("5 images"))
+    #expect(small.contains("global batch size") && small.contains("5 images"))
     let uneven = message { _ = try RankShare(rank: 0, ranks: 3, globalBatchSize: 16, microBatchSize: 2) }
     #expect(uneven.contains("3 ranks") && uneven.contains("6"))
     #expect(
-      message { _ = try RankShare(globalBatchSize: 16, microBatchSize: 0) }.contains("micro_batch_size"))
+      message { _ = try RankShare(globalBatchSize: 16, microBatchSize: 0) }.contains("micro-batch size"))
   }
 }
 

@@ -5,7 +5,7 @@ import Tensors
 import Testing
 
 @Suite struct LoaderTests {
-  private func recipe(jitter: Bool = true) throws -> SamplePipeline {
+  private func pipeline(jitter: Bool = true) throws -> SamplePipeline {
     SamplePipeline(
       seed: 3, augmentation: Augmentation(colorJitter: jitter ? ColorJitterRange(hue: 0.1) : nil),
       image: ImageView(size: 32), tokenizerImage: .tokenizer(size: 16),
@@ -43,7 +43,8 @@ import Testing
     for rank in 0..<ranks {
       let share = try RankShare(rank: rank, ranks: ranks, globalBatchSize: 16, microBatchSize: microBatch)
       let loader = try Loader(
-        dataset, try recipe(), sampler: sampler, share: share, firstStep: range.lowerBound, options: options)
+        dataset, try pipeline(), sampler: sampler, share: share, firstStep: range.lowerBound, options: options
+      )
       for step in range {
         for index in 0..<share.microBatches {
           let batch = try #require(try loader.next())
@@ -77,7 +78,7 @@ import Testing
   @Test func viewsAreTheCropOfTheImageNormalized() throws {
     try withTemporaryFolder { folder in
       let dataset = try makeDataset(folder, count: 20)
-      let loader = try Loader(sequenceOf: dataset, try recipe(jitter: false), batchSize: 20)
+      let loader = try Loader(sequenceOf: dataset, try pipeline(jitter: false), batchSize: 20)
       let batch = try #require(try loader.next())
       let images = try #require(batch.images).elements
       let small = try #require(batch.tokenizerImages).elements
@@ -107,9 +108,9 @@ import Testing
   @Test func aSequenceHoldsEveryImageOnceAView() throws {
     try withTemporaryFolder { folder in
       let dataset = try makeDataset(folder, count: 11)
-      let recipe = SamplePipeline(seed: 1, tokenizerImage: .tokenizer(size: 8))
+      let pipeline = SamplePipeline(seed: 1, tokenizerImage: .tokenizer(size: 8))
       let loader = try Loader(
-        sequenceOf: dataset, recipe, range: 2..<11, batchSize: 4, views: 2,
+        sequenceOf: dataset, pipeline, range: 2..<11, batchSize: 4, views: 2,
         options: Loader.Options(workers: 2))
       var seen: [[Int]] = []
       var views: [Int] = []
@@ -131,9 +132,9 @@ import Testing
   @Test func theMiddleViewIsDeterministic() throws {
     try withTemporaryFolder { folder in
       let dataset = try makeDataset(folder, count: 4)
-      let recipe = SamplePipeline(
+      let pipeline = SamplePipeline(
         seed: 1, augmentation: .evaluation(resizeShortSide: 40, size: 20), image: ImageView(size: 20))
-      let batch = try #require(try Loader(sequenceOf: dataset, recipe, batchSize: 4).next())
+      let batch = try #require(try Loader(sequenceOf: dataset, pipeline, batchSize: 4).next())
       #expect(batch.crops.allSatisfy { $0 == Region(x: 10, y: 10, width: 20, height: 20) })
       #expect(batch.flips == [false, false, false, false])
     }
@@ -150,14 +151,14 @@ import Testing
       try write(whole, to: "\(folder)/damaged.h5")
       let damaged = try ImageDataset(opening: "\(folder)/damaged.h5")
       let error = message {
-        let loader = try Loader(sequenceOf: damaged, try recipe(), batchSize: 4, options: .init(workers: 3))
+        let loader = try Loader(sequenceOf: damaged, try pipeline(), batchSize: 4, options: .init(workers: 3))
         while try loader.next() != nil {}
       }
       #expect(error.contains("image 5 (ring/00000005.jpg)") && error.contains("damaged.h5"), "\(error)")
 
       let options = Loader.Options(workers: 2)
       let checked = message {
-        let loader = try Loader(sequenceOf: damaged, try recipe(), batchSize: 4, options: options)
+        let loader = try Loader(sequenceOf: damaged, try pipeline(), batchSize: 4, options: options)
         while try loader.next() != nil {}
       }
       #expect(checked.contains("checksum"))
@@ -171,7 +172,7 @@ import Testing
         let sampler = try GlobalSampler(count: 40, globalBatchSize: 8, seed: 0)
         let share = try RankShare(globalBatchSize: 8, microBatchSize: 8)
         let loader = try Loader(
-          dataset, try recipe(), sampler: sampler, share: share, options: .init(workers: 3, prefetch: 2))
+          dataset, try pipeline(), sampler: sampler, share: share, options: .init(workers: 3, prefetch: 2))
         for _ in 0..<taken { _ = try loader.next() }
         if taken % 2 == 0 {
           loader.stop()
@@ -186,8 +187,8 @@ import Testing
       let dataset = try makeDataset(folder, count: 40)
       let sampler = try GlobalSampler(count: 40, globalBatchSize: 8, seed: 0)
       let share = try RankShare(globalBatchSize: 8, microBatchSize: 8)
-      let recipe = SamplePipeline(seed: 0, image: ImageView(size: 111))
-      let loader = try Loader(dataset, recipe, sampler: sampler, share: share)
+      let pipeline = SamplePipeline(seed: 0, image: ImageView(size: 111))
+      let loader = try Loader(dataset, pipeline, sampler: sampler, share: share)
       for _ in 0..<6 { _ = try loader.next() }
       // Other tests run beside this one; blocks of this size are this test's alone.
       let before = MemoryPool.shared.usage.reserved
@@ -197,33 +198,33 @@ import Testing
     }
   }
 
-  @Test func impossibleRecipesAreErrors() throws {
+  @Test func impossiblePipelinesAreErrors() throws {
     try withTemporaryFolder { folder in
       let dataset = try makeDataset(folder, count: 4)
       func error(_ change: (inout SamplePipeline) throws -> Void) -> String {
         message {
-          var changed = try recipe()
+          var changed = try pipeline()
           try change(&changed)
           _ = try Loader(sequenceOf: dataset, changed, batchSize: 2)
         }
       }
       #expect(error { $0.augmentation.flipProbability = 1.5 }.contains("flip probability"))
-      #expect(error { $0.augmentation.crop = .randomResized(scale: 0...1) }.contains("crop_scale"))
+      #expect(error { $0.augmentation.crop = .randomResized(scale: 0...1) }.contains("crop scale"))
       #expect(
-        error { $0.augmentation.colorJitter = ColorJitterRange(hue: 0.6) }.contains("data.color_jitter (hue)")
+        error { $0.augmentation.colorJitter = ColorJitterRange(hue: 0.6) }.contains("color jitter (hue)")
       )
       #expect(
         error { $0.augmentation.colorJitter = ColorJitterRange(contrast: -1) }.contains(
-          "data.color_jitter (contrast)"))
-      #expect(error { $0.image = ImageView(size: 0) }.contains("data.image_size"))
+          "color jitter (contrast)"))
+      #expect(error { $0.image = ImageView(size: 0) }.contains("image size"))
       #expect(error { $0.image = ImageView(size: 8, deviation: [1, 0, 1]) }.contains("deviations"))
       #expect(
-        message { _ = try Loader(sequenceOf: dataset, try recipe(), batchSize: 0) }.contains("batch size"))
+        message { _ = try Loader(sequenceOf: dataset, try pipeline(), batchSize: 0) }.contains("batch size"))
       #expect(
         message {
-          _ = try Loader(sequenceOf: dataset, try recipe(), batchSize: 1, options: .init(workers: 0))
+          _ = try Loader(sequenceOf: dataset, try pipeline(), batchSize: 1, options: .init(workers: 0))
         }
-        .contains("data.workers"))
+        .contains("workers"))
     }
   }
 }

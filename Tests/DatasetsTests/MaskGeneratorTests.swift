@@ -80,15 +80,15 @@ import Testing
     func error(_ count: Int, _ kind: MaskGenerator.Kind = .blockwise(), side: Int = 14) -> String {
       message { _ = try MaskGenerator(height: side, width: side, count: count, kind: kind) }
     }
-    #expect(error(0).contains("masking.count"))
-    #expect(error(-1, .random).contains("masking.count"))
+    #expect(error(0).contains("masked patches"))
+    #expect(error(-1, .random).contains("masked patches"))
     #expect(error(196).contains("195"))
     #expect(error(300, .random).contains("196 patches"))
     // BEiT masks nothing here, and its loss becomes NaN.
-    #expect(error(10).contains("masking.minimum_block"))
-    #expect(error(15, side: 4).contains("masking.minimum_block"))
-    #expect(error(75, .blockwise(minimumBlock: 0)).contains("minimum_block"))
-    #expect(error(75, .blockwise(minimumAspect: 0)).contains("masking.aspect"))
+    #expect(error(10).contains("smallest block"))
+    #expect(error(15, side: 4).contains("smallest block"))
+    #expect(error(75, .blockwise(minimumBlock: 0)).contains("smallest block"))
+    #expect(error(75, .blockwise(minimumAspect: 0)).contains("block aspect"))
     #expect(error(20, .blockwise(minimumBlock: 17), side: 5).contains("at most 16"))
   }
 }

@@ -1,4 +1,5 @@
 import Communication
+import Configuration
 import Datasets
 import Terminal
 import Tokenizers
@@ -25,7 +26,7 @@ public enum Pretraining {
     var tokenFile: TokenFile?
     switch configuration.tokens.source {
     case .file(let path):
-      let file = try communicator.agree { try TokenFile(opening: path) }
+      let file = try communicator.agree { try namingKeys { try TokenFile(opening: path) } }
       source = .file
       vocabulary = file.header.codebookSize
       checksum = file.header.tokenizerChecksum

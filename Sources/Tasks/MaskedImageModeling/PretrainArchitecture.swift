@@ -13,9 +13,11 @@ extension PretrainConfiguration {
 
   /// How patches are masked. Throws where the settings could mask nothing.
   func maskGenerator() throws -> MaskGenerator {
-    try MaskGenerator(
-      height: grid, width: grid, count: masking.count(of: grid * grid),
-      kind: masking.kind == .random
-        ? .random : .blockwise(minimumBlock: masking.minimumBlock, minimumAspect: masking.aspect))
+    try namingKeys {
+      try MaskGenerator(
+        height: grid, width: grid, count: masking.count(of: grid * grid),
+        kind: masking.kind == .random
+          ? .random : .blockwise(minimumBlock: masking.minimumBlock, minimumAspect: masking.aspect))
+    }
   }
 }

@@ -32,17 +32,6 @@ public enum ImageChoice: Sendable, Equatable {
   }
 }
 
-extension ImageDataset {
-  /// Hands over some images as a recipe shows them, a few at a time.
-  package func forEachBatch(
-    of indices: [Int], _ samples: SamplePipeline, size: Int = 8, _ body: (Batch) throws -> Void
-  ) throws {
-    let loader = try Loader(of: indices, in: self, samples, batchSize: size)
-    defer { loader.stop() }
-    while let batch = try loader.next() { try body(batch) }
-  }
-}
-
 extension SamplePipeline {
   /// The square in the middle of each image, whole and unchanged.
   package static func whole(

@@ -44,11 +44,8 @@ public enum Reconstruction {
     var uses = [Double](repeating: 0, count: model.vocabulary)
     for stretch in 0..<stretches {
       let start = dataset.count * stretch / stretches
-      let loader = try Loader(sequenceOf: dataset, samples, range: start..<start + length, batchSize: 8)
-      while let batch = try loader.next() {
-        guard let images = batch.tokenizerImages else {
-          throw RunError("the loader gives no tokenizer view")
-        }
+      try dataset.forEachBatch(samples, range: start..<start + length, batchSize: 8) { batch in
+        let images = try batch.requiredTokenizerImages
         let tokens = model.tokens(images)
         for token in tokens { uses[Int(token)] += 1 }
         let reconstruction = model.images(from: tokens)

@@ -121,16 +121,9 @@ private struct EncodedPart {
     _ dataset: ImageDataset, _ samples: SamplePipeline, range: Range<Int>, batchSize: Int, views: Int,
     tokenizer: TrainedTokenizer
   ) throws {
-    guard !range.isEmpty else { return }
-    let loader = try Loader(
-      sequenceOf: dataset, samples, range: range, batchSize: batchSize, views: views)
-    defer { loader.stop() }
-    while let batch = try loader.next() {
-      guard let images = batch.tokenizerImages else {
-        throw RunError("the loader gives no tokenizer view")
-      }
+    try dataset.forEachBatch(samples, range: range, batchSize: batchSize, views: views) { batch in
       append([Int32(batch.count)])
-      append(tokenizer.model.tokens(images))
+      append(tokenizer.model.tokens(try batch.requiredTokenizerImages))
       append(batch.crops.flatMap { [$0.x, $0.y, $0.width, $0.height].map { Int32($0) } })
       append(batch.flips.map { Int32($0 ? 1 : 0) })
     }

@@ -80,19 +80,13 @@ public enum TokenizerEvaluation {
       let places = model.gridSize * model.gridSize
       let width = request.pooling == .mean ? length : places * length
       values.reserveCapacity(range.count * width)
-      if !range.isEmpty {
-        let loader = try Loader(
-          sequenceOf: dataset, samples, range: range, batchSize: request.batchSize,
-          options: Loader.Options(workers: request.workers))
-        defer { loader.stop() }
-        while let batch = try loader.next() {
-          guard let images = batch.tokenizerImages else {
-            throw RunError("the loader gives no tokenizer view")
-          }
-          let tokens = model.codebookVectors(model.tokens(images))
-          labels += batch.labels
-          values += request.pooling == .grid ? tokens.elements : means(tokens, every: places)
-        }
+      try dataset.forEachBatch(
+        samples, range: range, batchSize: request.batchSize,
+        options: Loader.Options(workers: request.workers)
+      ) { batch in
+        let tokens = model.codebookVectors(model.tokens(try batch.requiredTokenizerImages))
+        labels += batch.labels
+        values += request.pooling == .grid ? tokens.elements : means(tokens, every: places)
       }
       return ProbeSamples(
         features: Tensor(values, shape: [labels.count, width]), labels: labels, samples: Array(range))
@@ -184,14 +178,10 @@ public enum TokenizerEvaluation {
       try source.requireClasses(of: dataset)
       var (report, squaredError) = (ClassificationReport(), 0.0)
       let range = communicator.stretch(of: dataset.count)
-      guard !range.isEmpty else { return (report, squaredError) }
-      let loader = try Loader(
-        sequenceOf: dataset, samples, range: range, batchSize: source.batchSize, options: source.options)
-      defer { loader.stop() }
-      while let batch = try loader.next() {
-        guard let images = batch.images, let originals = batch.tokenizerImages else {
-          throw RunError("the loader gives no images")
-        }
+      try dataset.forEachBatch(
+        samples, range: range, batchSize: source.batchSize, options: source.options
+      ) { batch in
+        let (images, originals) = (try batch.requiredImages, try batch.requiredTokenizerImages)
         let tokens = tokenizer.tokens(originals)
         for token in tokens { uses[Int(token)] += 1 }
         let drawn = tokenizer.images(from: tokens)

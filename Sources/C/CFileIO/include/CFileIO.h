@@ -14,7 +14,7 @@ peco_gzip *_Nullable peco_gzip_open(const char *_Nonnull path);
 // Reads up to `count` bytes; 0 at the end, -1 where that fails.
 int peco_gzip_read(peco_gzip *_Nonnull file, void *_Nonnull buffer, unsigned count);
 
-// Why the last read failed, as the system or zlib tokens it; valid until the file is closed.
+// Why the last read failed, as the system or zlib puts it; valid until the file is closed.
 const char *_Nonnull peco_gzip_error(peco_gzip *_Nonnull file);
 
 void peco_gzip_close(peco_gzip *_Nonnull file);
