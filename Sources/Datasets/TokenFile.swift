@@ -133,7 +133,7 @@ public final class TokenFile: @unchecked Sendable {
 
   deinit { close(descriptor) }
 
-  /// Tells the tokens from others: the same tokenizer's of the same views of the same images are the same.
+  /// Identifies the tokens: the same tokenizer's of the same views of the same images are the same.
   public var checksum: UInt64 {
     var hash = XXHash64()
     Array(header.interpolation.rawValue.utf8).withUnsafeBytes { hash.update($0) }

@@ -2,7 +2,7 @@ import Foundation
 import Synchronization
 import Threads
 
-/// Threads that do one job together: when one fails, all are told to end, and the first error is passed on.
+/// Threads that do one job together: when one fails, all end, and the first error is passed on.
 ///
 /// Unchecked: a condition guards everything that changes; `onFailure` may be called on any thread.
 final class WorkerGroup: @unchecked Sendable {

@@ -32,7 +32,7 @@ final class Writeback: @unchecked Sendable {
     var descriptor: Int32 = -1
     condition.lock()
     while !isStopping {
-      condition.wait(until: Date(timeIntervalSinceNow: 0.02))
+      _ = condition.wait(until: Date(timeIntervalSinceNow: 0.02))
       condition.unlock()
       if descriptor < 0 { descriptor = open(path, O_RDONLY) }
       // A hint: where it fails, the flush does all the work and tells of errors.
