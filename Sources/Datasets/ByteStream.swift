@@ -9,7 +9,7 @@ protocol ByteStream: AnyObject {
 }
 
 extension ByteStream {
-  /// Reads until the buffer is full or the stream at its end; tells how much was read.
+  /// Reads until the buffer is full or the stream at its end; returns how much was read.
   func readFully(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
     try FullRead.fill(buffer) { empty, _ in try read(into: empty) }
   }

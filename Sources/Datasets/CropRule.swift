@@ -7,10 +7,10 @@ public enum CropRule: Sendable, Equatable {
   /// A random part: its area a uniform share of the image's, width / height log-uniform
   /// (torchvision's `RandomResizedCrop`).
   case randomResized(scale: ClosedRange<Double> = 0.08...1, ratio: ClosedRange<Double> = 3 / 4...4 / 3)
-  /// The square in the middle whose side is this share of the image's short side.
+  /// The central square whose side is this share of the image's short side.
   case center(fraction: Double = 1)
 
-  /// The usual evaluation crop: short side resized to `resizeShortSide`, the middle `size`² cut out.
+  /// The usual evaluation crop: short side resized to `resizeShortSide`, then the central `size`².
   public static func center(resizeShortSide: Int, size: Int) -> CropRule {
     .center(fraction: min(1, Double(size) / Double(max(resizeShortSide, 1))))
   }
@@ -66,7 +66,7 @@ public enum CropRule: Sendable, Equatable {
       let x = stream.integer(below: width - cropWidth + 1)
       return Region(x: x, y: y, width: cropWidth, height: cropHeight)
     }
-    // No draw fitted (a very long image): the middle, as near to the image's own shape as the ratios allow.
+    // No draw fitted (a very long image): the center, as near to the image's own shape as the ratios allow.
     let shape = Double(width) / Double(height)
     let cropWidth = shape > ratio.upperBound ? rounded(Double(height) * ratio.upperBound) : width
     let cropHeight = shape < ratio.lowerBound ? rounded(Double(width) / ratio.lowerBound) : height

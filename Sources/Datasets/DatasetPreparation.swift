@@ -13,10 +13,10 @@ public final class Cancellation: @unchecked Sendable {
   /// Asks to end.
   public func cancel() { lock.withLock { cancelled = true } }
 
-  /// Whether the end was asked for.
+  /// Whether cancellation was requested.
   public var isCancelled: Bool { lock.withLock { cancelled } }
 
-  /// Throws once the end was asked for.
+  /// Throws after cancellation was requested.
   func check(_ path: String) throws {
     if isCancelled { throw DatasetError(path, "interrupted; nothing was written") }
   }
@@ -53,7 +53,7 @@ public struct DatasetPreparation: Sendable {
 
   /// How far a preparation is.
   public struct Progress: Sendable {
-    /// Images looked at.
+    /// Images examined.
     public var images = 0
     /// Of them, skipped.
     public var skipped = 0
@@ -61,7 +61,7 @@ public struct DatasetPreparation: Sendable {
     public var bytes = 0
     /// Since the start.
     public var seconds = 0.0
-    /// The share of the final file that is written, once all images have been looked at.
+    /// The share of the final file that is written, once all images have been examined.
     public var written: Double?
   }
 

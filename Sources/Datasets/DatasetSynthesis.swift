@@ -1,7 +1,7 @@
 import Foundation
 import Storage
 
-/// Makes a dataset of drawn images: shapes of ten classes, for trying things out without any data.
+/// Makes a dataset of synthetic images: shapes in ten classes, for trials without any data.
 public struct DatasetSynthesis: Sendable {
   /// Number of images.
   public var count: Int

@@ -41,7 +41,7 @@ final class DatasetWriter: @unchecked Sendable {
 
   deinit { close(descriptor) }
 
-  /// Appends an image's bytes; tells where they went. Safe from any thread.
+  /// Appends an image's bytes; returns their offset. Safe from any thread.
   func append(_ bytes: UnsafeRawBufferPointer) throws -> UInt64 {
     let offset = lock.withLock {
       defer { end += UInt64(bytes.count) }

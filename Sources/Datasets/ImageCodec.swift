@@ -45,7 +45,7 @@ final class ImageCodec {
     }
   }
 
-  /// Decodes a stored image to its end and tells its size; throws a `DatasetError` when it does not decode.
+  /// Decodes a stored image completely and returns its size; throws a `DatasetError` when it does not decode.
   func requireDecodable(_ bytes: [UInt8], _ name: @autoclosure () -> String) throws -> (
     width: Int, height: Int
   ) {

@@ -28,7 +28,7 @@ public struct MaskGenerator: Sendable {
   /// Attempts to place one block, as in BEiT.
   private static let attempts = 10
 
-  /// Throws, naming the settings, where a mask of this kind cannot exist or would not be what was asked for.
+  /// Throws, naming the settings, where a mask of this kind cannot exist or would differ from the settings.
   public init(height: Int, width: Int, count: Int, kind: Kind = .blockwise()) throws {
     let patches = height * width
     guard height > 0, width > 0 else {
@@ -89,7 +89,7 @@ public struct MaskGenerator: Sendable {
     return mask.indices.filter { mask[$0] }.map(Int32.init)
   }
 
-  /// Masks one more block of which at most `missing` patches are new; tells how many are.
+  /// Masks one more block of which at most `missing` patches are new; returns their number.
   private func addBlock(
     to mask: inout [Bool], atMost missing: Int, minimumBlock: Int, _ aspect: Double,
     _ stream: inout RandomStream

@@ -2,7 +2,7 @@ import Foundation
 import Imaging
 import Tensors
 
-/// RandAugment (Cubuk et al., 1909.13719) in timm's form: a few operations chosen at random, each applied to half of the
+/// RandAugment (Cubuk et al., 1909.13719) as in timm: a few operations chosen at random, each applied to half of the
 /// images, with strengths that vary around one magnitude.
 ///
 /// Written as timm writes it: `rand-m9-mstd0.5-inc1` is magnitude 9 of 10, deviation 0.5, and operations whose strength

@@ -6,7 +6,7 @@ public struct Augmentation: Sendable, Equatable {
   public var crop: CropRule
   /// How often it is flipped left to right.
   public var flipProbability: Float
-  /// How its colors change, if they do.
+  /// The color jitter, if there is one.
   public var colorJitter: ColorJitterRange?
   /// What else happens to it.
   public var effects = ViewEffects()
@@ -43,7 +43,7 @@ public struct Augmentation: Sendable, Equatable {
     try erasing?.validate()
   }
 
-  /// The middle of the image, unchanged, as for evaluation.
+  /// The center crop, unchanged, as for evaluation.
   public static func evaluation(resizeShortSide: Int, size: Int) -> Augmentation {
     Augmentation(crop: .center(resizeShortSide: resizeShortSide, size: size), flipProbability: 0)
   }
@@ -109,7 +109,7 @@ public struct SamplePipeline: Sendable {
   public var tokenizerImage: ImageView?
   /// Which patches are masked, if any.
   public var mask: MaskGenerator?
-  /// How a second view of the model's is cut and changed, if one is wanted: all its draws are its own.
+  /// The augmentation of a second view for the model, if there is one; it has its own draws.
   public var secondAugmentation: Augmentation?
 
   public init(

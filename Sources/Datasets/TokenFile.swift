@@ -98,7 +98,7 @@ public final class TokenFile: @unchecked Sendable {
       // Not said before there was another.
       interpolation: try file.attribute("interpolation", as: String.self).flatMap { .init(rawValue: $0) }
         ?? .bicubic)
-    // The sides are looked at before they are multiplied.
+    // The sides are checked before they are multiplied.
     guard
       [header.gridHeight, header.gridWidth, header.codebookSize].allSatisfy({ (1..<1 << 31).contains($0) }),
       case let shape = [header.count, header.views, header.tokensPerView], shape.allSatisfy({ $0 > 0 }),

@@ -6,7 +6,7 @@ import Models
 import Tensors
 import Terminal
 
-/// How well images are classified: sums over images, each counted once.
+/// A classification score: sums over images, each counted once.
 public struct ClassificationScore: Sendable, Equatable {
   public private(set) var images = 0
   /// Images whose class has the greatest logit, and one of the five greatest.
@@ -56,7 +56,7 @@ public struct ClassificationScore: Sendable, Equatable {
 }
 
 extension Communicator {
-  /// This rank's stretch of `count` things, which the ranks share out without gap or overlap.
+  /// This rank's range of `count` items; the ranges of all ranks cover them without gap or overlap.
   package func stretch(of count: Int) -> Range<Int> { count * rank / size..<count * (rank + 1) / size }
 }
 

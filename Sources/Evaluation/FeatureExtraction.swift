@@ -10,7 +10,7 @@ import Tensors
 import Terminal
 import Trainer
 
-/// What trained transformers make of images: `peco features`, `peco evaluate`, and what probes work on.
+/// Features of trained transformers, for `peco features`, `peco evaluate` and probes.
 public enum FeatureExtraction {
   /// How images are shown to the transformer.
   public struct View: Sendable {
@@ -59,7 +59,7 @@ public enum FeatureExtraction {
 
   // MARK: - Features
 
-  /// What `peco features` is asked to do.
+  /// The request of `peco features`.
   public struct Request: Sendable {
     public var checkpoint: String
     public var averaged: Bool
@@ -169,7 +169,7 @@ package struct FrozenTransformer {
     model = try weights.loadModel(imageSize: view.imageSize, communicator: communicator)
     form = weights.form
     let size = model.backbone.configuration.imageSize
-    // How the shorter side was told to be resized holds for the size that it was told for.
+    // A given resize of the shorter side is only for the image size that it was given for.
     let resize = view.resize ?? (size == form.architecture?.imageSize ? form.resize : nil)
     guard resize.map({ $0 >= size }) ?? true else {
       throw RunError("--resize is \(resize ?? 0), less than the \(size) pixels that are cut out")
@@ -190,7 +190,7 @@ package struct FrozenTransformer {
     ClassificationData(dataset: dataset, samples: samples, batchSize: batchSize, options: options)
   }
 
-  /// Throws where a dataset does not have the classes that the transformer tells apart.
+  /// Throws where a dataset does not have the classes of the transformer.
   package func requireClasses(of dataset: ImageDataset) throws {
     try dataset.requireLabels()
     let classes = form.classes ?? 0

@@ -10,7 +10,7 @@ package enum LinearProbe {
   /// Penalties that are tried, the strongest first.
   private static let penalties = [1.0, 0.1, 1e-2, 1e-3, 1e-4]
 
-  /// The dataset to learn from and the one to be told, which must have the same classes. Collective.
+  /// The dataset to learn from and the one to classify, which must have the same classes. Collective.
   package static func datasets(
     _ data: String, _ evaluation: String, _ communicator: Communicator
   ) throws -> (train: ImageDataset, test: ImageDataset) {
@@ -26,7 +26,7 @@ package enum LinearProbe {
     }
   }
 
-  /// How well this rank's `asked` are told by the classifier of all ranks' `known`. Standardizes both in place.
+  /// The score of the classifier of all ranks' `known` on this rank's `asked`. Standardizes both in place.
   /// Collective.
   ///
   /// - Parameter seed: Which images are held out while the penalty is chosen.

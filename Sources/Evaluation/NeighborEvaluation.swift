@@ -79,7 +79,7 @@ public struct NeighborEvaluation {
     "the \(classes.count) classes \(classes.prefix(3).joined(separator: ", "))…"
   }
 
-  /// The part of the images whose class their neighbors tell. Collective.
+  /// The share of images whose class the neighbors predict. Collective.
   ///
   /// - Parameters:
   ///   - features: [n, side, side, 3] → [n, width]

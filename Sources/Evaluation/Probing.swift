@@ -5,9 +5,9 @@ import Layers
 import Tensors
 import Terminal
 
-/// `peco probe`: how much of the classes frozen features tell.
+/// `peco probe`: classification by frozen features.
 public enum Probing {
-  /// How classes are read from features.
+  /// The kind of classifier.
   public enum Method: String, Sendable, CaseIterable {
     /// A linear classifier.
     case linear
@@ -25,12 +25,12 @@ public enum Probing {
     case all
   }
 
-  /// What `peco probe` is asked to do.
+  /// The request of `peco probe`.
   public struct Request: Sendable {
     public var checkpoint: String
-    /// Whether fine-tuning's moving averages are meant in place of the weights.
+    /// Whether to use fine-tuning's moving averages instead of the weights.
     public var averaged: Bool
-    /// The dataset to learn from, and the one to be told.
+    /// The dataset to learn from, and the one to classify.
     public var data: String
     public var evaluation: String
     public var blocks: Blocks
@@ -56,7 +56,7 @@ public enum Probing {
     }
   }
 
-  /// How well a block did.
+  /// The result of one block.
   public struct Result: Sendable {
     /// Blocks that the tokens had passed.
     public let block: Int

@@ -14,12 +14,12 @@ public protocol Tokenizer: AnyObject {
   /// Everything that is learned.
   var parameters: [Parameter] { get }
 
-  /// The token of each token of the images.
+  /// The token of each patch, row by row, image after image.
   func tokens(_ images: Tensor) -> [Int32]
-  /// The vectors that the decoder reads in the place of tokens, [tokens, length]: a VQ-VAE's codebook, a discrete VAE's
-  /// embeddings of tokens.
+  /// The vectors that the decoder reads for tokens, [tokens, dimension]: a VQ-VAE's codebook entries, a discrete VAE's
+  /// token embeddings.
   func codebookVectors(_ tokens: [Int32]) -> Tensor
-  /// Images of `imageSize` drawn from the tokens of their tokens, cut off at black and white.
+  /// Images of `imageSize` decoded from the entries of their tokens, clipped at black and white.
   func images(from tokens: [Int32]) -> Tensor
 }
 

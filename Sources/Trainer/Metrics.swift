@@ -17,7 +17,7 @@ public struct Metrics: Sendable {
   public var imagesPerSecond: Double
   /// How long the step took.
   public var seconds: Double
-  /// The recipe's own, in order.
+  /// The task's own metrics, in order.
   public var others: [(name: String, value: Double)]
 
   public init(

@@ -7,13 +7,13 @@ import TaskSupport
 import Tensors
 import Trainer
 
-/// `peco benchmark`: how fast the parts and the whole are on this machine.
+/// `peco benchmark`: the speed of steps and of their parts on this machine.
 struct BenchmarkCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "benchmark",
-    abstract: "Times training steps, the loader, checkpoints, and what they are made of.",
+    abstract: "Times training steps, the loader, checkpoints, and their kernels.",
     discussion: """
-      Under mpirun all ranks compute at once; --threads is a rank's, --batch as well.
+      Under mpirun all ranks compute at once; --threads and --batch are per rank.
         peco benchmark pretrain --batch 16 --threads 2
         launch/mpirun -n 2 --threads 1 -- peco benchmark pretrain --batch 8
       benchmarks/compare runs the same against PyTorch.
@@ -93,7 +93,7 @@ struct BenchmarkCommand: ParsableCommand {
   struct Pretrain: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "The step of masked image modeling.")
     @Option(help: "tiny, small, base, large or huge.") var size = ViTSize.base
-    @Option(help: "What backward computes again: none or selective, attention's weights.")
+    @Option(help: "What backward computes again: none, or selective (attention probabilities).")
     var activationCheckpointing = ActivationCheckpointing.selective
     @OptionGroup var steps: Steps
     @OptionGroup var common: Common
@@ -128,9 +128,9 @@ struct BenchmarkCommand: ParsableCommand {
 
   struct LoaderOfImages: ParsableCommand {
     static let configuration = CommandConfiguration(
-      commandName: "loader", abstract: "From a dataset's bytes to batches.")
+      commandName: "loader", abstract: "Reading, decoding and augmenting batches.")
     @Option(help: ArgumentHelp("A dataset.", valueName: "file.h5")) var data: String
-    @Option(help: "About how long.") var seconds = 5.0
+    @Option(help: "Approximate duration.") var seconds = 5.0
     @OptionGroup var common: Common
 
     func run() {

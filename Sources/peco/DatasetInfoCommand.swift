@@ -5,7 +5,7 @@ import Foundation
 /// `peco dataset info`: what a dataset file holds.
 struct DatasetInfoCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "info", abstract: "Tell what a dataset file holds.")
+    commandName: "info", abstract: "Show the contents of a dataset file.")
 
   @Argument(help: "Dataset file.")
   var file: String

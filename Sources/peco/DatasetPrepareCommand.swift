@@ -33,7 +33,7 @@ struct DatasetPrepareCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Threads that decode (default: one a processor).", valueName: "n"))
   var workers: Int?
 
-  @Flag(help: "Make an image that cannot be used an error.")
+  @Flag(help: "Fail on an image that cannot be used.")
   var strict = false
 
   @Option(help: ArgumentHelp("Write the list of skipped images and reasons here.", valueName: "file"))

@@ -7,7 +7,7 @@ import Trainer
 struct DoctorCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "doctor",
-    abstract: "Examines processor, libraries, MPI and disk, and says what is wrong with any of them.")
+    abstract: "Examines processor, libraries, MPI and disk, and reports problems.")
 
   @Option(help: ArgumentHelp("The disk to examine: where runs are to be written.", valueName: "directory"))
   var directory = "."

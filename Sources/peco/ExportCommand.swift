@@ -6,20 +6,20 @@ import Interoperability
 struct ExportCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "export",
-    abstract: "Writes a checkpoint's vision transformer into a safetensors file under the names of others.",
+    abstract: "Writes a checkpoint's vision transformer to a safetensors file in another library's layout.",
     discussion: """
-      The file's header says what weights do not tell: heads, normalization, classes. For timm, config.json is \
+      The file's header has what weights do not show: heads, normalization, classes. For timm, config.json is \
       written beside it unless it is there; for huggingface, config.json and preprocessor_config.json, and with \
       --output DIR/model.safetensors the folder can be given to from_pretrained.
       """)
 
   @Option(help: ArgumentHelp("A checkpoint, or a run's directory.", valueName: "checkpoint"))
   var checkpoint: String
-  @Option(help: "Whose names to use: beit (the published code), timm or huggingface.")
+  @Option(help: "The layout: beit (the published code), timm or huggingface.")
   var layout: WeightLayout
   @Option(help: ArgumentHelp("The file to write.", valueName: "file.safetensors"))
   var output: String
-  @Flag(help: "Take the moving averages of fine-tuning in place of the weights themselves.")
+  @Flag(help: "Use the moving averages of fine-tuning instead of the weights.")
   var ema = false
   @Flag(help: "If anything that matters has no place there, name it, write nothing and exit with 1.")
   var check = false

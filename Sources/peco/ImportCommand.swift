@@ -8,7 +8,7 @@ import Layers
 struct ImportCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "import",
-    abstract: "Makes a checkpoint of a vision transformer's weights in a safetensors file.",
+    abstract: "Makes a checkpoint from a vision transformer's weights in a safetensors file.",
     discussion: """
       The checkpoint serves wherever one of `peco pretrain` or `peco finetune` does: fine-tuning, probes, features, \
       perceptual networks.
@@ -16,23 +16,23 @@ struct ImportCommand: ParsableCommand {
 
   @Option(help: ArgumentHelp("The file of weights.", valueName: "file.safetensors"))
   var from: String
-  @Option(help: "Whose names it has: beit (the published code), timm or huggingface.")
+  @Option(help: "The file's layout: beit (the published code), timm or huggingface.")
   var layout: WeightLayout
   @Option(help: ArgumentHelp("The checkpoint to write.", valueName: "checkpoint.h5"))
   var output: String
   @Option(
     help:
-      "Attention heads of each block; by default as the file or config.json says, or those of a known width.")
+      "Attention heads of each block; by default those of the file, config.json or a known width.")
   var heads: Int?
   @Option(
     help:
-      "What layer normalization adds to the variance; by default as the file or config.json says, or 1e-6.")
+      "Epsilon of layer normalization; by default that of the file or config.json, or 1e-6.")
   var normEpsilon: Float?
   @Option(
     parsing: .upToNextOption,
-    help: "Mean of the channels, from 0 to 1; by default as the file, or what lies beside it, says.")
+    help: "Mean of the channels, from 0 to 1; by default that of the file or the files beside it.")
   var mean: [Double] = []
-  @Option(parsing: .upToNextOption, help: "Deviation of the channels, likewise.")
+  @Option(parsing: .upToNextOption, help: "Standard deviation of the channels, likewise.")
   var std: [Double] = []
   @Option(
     help: ArgumentHelp(

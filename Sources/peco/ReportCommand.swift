@@ -5,7 +5,7 @@ import Trainer
 struct ReportCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "report",
-    abstract: "Tells of training runs how far they are, how long they took, and their last metrics.")
+    abstract: "Prints the progress, time and last metrics of training runs.")
 
   @Argument(help: ArgumentHelp("The runs' directories.", valueName: "run"))
   var runs: [String]

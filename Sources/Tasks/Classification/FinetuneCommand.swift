@@ -5,9 +5,9 @@ import TaskSupport
 struct FinetuneCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "finetune",
-    abstract: "Trains a classifier from a pretrained transformer, or from nothing.",
+    abstract: "Trains a classifier from a pretrained transformer or from random weights.",
     discussion: """
-      Under mpirun every rank trains a whole replica on its share of each batch:
+      Under mpirun every rank trains a full replica on its share of each batch:
         launch/mpirun -n 8 -- peco finetune --config configs/peco_finetune_imagenet.yaml --run runs/finetune
       """)
 

@@ -9,10 +9,10 @@ import Tensors
 import Terminal
 import Visualization
 
-/// `peco figure attention`: where patches of images look, as in BEiT's figure of self-attention maps (Bao et al.,
+/// `peco figure attention`: self-attention maps, as in BEiT's figure (Bao et al.,
 /// 2106.08254, figure 2).
 public enum AttentionFigure {
-  /// Which patches are asked where they look.
+  /// The query patches.
   public enum References: Sendable, Equatable {
     /// So many of each image, drawn by the seed.
     case drawn(Int)
@@ -47,7 +47,7 @@ public enum AttentionFigure {
     public var block: Int?
     /// From 0; nil: the mean of all.
     public var head: Int?
-    /// How images are shown to the transformer. Without a length to resize to, the whole square in the middle.
+    /// How images are shown to the transformer. Without a length to resize to, the whole central square.
     public var view = FeatureExtraction.View()
     /// Decides the patches.
     public var seed: UInt64 = 0
@@ -59,11 +59,11 @@ public enum AttentionFigure {
     }
   }
 
-  /// Where one patch looks.
+  /// The attention map of one query patch.
   public struct Map: Sendable {
     /// The patch, row by row.
     public let reference: Int
-    /// How much it looks at each patch. The rest, up to 1, goes to the class token.
+    /// Its attention to each patch. The rest, up to 1, goes to the class token.
     public let attention: [Float]
   }
 
@@ -126,7 +126,7 @@ public enum AttentionFigure {
     return Figure(table: ImageTable(rows: rows), maps: maps)
   }
 
-  /// The patches of an image that are asked.
+  /// The query patches of an image.
   private static func patches(
     _ references: References, grid: Int, seed: UInt64, image: Int
   ) throws -> [Int] {

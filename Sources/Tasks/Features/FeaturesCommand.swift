@@ -15,11 +15,11 @@ struct FeaturesCommand: ParsableCommand {
   var data: String
   @Option(help: ArgumentHelp("Where to write the features.", valueName: "features.h5"))
   var output: String
-  @Option(help: "After how many blocks the tokens are read; by default after the last, and normalized.")
+  @Option(help: "The block whose output is read, 0 for the embedding; by default the last, normalized.")
   var block: Int?
   @Option(help: "none: all tokens; mean: the mean of the patches'; class: the class token.")
   var pool = FeatureExtraction.Pooling.mean
-  @Flag(help: "Take the moving averages of fine-tuning in place of the weights themselves.")
+  @Flag(help: "Use the moving averages of fine-tuning instead of the weights.")
   var ema = false
   @OptionGroup var view: ViewOptions
 

@@ -8,30 +8,30 @@ import Terminal
 struct ProbeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "probe",
-    abstract: "Tells classes from a transformer's frozen features, by a linear classifier or by neighbors.",
+    abstract: "Classifies by a transformer's frozen features: linear classifier or nearest neighbors.",
     discussion: """
-      Features are computed once; data-parallel under mpirun. The linear classifier's penalty is chosen on a tenth of \
-      the training images that is held out meanwhile.
+      Features are computed once; data-parallel under mpirun. The linear classifier's penalty is chosen on a \
+      held-out tenth of the training images.
       """)
 
   @Option(help: ArgumentHelp("A transformer's checkpoint, or its run.", valueName: "checkpoint"))
   var checkpoint: String
   @Option(help: ArgumentHelp("The dataset to learn from.", valueName: "train.h5"))
   var data: String
-  @Option(help: ArgumentHelp("The dataset to be told.", valueName: "test.h5"))
+  @Option(help: ArgumentHelp("The dataset to classify.", valueName: "test.h5"))
   var evaluation: String
-  @Flag(help: "Take the moving averages of fine-tuning in place of the weights themselves.")
+  @Flag(help: "Use the moving averages of fine-tuning instead of the weights.")
   var ema = false
   @Option(
     help: ArgumentHelp(
-      "After how many blocks the tokens are read, or all of them; by default after the last, and normalized.",
+      "The block whose output is read, 0 for the embedding, or all; by default the last, normalized.",
       valueName: "n|all"))
   var block: String?
   @Option(help: "linear or knn (the 20 nearest by cosine similarity, temperature 0.07).")
   var method = Probing.Method.linear
   @Option(help: "mean: the mean of the patches' tokens; class: the class token.")
   var pool = FeatureExtraction.Pooling.mean
-  @Option(help: "Which images are held out.")
+  @Option(help: "Seed of the choice of held-out images.")
   var seed: UInt64 = 0
   @OptionGroup var view: ViewOptions
   @Flag(help: "Print one JSON object a block.")

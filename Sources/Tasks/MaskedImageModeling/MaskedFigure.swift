@@ -12,8 +12,8 @@ import Tokenizers
 import Trainer
 import Visualization
 
-/// `peco figure masked`: masked images, and what the tokens that pretrained transformers predict look like once their
-/// tokenizers have drawn them.
+/// `peco figure masked`: masked images, and the predictions of pretrained transformers decoded by their
+/// tokenizers.
 public enum MaskedFigure {
   /// What is to be drawn.
   public struct Request: Sendable {
@@ -27,7 +27,7 @@ public enum MaskedFigure {
     public var dataset: String
     /// Its images that are shown, one a row.
     public var images: ImageChoice
-    /// Share of the patches that are masked; nil: as the first model was trained.
+    /// Share of masked patches; nil: that of the first model's training.
     public var maskRatio: Double?
     /// Decides the masks.
     public var seed: UInt64 = 0
@@ -39,10 +39,10 @@ public enum MaskedFigure {
     }
   }
 
-  /// How a model did on the images that are shown.
+  /// A model's score on the images of the figure.
   public struct Score: Sendable, Equatable {
     public let label: String
-    /// Tokens predicted as the tokenizer has them.
+    /// Tokens predicted correctly.
     public let correct: Int
     /// Tokens predicted.
     public let masked: Int
@@ -59,8 +59,8 @@ public enum MaskedFigure {
   /// Stands where patches are masked.
   public static let maskColor: (UInt8, UInt8, UInt8) = (128, 128, 128)
 
-  /// A row an image: the image, the image masked, and for each model what its tokenizer draws of the predicted tokens
-  /// at masked patches and of its own tokens at all others.
+  /// A row an image: the image, the image masked, and for each model its tokenizer's decoding of predicted tokens
+  /// at masked patches and of its own tokens elsewhere.
   public static func draw(_ request: Request) throws -> Figure {
     let labels = try figureLabels(request.labels, for: request.models, option: "model")
     guard [0, 1, request.models.count].contains(request.tokenizers.count) else {
@@ -218,12 +218,12 @@ private struct Predictor {
         ? .random : .blockwise(minimumBlock: min(masking.minimumBlock, count), minimumAspect: masking.aspect))
   }
 
-  /// An image of a batch as it was before it was normalized.
+  /// An image of a batch before normalization.
   func original(_ batch: Batch, _ place: Int) -> Image {
     batch.images.map { view.image($0, place) } ?? Image(width: view.size, height: view.size)
   }
 
-  /// Hands over batches with what the tokenizer draws of the tokens predicted for them.
+  /// Hands over batches with the decoded predictions for them.
   func forEachBatch(
     of indices: [Int], in dataset: ImageDataset, mask: MaskGenerator, seed: UInt64,
     _ body: (Batch, (images: Tensor, correct: Int)) throws -> Void

@@ -7,7 +7,7 @@ struct PretrainCommand: ParsableCommand {
     commandName: "pretrain",
     abstract: "Pretrains a vision transformer by predicting the tokens of masked patches.",
     discussion: """
-      Under mpirun every rank trains a whole replica on its share of each batch:
+      Under mpirun every rank trains a full replica on its share of each batch:
         launch/mpirun -n 8 -- peco pretrain --config configs/peco_vit_base_300e.yaml --run runs/base
       """)
 

@@ -8,14 +8,14 @@ import Tokenizers
 struct PerceptualCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "perceptual",
-    abstract: "Trains perceptual networks from unlabeled images, and asks them.",
+    abstract: "Trains perceptual networks on unlabeled images, and measures distances with them.",
     subcommands: [Train.self, Distance.self])
 
   struct Train: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Trains a vision transformer by MoCo v3; data-parallel under mpirun.",
       discussion: """
-        Its run serves the tokenizer:
+        Give its run to the tokenizer:
           peco tokenizer train ... --set perceptual.network=vit perceptual.weights=RUN
         """)
 
@@ -29,20 +29,20 @@ struct PerceptualCommand: ParsableCommand {
   struct Distance: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract:
-        "Tells how unlike two images are to a perceptual network, in all and at each of its depths.",
+        "Prints the perceptual distance of two images, in total and at each depth.",
       discussion: """
-        The network is that of a tokenizer's configuration, its keys `perceptual.*`. LPIPS, for example:
+        The network is that of a tokenizer's configuration, keys `perceptual.*`. LPIPS, for example:
           peco perceptual distance first.png second.png --set perceptual.network=vgg16 \
             perceptual.weights=vgg16.safetensors perceptual.comparison=unit_channels \
             perceptual.channel_weights=lpips.safetensors data.image_size=64
-        Of each image the square in the middle is shown, at data.image_size.
+        The network sees the central square of each image, at data.image_size.
         """)
 
     @Argument(help: "An image, JPEG or PNG.")
     var first: String
     @Argument(help: "Another.")
     var second: String
-    @Option(help: ArgumentHelp("The recipe of a tokenizer (YAML).", valueName: "file"))
+    @Option(help: ArgumentHelp("The configuration of a tokenizer (YAML).", valueName: "file"))
     var config: String?
     @Option(
       name: .customLong("set"), parsing: .upToNextOption,

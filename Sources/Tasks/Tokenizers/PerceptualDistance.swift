@@ -11,7 +11,7 @@ import TokenizerSupport
 public enum PerceptualDistance {
   /// The distance at each of the network's depths; their sum is the perceptual loss.
   ///
-  /// Of each image the square in the middle is shown, at `data.image_size`, as in the evaluation of a tokenizer.
+  /// The network sees the central square of each image at `data.image_size`, as in the evaluation of a tokenizer.
   ///
   /// - Parameters:
   ///   - configuration: Of a tokenizer, for `perceptual.*` and `data.image_size`; nil for the defaults.
@@ -19,7 +19,7 @@ public enum PerceptualDistance {
   public static func run(
     configuration: String?, overrides: [String], first: String, second: String
   ) throws -> [Double] {
-    // What training alone needs must be there, and is not looked at.
+    // Keys that only training needs are required and ignored.
     let settings =
       try configuration.map { try TokenizerConfiguration.load(file: $0, overrides: overrides) }
       ?? TokenizerConfiguration.load(
@@ -36,7 +36,7 @@ public enum PerceptualDistance {
       .map { Double($0.item) }
   }
 
-  /// The square in the middle of an image, [1, side, side, 3] in [−1, 1].
+  /// The central square of an image, [1, side, side, 3] in [−1, 1].
   private static func image(_ path: String, side: Int) throws -> Tensor {
     guard let bytes = FileManager.default.contents(atPath: path) else {
       throw RunError("\(path) cannot be read")

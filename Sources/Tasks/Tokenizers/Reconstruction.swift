@@ -8,7 +8,7 @@ import Terminal
 import TokenizerSupport
 import Visualization
 
-/// `peco tokenizer reconstruct`: what a tokenizer makes of images, as an image and in numbers.
+/// `peco tokenizer reconstruct`: a tokenizer's reconstructions, as an image and in numbers.
 public enum Reconstruction {
   /// What was measured.
   public struct Report: Sendable {

@@ -6,7 +6,7 @@ import TaskSupport
 import Terminal
 import Visualization
 
-/// `peco figure reconstructions`: images, and what several tokenizers make of them, side by side.
+/// `peco figure reconstructions`: images and their reconstructions by several tokenizers, side by side.
 public enum ReconstructionFigure {
   /// What is to be drawn.
   public struct Request: Sendable {

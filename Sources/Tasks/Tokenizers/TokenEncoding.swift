@@ -18,9 +18,9 @@ public enum TokenEncoding {
     public var dataset: String
     /// The token file to be written.
     public var output: String
-    /// Randomly cropped and flipped views of each image; 0: the middle only.
+    /// Randomly cropped and flipped views of each image; 0: the center crop only.
     public var views: Int
-    /// Least part of an image's area that a view's crop takes.
+    /// Smallest share of an image's area that a view's crop takes.
     public var leastCropScale: Double
     /// Seed of the views.
     public var seed: UInt64

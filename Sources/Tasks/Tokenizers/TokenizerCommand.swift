@@ -10,7 +10,7 @@ import Trainer
 struct TokenizerCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "tokenizer",
-    abstract: "Trains the tokenizer, encodes datasets into tokens, and shows what these keep of images.",
+    abstract: "Trains tokenizers, encodes datasets into tokens, and evaluates reconstructions.",
     subcommands: [
       Train.self, Encode.self, Reconstruct.self, Import.self, TokenizerProbeCommand.self,
       TokenizerClassifyCommand.self,
@@ -38,9 +38,9 @@ struct TokenizerCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Where to write the tokens.", valueName: "tokens.h5"))
     var output: String
     @Option(
-      help: "How many randomly cropped and flipped views of each image to encode; 0: the middle only.")
+      help: "How many randomly cropped and flipped views of each image to encode; 0: the center crop only.")
     var views = 0
-    @Option(help: "Least part of an image's area that a view's crop takes.")
+    @Option(help: "Smallest share of an image's area that a view's crop takes.")
     var cropScale = 0.08
     @Option(help: "Seed of the views' crops.")
     var seed: UInt64 = 0
@@ -77,7 +77,7 @@ struct TokenizerCommand: ParsableCommand {
 
   struct Reconstruct: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Draws images above what the tokenizer makes of their tokens, and tells the PSNR.")
+      abstract: "Draws images above their reconstructions, and prints the PSNR.")
 
     @Option(help: ArgumentHelp("The tokenizer's checkpoint, or its run directory.", valueName: "checkpoint"))
     var tokenizer: String
@@ -87,7 +87,7 @@ struct TokenizerCommand: ParsableCommand {
     var output: String
     @Option(help: "How many images to show.")
     var count = 16
-    @Option(help: "Over how many images to average the PSNR and count the tokens.")
+    @Option(help: "Number of images for the PSNR and the codebook usage.")
     var measure = 256
 
     func validate() throws {
@@ -102,7 +102,7 @@ struct TokenizerCommand: ParsableCommand {
           tokenizer: tokenizer, dataset: data, output: output, count: count, measure: measure)
         print(
           String(
-            format: "%@: PSNR %.2f dB, perplexity %.1f, %.1f %% of the tokens used, over %d images", output,
+            format: "%@: PSNR %.2f dB, perplexity %.1f, %.1f %% of the codebook used, over %d images", output,
             report.psnr, report.perplexity, 100 * report.usage, report.images))
         return 0
       }
@@ -111,7 +111,7 @@ struct TokenizerCommand: ParsableCommand {
 
   struct Import: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Makes a tokenizer's checkpoint of the published weights of DALL-E's discrete VAE.",
+      abstract: "Makes a tokenizer's checkpoint from the published weights of DALL-E's discrete VAE.",
       discussion: "docs/configuration.md says how the published files become safetensors.")
 
     @Option(help: ArgumentHelp("The encoder.", valueName: "encoder.safetensors"))

@@ -9,9 +9,9 @@ import Terminal
 import TokenizerSupport
 import Trainer
 
-/// What tokens keep of what images show: the measures of PeCo's table 4 (2111.12710, section 4).
+/// The class information in tokens: the measures of PeCo's table 4 (2111.12710, section 4).
 public enum TokenizerEvaluation {
-  /// What is kept of the tokens of an image's grid.
+  /// How the entries of an image's grid become one feature vector.
   public enum Pooling: String, Sendable, CaseIterable {
     /// Their mean.
     case mean
@@ -19,11 +19,11 @@ public enum TokenizerEvaluation {
     case grid
   }
 
-  /// What `peco tokenizer probe` is asked to do.
+  /// The request of `peco tokenizer probe`.
   public struct ProbeRequest: Sendable {
     /// The tokenizer's checkpoint or run.
     public var tokenizer: String
-    /// The dataset to learn from, and the one to be told.
+    /// The dataset to learn from, and the one to classify.
     public var data: String
     public var evaluation: String
     public var pooling: Pooling
@@ -46,7 +46,7 @@ public enum TokenizerEvaluation {
     }
   }
 
-  /// Tells classes from the tokens by a linear classifier; `penalty` is the one that was chosen. Collective.
+  /// Classifies by the tokens with a linear classifier; `penalty` is the chosen one. Collective.
   public static func probe(
     _ request: ProbeRequest, communicator: Communicator
   ) throws -> (score: ClassificationScore, penalty: Double) {
@@ -66,7 +66,7 @@ public enum TokenizerEvaluation {
     return (try score.summed(over: communicator), penalty)
   }
 
-  /// The tokens of this rank's stretch of a dataset, the middle of each image, as its decoder reads them. Collective.
+  /// The codebook entries of this rank's range of a dataset, for the center crop of each image. Collective.
   private static func tokens(
     _ model: any Tokenizer, of dataset: ImageDataset, _ request: ProbeRequest, _ communicator: Communicator
   ) throws -> ProbeSamples {
@@ -106,7 +106,7 @@ public enum TokenizerEvaluation {
 
   // MARK: - Reconstructions
 
-  /// What `peco tokenizer classify` is asked to do.
+  /// The request of `peco tokenizer classify`.
   public struct ClassificationRequest: Sendable {
     /// The tokenizer's checkpoint or run.
     public var tokenizer: String
@@ -129,11 +129,11 @@ public enum TokenizerEvaluation {
     }
   }
 
-  /// What became of images on their way through the tokens.
+  /// The comparison of images with their reconstructions.
   public struct ClassificationReport: Sendable {
-    /// How the classifier does on images as they are.
+    /// The classifier's score on the images.
     public var originals = ClassificationScore()
-    /// How it does on what the tokenizer draws from their tokens.
+    /// Its score on the reconstructions.
     public var reconstructions = ClassificationScore()
     /// Peak signal-to-noise ratio of the mean squared error over all images, in decibels.
     public var psnr = 0.0
@@ -155,7 +155,7 @@ public enum TokenizerEvaluation {
     return try classify(request, tokenizer: tokenizer.model, communicator: communicator)
   }
 
-  /// The same for a tokenizer that is there; `request.tokenizer` is not looked at. Collective.
+  /// The same for a given tokenizer; `request.tokenizer` is ignored. Collective.
   public static func classify(
     _ request: ClassificationRequest, tokenizer: any Tokenizer, communicator: Communicator
   ) throws -> ClassificationReport {

@@ -3,24 +3,24 @@ import Layers
 import TaskSupport
 import Terminal
 
-/// `peco tokenizer probe`: what tokens tell about classes.
+/// `peco tokenizer probe`: the class information in tokens.
 struct TokenizerProbeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "probe",
-    abstract: "Tells classes from the tokens of images by a linear classifier; data-parallel under mpirun.",
+    abstract: "Classifies images by their tokens with a linear classifier; data-parallel under mpirun.",
     discussion: """
-      An image's tokens are the vectors that the tokenizer's decoder reads. The classifier is that of `peco probe`.
+      An image's features are the codebook entries that the decoder reads. The classifier is that of `peco probe`.
       """)
 
   @Option(help: ArgumentHelp("The tokenizer's checkpoint, or its run directory.", valueName: "checkpoint"))
   var tokenizer: String
   @Option(help: ArgumentHelp("The dataset to learn from.", valueName: "train.h5"))
   var data: String
-  @Option(help: ArgumentHelp("The dataset to be told.", valueName: "test.h5"))
+  @Option(help: ArgumentHelp("The dataset to classify.", valueName: "test.h5"))
   var evaluation: String
-  @Option(help: "mean: the mean of an image's tokens; grid: all of them, side by side.")
+  @Option(help: "mean: the mean of an image's entries; grid: all of them, side by side.")
   var pool = TokenizerEvaluation.Pooling.mean
-  @Option(help: "Which images are held out.")
+  @Option(help: "Seed of the choice of held-out images.")
   var seed: UInt64 = 0
   @Option(help: "Images a rank computes at a time.")
   var batchSize = 32
@@ -61,9 +61,9 @@ struct TokenizerClassifyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "classify",
     abstract:
-      "Classifies images and what the tokenizer draws from their tokens; data-parallel under mpirun.",
+      "Classifies images and their reconstructions; data-parallel under mpirun.",
     discussion: """
-      The classifier is shown both at the tokenizer's size, the same part of each image.
+      The classifier sees the same crop of both, at the tokenizer's size.
       """)
 
   @Option(help: ArgumentHelp("The tokenizer's checkpoint, or its run directory.", valueName: "checkpoint"))
@@ -72,7 +72,7 @@ struct TokenizerClassifyCommand: ParsableCommand {
   var classifier: String
   @Option(help: ArgumentHelp("The dataset.", valueName: "file.h5"))
   var data: String
-  @Flag(help: "Take the moving averages of fine-tuning in place of the weights themselves.")
+  @Flag(help: "Use the moving averages of fine-tuning instead of the weights.")
   var ema = false
   @OptionGroup var view: ViewOptions
   @Flag(help: "Print one JSON object.")
@@ -107,7 +107,7 @@ struct TokenizerClassifyCommand: ParsableCommand {
           print("\(name)s: \(score.shares), loss \(fixed(score.loss, 4))")
         }
         print(
-          "PSNR \(fixed(report.psnr, 2)) dB, \(percent(Double(report.usage.usedShare))) of the tokens used, perplexity "
+          "PSNR \(fixed(report.psnr, 2)) dB, \(percent(Double(report.usage.usedShare))) of the codebook used, perplexity "
             + "\(fixed(Double(report.usage.perplexity), 1)), over \(report.originals.images) images")
       }
       return 0
