@@ -200,6 +200,12 @@ let package = Package(
     .testTarget(name: "DatasetsTests", dependencies: ["Datasets"]),
     .testTarget(
       name: "ModelsTests", dependencies: ["Models", "Storage", "TestSupport"], exclude: ["Fixtures"]),
+    .testTarget(name: "ArchitectureTests", swiftSettings: strict),
+    .testTarget(
+      name: "AddingATaskTests",
+      dependencies: [
+        "Trainer", "Configuration", "Models", "Layers", "Datasets", "Tensors", "Communication",
+      ]),
     .testTarget(
       name: "TrainerTests",
       dependencies: ["Trainer", "Configuration", "Datasets", "Communication", "Tensors"]),

@@ -1,0 +1,54 @@
+import Communication
+import Datasets
+import Foundation
+import Testing
+import Trainer
+
+/// `docs/adding-a-task.md`, followed.
+@Suite(.serialized) struct RotationTests {
+  @Test func thePageHasTheCode() throws {
+    let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    let code = try String(
+      contentsOf: folder.appendingPathComponent("RotationTask.swift"), encoding: .utf8)
+    let page = try String(
+      contentsOf: folder.appendingPathComponent("../../docs/adding-a-task.md"), encoding: .utf8)
+    let blocks = page.components(separatedBy: "```swift\n").dropFirst().map {
+      $0.components(separatedBy: "\n```")[0]
+    }
+    #expect(blocks.count == 3)
+    for block in blocks { #expect(code.contains(block), "not in RotationTask.swift: \(block.prefix(80))") }
+  }
+
+  @Test func theTaskLearnsAndIsTheSameOnTwoRanks() throws {
+    let folder = FileManager.default.temporaryDirectory
+      .appendingPathComponent("peco-rotation-\(UUID().uuidString)").path
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    var synthesis = DatasetSynthesis(count: 64, size: 32, seed: 0)
+    synthesis.workers = 1
+    _ = try synthesis.write(dataset: folder + "/images.h5", cancellation: Cancellation()) { _ in }
+    try """
+    data: {path: \(folder)/images.h5, image_size: 32, workers: 1}
+    model: {width: 24, depth: 1, heads: 2, patch_size: 8}
+    training: {steps: 12, global_batch_size: 16, micro_batch_size: 8, threads: 1}
+    optimizer: {learning_rate: 5.0e-3}
+    checkpoint: {every_minutes: null}
+    """.write(toFile: folder + "/rotation.yaml", atomically: true, encoding: .utf8)
+    func losses(ranks: Int) throws -> [Double] {
+      let run = "\(folder)/\(ranks)"
+      let outcomes = try InProcessRanks.run(ranks) { communicator in
+        try trainRotation(
+          RunRequest(
+            configuration: folder + "/rotation.yaml", directory: run, resume: .auto, overrides: []),
+          communicator: communicator)
+      }
+      #expect(outcomes.allSatisfy { $0.isComplete })
+      return try MetricsLine.read(run + "/metrics.jsonl").compactMap { $0["loss"] }
+    }
+    let (one, two) = (try losses(ranks: 1), try losses(ranks: 2))
+    #expect(one.count == 12 && two.count == 12)
+    #expect(abs(one[0] - two[0]) < 1e-5 * one[0])
+    #expect(zip(one, two).allSatisfy { abs($0 - $1) < 1e-2 })
+    #expect(one.suffix(3).reduce(0, +) / 3 < one[0])
+  }
+}

@@ -1,0 +1,62 @@
+import Foundation
+
+/// The modules of the package as `Package.swift` declares them, and what their files import.
+struct ModuleGraph {
+  struct Module {
+    let name: String
+    /// Names of the modules and products that it declares.
+    let dependencies: Set<String>
+    /// Its folder, from the project's.
+    let folder: String
+  }
+
+  /// In the order of declaration, from the ground up; without tests.
+  let modules: [Module]
+  let project: URL
+
+  init() throws {
+    project = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
+    let text = try String(contentsOf: project.appendingPathComponent("Package.swift"), encoding: .utf8)
+    let targets = text.components(separatedBy: "targets: [").dropFirst(2).joined(separator: "targets: [")
+    let declaration = /\.(?:target|executableTarget|systemLibrary)\(\s*name: "([^"]+)"/
+    var modules: [Module] = []
+    let starts = targets.matches(of: declaration)
+    for (index, start) in starts.enumerated() {
+      let end = index + 1 < starts.count ? starts[index + 1].range.lowerBound : targets.endIndex
+      // A test target may follow the last one.
+      let body = targets[start.range.lowerBound..<end].components(separatedBy: ".testTarget(")[0]
+      let name = String(start.output.1)
+      let path = body.firstMatch(of: /path: "([^"]+)"/).map { String($0.output.1) } ?? "Sources/\(name)"
+      guard path.hasPrefix("Sources/") else { continue }
+      let list = body.firstMatch(of: /dependencies: \[((?:[^\[\]]|\n)*)\]/).map { String($0.output.1) } ?? ""
+      let dependencies = Set(list.matches(of: /"([^"]+)"/).map { String($0.output.1) })
+      modules.append(Module(name: name, dependencies: dependencies, folder: path))
+    }
+    self.modules = modules
+  }
+
+  /// The Swift files of a module.
+  func files(of module: Module) -> [URL] {
+    let folder = project.appendingPathComponent(module.folder)
+    let all = FileManager.default.enumerator(at: folder, includingPropertiesForKeys: nil)
+    return (all?.allObjects as? [URL] ?? []).filter { $0.pathExtension == "swift" }
+  }
+
+  /// What the files of a module import.
+  func imports(of module: Module) throws -> Set<String> {
+    var result: Set<String> = []
+    for file in files(of: module) {
+      let text = try String(contentsOf: file, encoding: .utf8)
+      for match in text.matches(of: /(?m)^(?:@\w+ )?import (\w+)$/) { result.insert(String(match.output.1)) }
+    }
+    return result
+  }
+
+  /// Lines of the Swift files of a module.
+  func lines(of module: Module) throws -> Int {
+    try files(of: module).reduce(0) {
+      $0 + (try String(contentsOf: $1, encoding: .utf8)).split(separator: "\n", omittingEmptySubsequences: false).count
+    }
+  }
+}

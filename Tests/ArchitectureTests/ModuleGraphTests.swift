@@ -1,0 +1,52 @@
+import Foundation
+import Testing
+
+/// The floor plan: arrows only downward, and nothing imported that is not declared.
+@Suite struct ModuleGraphTests {
+  private let graph: ModuleGraph
+  /// Libraries that are no modules of the package.
+  private let others: Set = [
+    "Foundation", "Synchronization", "Dispatch", "Glibc", "Darwin", "Logging", "Yams", "ArgumentParser",
+  ]
+
+  init() throws { graph = try ModuleGraph() }
+
+  @Test func allModulesAreFound() {
+    let names = Set(graph.modules.map(\.name))
+    #expect(names.isSuperset(of: ["CKernels", "Tensors", "Layers", "Trainer", "Tasks", "peco"]))
+    #expect(graph.modules.filter { $0.name != "peco" }.count == names.count - 1)
+  }
+
+  @Test func arrowsPointDownward() {
+    var below: Set<String> = []
+    for module in graph.modules {
+      let up = module.dependencies.subtracting(below).subtracting(others).subtracting(["swift-log"])
+        .subtracting(["swift-argument-parser", "Logging", "ArgumentParser"])
+      #expect(up.isEmpty, "\(module.name) depends on \(up.sorted()), which are not declared below it")
+      below.insert(module.name)
+    }
+  }
+
+  @Test func whatIsImportedIsDeclared() throws {
+    let names = Set(graph.modules.map(\.name))
+    for module in graph.modules {
+      let undeclared = try graph.imports(of: module).intersection(names).subtracting(module.dependencies)
+      #expect(undeclared.isEmpty, "\(module.name) imports \(undeclared.sorted()) without declaring them")
+    }
+  }
+
+  @Test func noModuleIsAGrabBag() throws {
+    for module in graph.modules {
+      let lines = try graph.lines(of: module)
+      #expect(lines <= 3500, "\(module.name) has \(lines) lines")
+    }
+  }
+
+  @Test func theDrawingIsOfTheDeclaredModules() throws {
+    let design = try String(
+      contentsOf: graph.project.appendingPathComponent("docs/design.md"), encoding: .utf8)
+    for module in graph.modules where !module.folder.hasPrefix("Sources/C/") {
+      #expect(design.contains("`\(module.name)`"), "docs/design.md does not name \(module.name)")
+    }
+  }
+}
