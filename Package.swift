@@ -56,6 +56,9 @@ let package = Package(
     .target(
       name: "Datasets", dependencies: ["Tensors", "Storage", "Imaging", "CFileIO", "Threads"],
       swiftSettings: strict),
+    .target(
+      name: "Preparation", dependencies: ["Datasets", "Tensors", "Storage", "Imaging", "CFileIO", "Threads"],
+      swiftSettings: strict),
 
     // Floor 4
     .target(name: "Models", dependencies: ["Layers", "Storage", "CKernels"]),
@@ -178,7 +181,7 @@ let package = Package(
     .executableTarget(
       name: "peco",
       dependencies: [
-        "Benchmarks", "Tasks", "TaskSupport", "Evaluation", "Interoperability", "Trainer", "Configuration",
+        "Benchmarks", "Tasks", "TaskSupport", "Preparation", "Evaluation", "Interoperability", "Trainer", "Configuration",
         "Visualization",
         "Datasets",
         "Imaging", "Tensors", "Communication", "Terminal",
@@ -197,14 +200,14 @@ let package = Package(
     .testTarget(
       name: "LayersTests", dependencies: ["Layers", "CKernels", "Storage", "TestSupport"],
       exclude: ["Fixtures"]),
-    .testTarget(name: "DatasetsTests", dependencies: ["Datasets"]),
+    .testTarget(name: "DatasetsTests", dependencies: ["Preparation", "Datasets"]),
     .testTarget(
       name: "ModelsTests", dependencies: ["Models", "Storage", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "ArchitectureTests", swiftSettings: strict),
     .testTarget(
       name: "AddingATaskTests",
       dependencies: [
-        "Trainer", "Configuration", "Models", "Layers", "Datasets", "Tensors", "Communication",
+        "Trainer", "Configuration", "Models", "Layers", "Preparation", "Datasets", "Tensors", "Communication",
       ]),
     .testTarget(
       name: "TrainerTests",

@@ -55,7 +55,7 @@ public struct DatasetError: Error, CustomStringConvertible, Equatable, Sendable 
   }
 
   /// An error about a setting, or a `part` of it.
-  init(_ field: Field, part: String? = nil, _ problem: String, advice: String? = nil) {
+  package init(_ field: Field, part: String? = nil, _ problem: String, advice: String? = nil) {
     let part = part.map { " (\($0))" } ?? ""
     self.init(field.rawValue + part, problem, advice: advice, field: field, part: part)
   }

@@ -1,14 +1,14 @@
 /// Names and numbers of the dataset file; `docs/formats.md` describes it.
-enum DatasetFormat {
-  static let name = "peco-dataset"
-  static let version = 1
+package enum DatasetFormat {
+  package static let name = "peco-dataset"
+  package static let version = 1
 
-  static let bytes = "images/bytes"
-  static let offsets = "images/offsets"
-  static let heights = "images/height"
-  static let widths = "images/width"
-  static let checksums = "images/checksum"
-  static let labels = "labels"
-  static let classes = "classes"
-  static let names = "names"
+  package static let bytes = "images/bytes"
+  package static let offsets = "images/offsets"
+  package static let heights = "images/height"
+  package static let widths = "images/width"
+  package static let checksums = "images/checksum"
+  package static let labels = "labels"
+  package static let classes = "classes"
+  package static let names = "names"
 }

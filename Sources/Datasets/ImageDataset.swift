@@ -178,7 +178,7 @@ public final class ImageDataset: @unchecked Sendable {
     return name.isEmpty ? "image \(index)" : "image \(index) (\(name))"
   }
 
-  static func fingerprint(checksums: [UInt64], labels: [Int32]) -> UInt64 {
+  package static func fingerprint(checksums: [UInt64], labels: [Int32]) -> UInt64 {
     // In two steps, so that no copy of the whole index is made: the hash of the labels' and the checksums' hashes.
     let parts = [
       checksums.withUnsafeBytes { XXHash64.hash($0) }, labels.withUnsafeBytes { XXHash64.hash($0) },

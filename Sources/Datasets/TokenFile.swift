@@ -43,8 +43,8 @@ public struct TokenFileDescription: Sendable, Equatable {
 }
 
 private enum TokenFormat {
-  static let name = "peco-tokens"
-  static let version = 1
+  package static let name = "peco-tokens"
+  package static let version = 1
   static let tokens = "tokens"
   static let crops = "crops"
   static let flips = "flips"

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Datasets
 import Foundation
+import Preparation
 import Terminal
 
 /// A line on standard error that is written over as work goes on; every ten seconds a new one where standard

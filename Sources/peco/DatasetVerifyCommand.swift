@@ -1,6 +1,7 @@
 import ArgumentParser
 import Datasets
 import Foundation
+import Preparation
 import Terminal
 
 /// `peco dataset verify`: every checksum, every image decoded.

@@ -1,6 +1,7 @@
 import Communication
 import Datasets
 import Foundation
+import Preparation
 import Testing
 import Trainer
 

@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import Preparation
 import Storage
 import Testing
 

@@ -1,6 +1,7 @@
 import Datasets
 import Foundation
 import Imaging
+import Preparation
 import Testing
 
 /// Folders and archives become the same dataset.

@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import Preparation
 import Testing
 
 /// Runs `body` with a folder of its own, removed afterwards.

@@ -1,4 +1,5 @@
 import Datasets
+import Preparation
 import Testing
 
 @Suite struct SyntheticImageTests {

@@ -5,6 +5,7 @@ import Evaluation
 import Foundation
 import Imaging
 import Interoperability
+import Preparation
 import Storage
 import Tensors
 import Terminal

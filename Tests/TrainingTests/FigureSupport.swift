@@ -5,6 +5,7 @@ import Imaging
 import Layers
 import MaskedImageModeling
 import Models
+import Preparation
 import Tensors
 import TokenizerSupport
 import Tokenizers

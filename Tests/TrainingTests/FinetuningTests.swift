@@ -7,6 +7,7 @@ import Foundation
 import Imaging
 import Interoperability
 import Models
+import Preparation
 import Storage
 import Tensors
 import Terminal

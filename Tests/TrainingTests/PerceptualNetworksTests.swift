@@ -5,6 +5,7 @@ import Foundation
 import Interoperability
 import Layers
 import Models
+import Preparation
 import Storage
 import Tensors
 import Terminal

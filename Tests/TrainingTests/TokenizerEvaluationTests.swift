@@ -4,6 +4,7 @@ import Datasets
 import Evaluation
 import Foundation
 import Models
+import Preparation
 import Tensors
 import Terminal
 import Testing

@@ -5,6 +5,7 @@ import Evaluation
 import Foundation
 import Interoperability
 import Models
+import Preparation
 import Storage
 import Tensors
 import Terminal

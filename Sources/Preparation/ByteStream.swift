@@ -1,4 +1,5 @@
 import CFileIO
+import Datasets
 import Foundation
 import Storage
 

@@ -1,3 +1,4 @@
+import Datasets
 import Foundation
 
 /// Reads a tar archive as a stream: ustar, GNU long names, pax headers; nothing is unpacked to disk.

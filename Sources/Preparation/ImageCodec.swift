@@ -1,3 +1,4 @@
+import Datasets
 import Imaging
 
 /// Checks, resizes and encodes images while a dataset is made; one for each thread.

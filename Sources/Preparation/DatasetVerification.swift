@@ -1,3 +1,4 @@
+import Datasets
 import Foundation
 
 /// Reads every image of a dataset, compares it with its checksum and decodes it.
