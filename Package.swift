@@ -54,14 +54,14 @@ let package = Package(
     // Floor 3
     .target(name: "Layers", dependencies: ["Tensors", "CKernels", "COneDNN"]),
     .target(
-      name: "Datasets", dependencies: ["Tensors", "Storage", "Imaging", "CFileIO", "Threads"],
+      name: "Datasets", dependencies: ["Tensors", "Storage", "Imaging", "Threads"],
       swiftSettings: strict),
     .target(
       name: "Preparation", dependencies: ["Datasets", "Tensors", "Storage", "Imaging", "CFileIO", "Threads"],
       swiftSettings: strict),
 
     // Floor 4
-    .target(name: "Models", dependencies: ["Layers", "Storage", "CKernels"]),
+    .target(name: "Models", dependencies: ["Tensors", "Layers"]),
 
     // Floor 1 as well: what the person at the terminal sees and sends
     .target(name: "Terminal", dependencies: [.product(name: "Logging", package: "swift-log")]),
@@ -74,7 +74,7 @@ let package = Package(
     .target(
       name: "Trainer",
       dependencies: [
-        "Configuration", "Models", "Datasets", "Layers", "Tensors", "Communication", "Storage", "Terminal",
+        "Configuration", "Datasets", "Layers", "Tensors", "Communication", "Storage", "Terminal",
         "Visualization",
         "CKernels", .product(name: "Logging", package: "swift-log"),
       ]),
@@ -97,35 +97,34 @@ let package = Package(
     .target(
       name: "TaskSupport",
       dependencies: [
-        "Evaluation", "Visualization", "Trainer", "Configuration", "Models", "Layers", "Datasets", "Imaging",
+        "Evaluation", "Visualization", "Trainer", "Models", "Layers", "Datasets", "Imaging",
         "Tensors", "Communication", "Storage", "Terminal",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/Tasks/Support"),
     .target(
       name: "TokenizerSupport",
       dependencies: [
-        "Interoperability", "Trainer", "Configuration", "Models", "Layers", "Datasets", "Imaging", "Tensors",
+        "Interoperability", "Trainer", "Configuration", "Models", "Layers", "Tensors",
         "Communication", "Storage", "Terminal",
         .product(name: "Logging", package: "swift-log"),
       ], path: "Sources/Tasks/TokenizerSupport"),
     .target(
       name: "VQVAETraining",
       dependencies: [
-        "TokenizerSupport", "Trainer", "Configuration", "Models", "Layers", "Datasets", "Imaging", "Tensors",
-        "Communication", "Storage", "Terminal",
+        "TokenizerSupport", "Trainer", "Configuration", "Models", "Layers", "Datasets", "Tensors",
+        "Communication", "Terminal",
       ], path: "Sources/Tasks/VQVAE"),
     .target(
       name: "DVAETraining",
       dependencies: [
         "TokenizerSupport", "Interoperability", "Trainer", "Configuration", "Models", "Layers", "Datasets",
-        "Imaging", "Tensors", "Communication", "Storage", "Terminal",
+        "Tensors", "Communication", "Storage", "Terminal",
       ], path: "Sources/Tasks/DVAE"),
     .target(
       name: "Tokenizers",
       dependencies: [
-        "VQVAETraining", "DVAETraining", "TokenizerSupport", "TaskSupport", "Evaluation", "Interoperability",
-        "Visualization",
-        "Trainer", "Configuration", "Models", "Layers", "Datasets", "Imaging", "Tensors", "Communication",
+        "VQVAETraining", "DVAETraining", "TokenizerSupport", "TaskSupport", "Evaluation", "Visualization",
+        "Trainer", "Models", "Layers", "Datasets", "Imaging", "Tensors", "Communication",
         "Storage", "Terminal",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
@@ -133,30 +132,30 @@ let package = Package(
     .target(
       name: "MaskedImageModeling",
       dependencies: [
-        "Tokenizers", "TokenizerSupport", "TaskSupport", "Evaluation", "Interoperability", "Visualization",
+        "Tokenizers", "TaskSupport", "Evaluation", "Visualization",
         "Trainer", "Configuration", "Models", "Layers", "Datasets", "Imaging", "Tensors", "Communication",
-        "Storage", "Terminal",
+        "Terminal",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/Tasks/MaskedImageModeling"),
     .target(
       name: "MomentumContrastTraining",
       dependencies: [
         "Tokenizers", "TaskSupport", "Evaluation", "Trainer", "Configuration", "Models", "Layers", "Datasets",
-        "Imaging", "Tensors", "Communication", "Storage", "Terminal",
+        "Tensors", "Communication", "Terminal",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/Tasks/MomentumContrast"),
     .target(
       name: "Classification",
       dependencies: [
         "TaskSupport", "Evaluation", "Interoperability", "Trainer", "Configuration", "Models", "Layers",
-        "Datasets", "Imaging", "Tensors", "Communication", "Storage", "Terminal",
+        "Datasets", "Tensors", "Communication", "Terminal",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/Tasks/Classification"),
     .target(
       name: "Features",
       dependencies: [
-        "TaskSupport", "Evaluation", "Interoperability", "Visualization", "Trainer", "Configuration",
-        "Models", "Layers", "Datasets", "Imaging", "Tensors", "Communication", "Storage", "Terminal",
+        "TaskSupport", "Evaluation", "Visualization", "Models", "Layers", "Datasets", "Imaging", "Tensors",
+        "Communication", "Terminal",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/Tasks/Features"),
     .target(
@@ -171,6 +170,7 @@ let package = Package(
     .target(
       name: "Benchmarks",
       dependencies: [
+        "Interoperability",
         "MaskedImageModeling", "VQVAETraining", "TokenizerSupport", "Trainer", "Configuration", "Models",
         "Layers", "Datasets", "Tensors", "Communication",
         "Storage",
@@ -181,7 +181,9 @@ let package = Package(
     .executableTarget(
       name: "peco",
       dependencies: [
-        "Benchmarks", "Tasks", "TaskSupport", "Preparation", "Evaluation", "Interoperability", "Trainer", "Configuration",
+        "Models", "Layers",
+        "Benchmarks", "Tasks", "TaskSupport", "Preparation", "Interoperability", "Trainer",
+        "Configuration",
         "Visualization",
         "Datasets",
         "Imaging", "Tensors", "Communication", "Terminal",

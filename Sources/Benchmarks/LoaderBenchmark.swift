@@ -17,7 +17,8 @@ public enum LoaderBenchmark {
       image: ImageView(size: 224), mask: try MaskGenerator(height: 14, width: 14, count: 75))
     let batchSize = min(16, dataset.count)
     let loader = try Loader(
-      dataset, pipeline, sampler: try GlobalSampler(count: dataset.count, globalBatchSize: batchSize, seed: 0),
+      dataset, pipeline,
+      sampler: try GlobalSampler(count: dataset.count, globalBatchSize: batchSize, seed: 0),
       share: try RankShare(rank: 0, ranks: 1, globalBatchSize: batchSize, microBatchSize: batchSize),
       options: Loader.Options(workers: workers))
     defer { loader.stop() }

@@ -32,6 +32,9 @@ import Testing
     for module in graph.modules {
       let undeclared = try graph.imports(of: module).intersection(names).subtracting(module.dependencies)
       #expect(undeclared.isEmpty, "\(module.name) imports \(undeclared.sorted()) without declaring them")
+      guard !module.folder.hasPrefix("Sources/C/") else { continue }
+      let unused = module.dependencies.intersection(names).subtracting(try graph.imports(of: module))
+      #expect(unused.isEmpty, "\(module.name) declares \(unused.sorted()) without importing them")
     }
   }
 
