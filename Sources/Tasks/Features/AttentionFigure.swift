@@ -1,4 +1,5 @@
 import Communication
+import Configuration
 import Datasets
 import Evaluation
 import Imaging
@@ -91,7 +92,7 @@ public enum AttentionFigure {
       throw RunError(
         "\(source.path) has \(configuration.heads) heads a block; --head is \(head), counts from 0")
     }
-    let dataset = try ImageDataset(opening: request.dataset)
+    let dataset = try namingKeys { try ImageDataset(opening: request.dataset) }
     let indices = try request.images.indices(in: dataset)
     var samples = source.data(of: dataset).samples
     if request.view.resize == nil { samples.augmentation = SamplePipeline.whole().augmentation }

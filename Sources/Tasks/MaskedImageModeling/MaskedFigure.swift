@@ -1,4 +1,5 @@
 import Communication
+import Configuration
 import Datasets
 import Evaluation
 import Foundation
@@ -68,7 +69,7 @@ public enum MaskedFigure {
         "--tokenizer is given \(request.tokenizers.count) times, --model \(request.models.count) times; "
           + "one for all, or one for each")
     }
-    let dataset = try ImageDataset(opening: request.dataset)
+    let dataset = try namingKeys { try ImageDataset(opening: request.dataset) }
     let indices = try request.images.indices(in: dataset)
     var mask: MaskGenerator?
     var originals: [Image] = []
@@ -198,7 +199,8 @@ private struct Predictor {
           + "with (by its checkpoint, if its run went on since)")
     }
     guard case .file(let path) = source, FileManager.default.fileExists(atPath: path) else { return }
-    guard try TokenFile(opening: path).header.tokenizerChecksum == tokenizer.checksum else {
+    guard try namingKeys({ try TokenFile(opening: path) }).header.tokenizerChecksum == tokenizer.checksum
+    else {
       throw RunError("\(model) was trained on the tokens in \(path), which \(tokenizer.path) did not make")
     }
   }

@@ -1,4 +1,5 @@
 import Communication
+import Configuration
 import Datasets
 import Foundation
 import Imaging
@@ -69,7 +70,7 @@ public enum CodebookFigure {
 
   /// A row a code.
   public static func draw(_ request: Request) throws -> Figure {
-    let dataset = try ImageDataset(opening: request.dataset)
+    let dataset = try namingKeys { try ImageDataset(opening: request.dataset) }
     let model = try TrainedTokenizer(path: request.tokenizer, communicator: Communicator()).model
     let indices = try ImageChoice.drawn(
       count: request.images ?? min(512, max(dataset.count, 1)), seed: request.seed

@@ -1,4 +1,5 @@
 import Communication
+import Configuration
 import Datasets
 import Foundation
 import Imaging
@@ -28,7 +29,7 @@ public enum Reconstruction {
   ) throws -> Report {
     try ImageTable.requireOutput(output, madeFrom: [path, datasetPath])
     let alone = Communicator()
-    let dataset = try ImageDataset(opening: datasetPath)
+    let dataset = try namingKeys { try ImageDataset(opening: datasetPath) }
     let tokenizer = try TrainedTokenizer(path: path, communicator: alone)
     let model = tokenizer.model
     let samples = SamplePipeline(

@@ -1,4 +1,5 @@
 import Communication
+import Configuration
 import Datasets
 import Imaging
 import Models
@@ -33,7 +34,7 @@ public enum ReconstructionFigure {
   /// A row an image: the image as the tokenizer of the largest images sees it, then each tokenizer's reconstruction.
   public static func draw(_ request: Request) throws -> ImageTable {
     let labels = try figureLabels(request.labels, for: request.tokenizers, option: "tokenizer")
-    let dataset = try ImageDataset(opening: request.dataset)
+    let dataset = try namingKeys { try ImageDataset(opening: request.dataset) }
     let indices = try request.images.indices(in: dataset)
     var inputs: [Image] = []
     var columns: [[Image]] = []
