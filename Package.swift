@@ -123,6 +123,7 @@ let package = Package(
     .target(
       name: "Tokenizers",
       dependencies: [
+        "Configuration",
         "VQVAETraining", "DVAETraining", "TokenizerSupport", "TaskSupport", "Evaluation", "Visualization",
         "Trainer", "Models", "Layers", "Datasets", "Imaging", "Tensors", "Communication",
         "Storage", "Terminal",
@@ -154,6 +155,7 @@ let package = Package(
     .target(
       name: "Features",
       dependencies: [
+        "Configuration",
         "TaskSupport", "Evaluation", "Visualization", "Models", "Layers", "Datasets", "Imaging", "Tensors",
         "Communication", "Terminal",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
