@@ -64,7 +64,8 @@ let package = Package(
     .target(name: "Models", dependencies: ["Tensors", "Layers"]),
 
     // Floor 1 as well: what the person at the terminal sees and sends
-    .target(name: "Terminal", dependencies: [.product(name: "Logging", package: "swift-log")]),
+    .target(
+      name: "Terminal", dependencies: ["Threads", .product(name: "Logging", package: "swift-log")]),
     .target(name: "Visualization", dependencies: ["Imaging"]),
 
     // Floor 4
@@ -188,7 +189,7 @@ let package = Package(
         "Configuration",
         "Visualization",
         "Datasets",
-        "Imaging", "Tensors", "Communication", "Terminal",
+        "Imaging", "Tensors", "Communication", "Terminal", "Threads",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
@@ -198,13 +199,13 @@ let package = Package(
     .testTarget(name: "ThreadsTests", dependencies: ["Threads"]),
     .testTarget(name: "StorageTests", dependencies: ["Storage"], exclude: ["Fixtures"]),
     .testTarget(name: "ImagingTests", dependencies: ["Imaging"], exclude: ["Fixtures"]),
-    .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"]),
+    .testTarget(name: "TensorsTests", dependencies: ["Tensors", "Threads", "TestSupport"]),
     .target(
       name: "TestSupport", dependencies: ["Tensors", "Storage"], path: "Tests/Support/TestSupport"),
     .testTarget(
       name: "LayersTests", dependencies: ["Layers", "CKernels", "Storage", "TestSupport"],
       exclude: ["Fixtures"]),
-    .testTarget(name: "DatasetsTests", dependencies: ["Preparation", "Datasets"]),
+    .testTarget(name: "DatasetsTests", dependencies: ["Preparation", "Datasets", "Tensors", "Threads"]),
     .testTarget(
       name: "ModelsTests", dependencies: ["Models", "Storage", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "ArchitectureTests", swiftSettings: strict),
@@ -212,6 +213,7 @@ let package = Package(
       name: "AddingATaskTests",
       dependencies: [
         "Trainer", "Configuration", "Models", "Layers", "Preparation", "Datasets", "Tensors", "Communication",
+        "Threads",
       ]),
     .testTarget(
       name: "TrainerTests",

@@ -1,4 +1,5 @@
 import Foundation
+import Tensors
 import Threads
 
 /// Reads, decodes, augments and masks images ahead of time on threads of its own, and hands out micro-batches
@@ -112,10 +113,13 @@ private final class LoaderCore: @unchecked Sendable {
     self.options = options
     // Small batches: enough of them that every thread has a sample to make while one is handed out.
     depth = max(options.prefetch, (options.workers + plan.batchSize - 1) / plan.batchSize + 1)
+    let context = ExecutionContext.current
     for index in 0..<options.workers {
       condition.withLock { running += 1 }
       do {
-        try WorkerThread.start("peco-loader-\(index)") { self.work() }
+        try WorkerThread.start("peco-loader-\(index)") {
+          ExecutionContext.$current.withValue(context) { self.work() }
+        }
       } catch {
         condition.withLock { running -= 1 }
         stop()

@@ -1,5 +1,4 @@
 import COneDNN
-import Foundation
 import Tensors
 
 /// Zeros around an image, in pixels.
@@ -129,12 +128,9 @@ struct ConvolutionKernel {
     if withUnsafePointer(to: shape, body) != 0 { Self.giveUp() }
   }
 
+  /// What is left here is the library out of memory, or unable to run on this processor at all.
   private static func giveUp() -> Never {
-    // What is left here is the library out of memory, or unable to run on this processor at all: nothing that a
-    // caller could mend.
-    let reason = String(cString: peco_dnn_last_error())
-    FileHandle.standardError.write(Data("peco: \(reason)\n".utf8))
-    exit(71)
+    ExecutionContext.current.fail(ExecutionError("a convolution: \(String(cString: peco_dnn_last_error()))"))
   }
 }
 

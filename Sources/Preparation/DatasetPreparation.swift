@@ -1,22 +1,9 @@
 import Datasets
 import Foundation
 import Storage
+import Threads
 
-/// Asks a long computation to end early; set from a signal handler's queue, read by the computation.
-///
-/// Unchecked: a lock guards the one thing that changes.
-public final class Cancellation: @unchecked Sendable {
-  private let lock = NSLock()
-  private var cancelled = false
-
-  public init() {}
-
-  /// Asks to end.
-  public func cancel() { lock.withLock { cancelled = true } }
-
-  /// Whether cancellation was requested.
-  public var isCancelled: Bool { lock.withLock { cancelled } }
-
+extension Cancellation {
   /// Throws after cancellation was requested.
   func check(_ path: String) throws {
     if isCancelled { throw DatasetError(path, "interrupted; nothing was written") }

@@ -1,6 +1,7 @@
 import Datasets
 import Foundation
 import Storage
+import Threads
 
 /// Makes a dataset of synthetic images: shapes in ten classes, for trials without any data.
 public struct DatasetSynthesis: Sendable {

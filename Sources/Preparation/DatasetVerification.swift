@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import Threads
 
 /// Reads every image of a dataset, compares it with its checksum and decodes it.
 public struct DatasetVerification {

@@ -1,6 +1,7 @@
 import Datasets
 import Foundation
 import Storage
+import Threads
 
 /// The threads of one preparation: one walks the source, the others look at the images it finds.
 ///

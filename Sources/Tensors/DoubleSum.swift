@@ -50,6 +50,6 @@ public final class DoubleSum {
   }
 
   private func forEachRange(of count: Int, _ body: (Range<Int>) -> Void) {
-    ThreadPool.shared.forEachRange(of: count, grain: 1 << 14, body)
+    ThreadPool.current.forEachRange(of: count, grain: 1 << 14, body)
   }
 }

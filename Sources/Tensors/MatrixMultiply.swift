@@ -41,7 +41,7 @@ public enum MatrixMultiply {
     _ m: Int, _ n: Int, _ k: Int, _ a: MatrixView, _ b: MatrixView, into c: MatrixView,
     alpha: Float = 1, beta: Float = 0
   ) {
-    let pool = ThreadPool.shared
+    let pool = ThreadPool.current
     // Below about a megaflop a hand-over to another thread costs more than it saves.
     guard pool.threadCount > 1, m * n * k > 1 << 19 else {
       return serial(m, n, k, a, b, into: c, alpha: alpha, beta: beta)

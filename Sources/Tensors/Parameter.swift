@@ -76,7 +76,7 @@ public enum Initializer: Sendable {
     case .normal(let deviation): draw = { deviation * $0.normal() }
     case .uniform(let limit): draw = { $0.uniform(-limit, limit) }
     }
-    ThreadPool.shared.forEach((tensor.count + Self.block - 1) / Self.block) {
+    ThreadPool.current.forEach((tensor.count + Self.block - 1) / Self.block) {
       [pointer = tensor.pointer] index in
       var stream = RandomStream(seed: seed, purpose: .initialWeight, name: "\(name)/\(index)")
       for i in index * Self.block..<min((index + 1) * Self.block, tensor.count) { pointer[i] = draw(&stream) }

@@ -17,20 +17,20 @@ public enum Processor {
   /// The multiply-adds that `threads` threads do in a second on the widest vectors, in floating-point
   /// operations a second. Takes a quarter of a second.
   public static func measuredPeak(threads: Int) throws -> Double {
-    let pool = try ThreadPool(threads: threads)
+    let team = try ThreadTeam(threads: threads)
     var best = 0.0
     let operations = UnsafeMutableBufferPointer<Double>.allocate(capacity: threads)
     defer { operations.deallocate() }
     // Many short tries: on a busy machine only some of them have all processors to themselves.
     for _ in 0..<30 {
       let start = ContinuousClock.now
-      pool.forEach(threads) { index in
+      team.forEach(threads) { index in
         var sink: Float = 0
         operations[index] = peco_multiply_add_rounds(4_000_000, &sink)
       }
       best = max(best, operations.reduce(0, +) / (start.duration(to: .now) / .seconds(1)))
     }
-    pool.stop()
+    team.stop()
     return best
   }
 }

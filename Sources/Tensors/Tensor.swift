@@ -39,7 +39,7 @@ public final class Tensor {
   /// A tensor of the same value everywhere.
   public convenience init(_ shape: [Int], filledWith value: Float = 0) {
     self.init(uninitialized: shape)
-    ThreadPool.shared.forEachRange(of: count, grain: 1 << 15) { [pointer] range in
+    ThreadPool.current.forEachRange(of: count, grain: 1 << 15) { [pointer] range in
       peco_fill(pointer + range.lowerBound, value, range.count)
     }
   }
@@ -98,14 +98,14 @@ public final class Tensor {
   /// Overwrites the elements with those of a tensor of the same size.
   public func copyElements(from other: Tensor) {
     precondition(other.count == count)
-    ThreadPool.shared.forEachRange(of: count, grain: 1 << 15) { [pointer] range in
+    ThreadPool.current.forEachRange(of: count, grain: 1 << 15) { [pointer] range in
       (pointer + range.lowerBound).update(from: other.pointer + range.lowerBound, count: range.count)
     }
   }
 
   /// Overwrites every element.
   public func fill(_ value: Float) {
-    ThreadPool.shared.forEachRange(of: count, grain: 1 << 15) { [pointer] range in
+    ThreadPool.current.forEachRange(of: count, grain: 1 << 15) { [pointer] range in
       peco_fill(pointer + range.lowerBound, value, range.count)
     }
   }
@@ -149,7 +149,7 @@ final class GradientSlot {
     // The same tensor may have been handed to several slots: write over it only where this one holds it alone.
     let alone = isKnownUniquelyReferenced(&present) && present.hasMemoryToItself()
     let total = alone ? present : Tensor(uninitialized: present.shape)
-    ThreadPool.shared.forEachRange(of: present.count, grain: 1 << 15) { range in
+    ThreadPool.current.forEachRange(of: present.count, grain: 1 << 15) { range in
       let i = range.lowerBound
       peco_add(total.pointer + i, present.pointer + i, term.pointer + i, range.count)
     }

@@ -6,14 +6,14 @@ import Terminal
 
 /// How many threads a rank computes with.
 public enum ComputeThreads {
-  /// Sets the thread pool up before anything is computed.
+  /// Gives the current context its threads, before anything is computed.
   ///
   /// The number is, in this order: what the configuration asks for, `PECO_THREADS`, `OMP_NUM_THREADS`, or the
   /// processors this process may run on, shared among the ranks of the node if they are not bound apart.
   /// Throws where `PECO_THREADS` is no number of threads, and where the system does not give so many.
   public static func configure(requested: Int?, communicator: Communicator) throws {
-    try ThreadPool.configure(
-      threads: try number(
+    try ThreadPool.current.resize(
+      to: try number(
         requested: requested, environment: ProcessInfo.processInfo.environment,
         available: ThreadPool.availableProcessors, online: ProcessInfo.processInfo.processorCount,
         ranksOnNode: communicator.localSize))

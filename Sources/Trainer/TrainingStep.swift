@@ -32,7 +32,7 @@ public final class TrainingStep {
     averages = task.units.compactMap { $0 as? AveragedUnit }
     precondition(!units.isEmpty, "a task trains something")
     // Where the parameters lay before.
-    MemoryPool.shared.releaseUnused()
+    ExecutionContext.current.memory.releaseUnused()
   }
 
   /// The optimizer of a unit, if it has one.
@@ -54,7 +54,8 @@ public final class TrainingStep {
     let exposedSeconds = try active.reduce(0) { $0 + (try $1.finish()) }
 
     var own: [Double] = [
-      gradients.trouble == nil ? 0 : 1, Double(StopSignal.pending ?? 0), isCheckpointOverdue ? 1 : 0,
+      gradients.trouble == nil ? 0 : 1, Double(ExecutionContext.current.cancellation.signal ?? 0),
+      isCheckpointOverdue ? 1 : 0,
       gradients.secondsWaited, gradients.forwardSeconds, gradients.backwardSeconds, exposedSeconds,
     ]
     for unit in active { own += [unit.lossSum, unit.weight] }
@@ -94,7 +95,7 @@ public final class TrainingStep {
       gradientNorm: norms.first ?? 0,
       imagesPerSecond: Double(plan.shared.training.globalBatchSize) / seconds, seconds: seconds,
       others: measures)
-    let signal = sums[1] > 0 ? StopSignal.pending ?? SIGTERM : nil
+    let signal = sums[1] > 0 ? ExecutionContext.current.cancellation.signal ?? SIGTERM : nil
     return (metrics, End(signal: signal, isCheckpointOverdue: sums[2] > 0))
   }
 

@@ -3,6 +3,7 @@ import Datasets
 import Foundation
 import Preparation
 import Terminal
+import Threads
 
 /// A line on standard error that is written over as work goes on; every ten seconds a new one where standard
 /// error is no terminal.

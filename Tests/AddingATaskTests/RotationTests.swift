@@ -3,6 +3,7 @@ import Datasets
 import Foundation
 import Preparation
 import Testing
+import Threads
 import Trainer
 
 /// `docs/adding-a-task.md`, followed.

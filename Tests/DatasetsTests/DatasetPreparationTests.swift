@@ -4,6 +4,7 @@ import Imaging
 import Preparation
 import Storage
 import Testing
+import Threads
 
 @Suite struct DatasetPreparationTests {
   private func jpeg(_ width: Int, _ height: Int) throws -> [UInt8] {

@@ -191,9 +191,9 @@ import Testing
       let loader = try Loader(dataset, pipeline, sampler: sampler, share: share)
       for _ in 0..<6 { _ = try loader.next() }
       // Other tests run beside this one; blocks of this size are this test's alone.
-      let before = MemoryPool.shared.usage.reserved
+      let before = ExecutionContext.current.memory.usage.reserved
       for _ in 0..<20 { _ = try loader.next() }
-      let grown = MemoryPool.shared.usage.reserved - before
+      let grown = ExecutionContext.current.memory.usage.reserved - before
       #expect(grown < 20 * 8 * 111 * 111 * 3 * 4 / 2)
     }
   }

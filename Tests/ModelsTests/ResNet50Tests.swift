@@ -14,7 +14,7 @@ import Testing
     let weights = ResNet50Weights(in: scope)
     let parameters = scope.parameters.sorted { $0.name < $1.name }
     #expect(parameters.count == 5 * 53)
-    ThreadPool.shared.forEach(parameters.count) { number in
+    ThreadPool.current.forEach(parameters.count) { number in
       let parameter = parameters[number]
       let (name, shape) = (parameter.name, parameter.shape)
       let factor = shape.count == 4 ? Float(2 * (6 / Double(shape.dropFirst().reduce(1, *))).squareRoot()) : 1

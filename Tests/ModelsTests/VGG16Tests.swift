@@ -46,7 +46,7 @@ import Testing
   private static func full() -> VGG16 {
     let network = VGG16(in: ParameterScope(seed: 0, frozen: true))
     let parameters = network.parameters
-    ThreadPool.shared.forEach(parameters.count) { number in
+    ThreadPool.current.forEach(parameters.count) { number in
       let parameter = parameters[number]
       let shape = parameter.shape
       let factor = shape.count == 4 ? Float(2 * (6 / Double(shape.dropFirst().reduce(1, *))).squareRoot()) : 1

@@ -57,9 +57,9 @@ import Testing
 
   @Test func usageCountsWhatIsHandedOut() {
     let bytes = 777 << 20
-    let before = MemoryPool.shared.usage
+    let before = ExecutionContext.current.memory.usage
     let tensor = Tensor(uninitialized: [bytes / 4])
-    let during = MemoryPool.shared.usage
+    let during = ExecutionContext.current.memory.usage
     #expect(during.inUse >= bytes && during.peak >= during.inUse && during.reserved >= before.reserved)
     #expect(tensor.count == bytes / 4)
   }

@@ -8,7 +8,7 @@ import Testing
 
   private let pool = { () -> ThreadPool in
     useSeveralThreads()
-    return ThreadPool.shared
+    return ThreadPool.current
   }()
 
   @Test(arguments: [0, 1, 2, 3, 7, 100, 1001])

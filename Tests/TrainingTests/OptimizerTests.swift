@@ -59,8 +59,11 @@ extension Computing {
 
     /// Values and norm after a few steps over a buffer of several blocks.
     private func run(threads: Int) throws -> (values: [Float], norm: Double) {
-      try ThreadPool.configure(threads: threads)
-      defer { try? ThreadPool.configure(threads: 1) }
+      let context = try ExecutionContext(threads: threads)
+      return try ExecutionContext.$current.withValue(context) { try run() }
+    }
+
+    private func run() throws -> (values: [Float], norm: Double) {
       let scope = ParameterScope(seed: 3)
       for i in 0..<5 {
         _ = scope.parameter("\(i).weight", [300, 301], .normal(1))

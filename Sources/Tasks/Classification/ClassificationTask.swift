@@ -94,7 +94,9 @@ final class ClassificationTask: TrainingTask, OptimizedUnit {
   func evaluate(after step: Int, communicator: Communicator) throws -> [NamedValue] {
     guard let evaluation, evaluationSteps.contains(step) else { return [] }
     // Who waits for the run to leave does not wait for this; the last step's score is what the run was for.
-    let isCancelled = { step != self.evaluationSteps.last && StopSignal.pending != nil }
+    let isCancelled = {
+      step != self.evaluationSteps.last && ExecutionContext.current.cancellation.isCancelled
+    }
     guard let score = try evaluation.score(communicator: communicator, unless: isCancelled, { model($0) })
     else { return [] }
     var measures = [

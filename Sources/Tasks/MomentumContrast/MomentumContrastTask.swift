@@ -97,7 +97,7 @@ public final class MomentumContrastTask: TrainingTask, OptimizedUnit {
     // Who waits for the run to leave does not wait for this.
     let accuracy = try evaluation.accuracy(
       of: { model.encoder.classTokens($0) }, communicator: communicator,
-      unless: { step != plan.steps && StopSignal.pending != nil })
+      unless: { step != plan.steps && ExecutionContext.current.cancellation.isCancelled })
     guard let accuracy else { return [] }
     return [("knn_accuracy", accuracy), ("evaluation_seconds", start.duration(to: .now) / .seconds(1))]
   }

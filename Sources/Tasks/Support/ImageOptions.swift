@@ -29,13 +29,15 @@ package struct ImageOptions: ParsableArguments {
   package var choice: ImageChoice { index.isEmpty ? .drawn(count: count, seed: seed) : .listed(index) }
 
   /// Draws and writes.
-  package func write(madeFrom inputs: [String], _ draw: () throws -> ImageTable) {
+  package func write(madeFrom inputs: [String], _ draw: @escaping () throws -> ImageTable) {
     writeFigure(to: output, madeFrom: [data] + inputs, draw)
   }
 }
 
 /// Draws a figure and writes it, on the first rank.
-package func writeFigure(to path: String, madeFrom inputs: [String], _ draw: () throws -> ImageTable) {
+package func writeFigure(
+  to path: String, madeFrom inputs: [String], _ draw: @escaping () throws -> ImageTable
+) {
   onAllRanks { communicator in
     try ComputeThreads.configure(requested: nil, communicator: communicator)
     guard communicator.isRoot else { return 0 }

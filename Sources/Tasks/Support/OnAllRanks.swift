@@ -1,11 +1,13 @@
 import Communication
 import Foundation
+import Tensors
+import Terminal
 import Trainer
 
 /// Runs `body` on every rank of the job; an error on any ends the whole job with a non-zero code.
 ///
 /// - Parameter body: Returns the code to exit with when all is well.
-package func onAllRanks(_ body: (Communicator) throws -> Int32) {
+package func onAllRanks(_ body: @escaping (Communicator) throws -> Int32) {
   let communicator: Communicator
   do {
     communicator = try Communicator.start()
@@ -14,7 +16,9 @@ package func onAllRanks(_ body: (Communicator) throws -> Int32) {
     exit(1)
   }
   do {
-    let code = try body(communicator)
+    // What fails in an operation, which cannot throw, ends all ranks as any other error does.
+    let context = ExecutionContext(cancellation: StopSignal.cancellation)
+    let code = try context.run { try body(communicator) }
     communicator.finish()
     if code != 0 { exit(code) }
   } catch {
