@@ -52,9 +52,10 @@ let package = Package(
     .target(name: "Tensors", dependencies: ["COpenBLAS", "COneDNN", "CKernels", "Hashing", "Threads"]),
 
     // Floor 3
+    .target(name: "Operations", dependencies: ["Tensors", "CKernels"]),
     .target(name: "Layers", dependencies: ["Tensors", "CKernels", "COneDNN"]),
     .target(
-      name: "Datasets", dependencies: ["Tensors", "Storage", "Imaging", "Threads"],
+      name: "Datasets", dependencies: ["Operations", "Tensors", "Storage", "Imaging", "Threads"],
       swiftSettings: strict),
     .target(
       name: "Preparation", dependencies: ["Datasets", "Tensors", "Storage", "Imaging", "CFileIO", "Threads"],
@@ -75,8 +76,8 @@ let package = Package(
     .target(
       name: "Trainer",
       dependencies: [
-        "Configuration", "Datasets", "Layers", "Tensors", "Communication", "Storage", "Terminal",
-        "Visualization",
+        "Configuration", "Datasets", "Layers", "Operations", "Tensors", "Communication", "Storage",
+        "Terminal", "Visualization",
         "CKernels", .product(name: "Logging", package: "swift-log"),
       ]),
     .target(
@@ -89,8 +90,8 @@ let package = Package(
     .target(
       name: "Evaluation",
       dependencies: [
-        "Interoperability", "Trainer", "Configuration", "Models", "Layers", "Datasets", "Tensors",
-        "Communication",
+        "Interoperability", "Trainer", "Configuration", "Models", "Layers", "Operations", "Datasets",
+        "Tensors", "Communication",
         "Storage", "Terminal", .product(name: "Logging", package: "swift-log"),
       ]),
 
@@ -175,7 +176,7 @@ let package = Package(
       dependencies: [
         "Interoperability",
         "MaskedImageModeling", "VQVAETraining", "TokenizerSupport", "Trainer", "Configuration", "Models",
-        "Layers", "Datasets", "Tensors", "Communication",
+        "Layers", "Operations", "Datasets", "Tensors", "Communication",
         "Storage",
         "Terminal", "CKernels",
       ]),
@@ -203,7 +204,7 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["Tensors", "Storage"], path: "Tests/Support/TestSupport"),
     .testTarget(
-      name: "LayersTests", dependencies: ["Layers", "CKernels", "Storage", "TestSupport"],
+      name: "LayersTests", dependencies: ["Layers", "Operations", "CKernels", "Storage", "TestSupport"],
       exclude: ["Fixtures"]),
     .testTarget(name: "DatasetsTests", dependencies: ["Preparation", "Datasets", "Tensors", "Threads"]),
     .testTarget(

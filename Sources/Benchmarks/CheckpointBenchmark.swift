@@ -65,14 +65,16 @@ public enum CheckpointBenchmark {
     }
     defer { close(descriptor) }
     for tensor in [optimizer.flat.values, optimizer.firstMoment, optimizer.secondMoment] {
-      var done = 0
-      while done < tensor.count * 4 {
-        let count = write(
-          descriptor, UnsafeRawPointer(tensor.pointer) + done, min(16 << 20, tensor.count * 4 - done))
-        guard count > 0 else {
-          throw BenchmarkError("cannot write to \(path): \(String(cString: strerror(errno)))")
+      try tensor.withUnsafeElements { elements in
+        var rest = UnsafeRawBufferPointer(elements)[...]
+        while !rest.isEmpty {
+          let piece = UnsafeRawBufferPointer(rebasing: rest.prefix(16 << 20))
+          let count = write(descriptor, piece.baseAddress, piece.count)
+          guard count > 0 else {
+            throw BenchmarkError("cannot write to \(path): \(String(cString: strerror(errno)))")
+          }
+          rest = rest.dropFirst(count)
         }
-        done += count
       }
     }
     guard fsync(descriptor) == 0 else {

@@ -1,6 +1,7 @@
 import Communication
 import Foundation
 import Layers
+import Operations
 import Storage
 import Tensors
 
@@ -61,9 +62,7 @@ public enum Diagnosis {
     let (a, b) = (Tensor([m, k], filledWith: 0.5), Tensor([n, k], filledWith: 0.25))
     let c = Tensor(uninitialized: [m, n])
     let best = bestRate(operations: 2 * Double(m * n * k)) {
-      MatrixMultiply.parallel(
-        m, n, k, MatrixView(a.pointer, stride: k), MatrixView(b.pointer, stride: k, transposed: true),
-        into: MatrixView(c.pointer, stride: n))
+      writeMatrixProduct(a, b, bTransposed: true, into: c)
     }
     return compared("matrix product \(m)×\(n)×\(k)", best, peak, least: 0.6)
   }

@@ -2,7 +2,9 @@ import CKernels
 import Communication
 import Foundation
 import Layers
+import Operations
 import Tensors
+import Trainer
 
 /// Times what models are made of: matrix products, convolutions, and the sum over ranks.
 public enum KernelBenchmarks {
@@ -21,28 +23,10 @@ public enum KernelBenchmarks {
         Tensor.normal([rows, inputs], time: 1), Tensor.normal([outputs, inputs], time: 2),
         Tensor([rows, outputs])
       )
-      let (input, weight, output) = (
-        MatrixView(x.pointer, stride: inputs), MatrixView(w.pointer, stride: inputs),
-        MatrixView(y.pointer, stride: outputs)
-      )
       let forms: [(String, () -> Void)] = [
-        (
-          "forward",
-          {
-            MatrixMultiply.parallel(
-              rows, outputs, inputs, input, MatrixView(w.pointer, stride: inputs, transposed: true),
-              into: output)
-          }
-        ),
-        ("input gradient", { MatrixMultiply.parallel(rows, inputs, outputs, output, weight, into: input) }),
-        (
-          "weight gradient",
-          {
-            MatrixMultiply.parallel(
-              outputs, inputs, rows, MatrixView(y.pointer, stride: outputs, transposed: true), input,
-              into: weight)
-          }
-        ),
+        ("forward", { writeMatrixProduct(x, w, bTransposed: true, into: y) }),
+        ("input gradient", { writeMatrixProduct(y, w, into: x) }),
+        ("weight gradient", { writeMatrixProduct(y, x, aTransposed: true, into: w) }),
       ]
       let work = 2 * Double(rows * inputs * outputs)
       for (form, body) in forms {
@@ -66,44 +50,41 @@ public enum KernelBenchmarks {
   /// head, and by a general product.
   private static func addAttentionScores(to report: inout BenchmarkReport, repeats: Int, peak: Double) {
     let (tokens, channels, heads) = (197, 64, 12)
-    let stride = 3 * heads * channels
-    let qkv = Tensor.normal([tokens, stride], time: 1)
+    let qkv = Tensor.normal([tokens, 3 * heads * channels], time: 1)
     let scores = Tensor([tokens, tokens])
     let size = peco_turned_keys_size(tokens, channels)
     let turned = Tensor([max(1, size)])
-    let rounds = 20
-    func queries(_ head: Int) -> UnsafeMutablePointer<Float> { qkv.pointer + head * channels }
-    func keys(_ head: Int) -> UnsafeMutablePointer<Float> { queries(heads + head) }
-    var forms: [(String, (Int) -> Void)] = [
-      (
-        "by a general product",
-        { head in
-          MatrixMultiply.serial(
-            tokens, tokens, channels, MatrixView(queries(head), stride: stride),
-            MatrixView(keys(head), stride: stride, transposed: true),
-            into: MatrixView(scores.pointer, stride: tokens))
-        }
-      )
-    ]
-    if size > 0 {
-      forms.append(
-        (
-          "by their kernel",
-          { head in
-            peco_turn_keys(turned.pointer, keys(head), stride, tokens, channels)
-            peco_scores(
-              scores.pointer, tokens, queries(head), stride, turned.pointer, 1, tokens, tokens, channels)
+    qkv.withUnsafeMutableElements { qkv in
+      scores.withUnsafeMutableElements { scores in
+        turned.withUnsafeMutableElements { turned in
+          guard let qkv = qkv.baseAddress, let scores = scores.baseAddress, let turned = turned.baseAddress
+          else { return }
+          let stride = 3 * heads * channels
+          func keys(_ head: Int) -> UnsafeMutablePointer<Float> { qkv + (heads + head) * channels }
+          func time(_ form: String, _ body: (Int) -> Void) {
+            let rounds = 20
+            let timings = Timings(warmup: 2, repeats: repeats) {
+              for _ in 0..<rounds { for head in 0..<heads { body(head) } }
+            }
+            let work = 2 * Double(rounds * heads * tokens * tokens * channels)
+            report.line("attention scores \(form), one thread", rate(work, timings.median, peak))
+            report.note(
+              "gflops_scores_\(form.replacingOccurrences(of: " ", with: "_"))", work / timings.median * 1e-9)
           }
-        ))
-    }
-    let work = 2 * Double(rounds * heads * tokens * tokens * channels)
-    for (form, body) in forms {
-      let timings = Timings(warmup: 2, repeats: repeats) {
-        for _ in 0..<rounds { for head in 0..<heads { body(head) } }
+          time("by a general product") { head in
+            MatrixMultiply.serial(
+              tokens, tokens, channels, MatrixView(qkv + head * channels, stride: stride),
+              MatrixView(keys(head), stride: stride, transposed: true),
+              into: MatrixView(scores, stride: tokens))
+          }
+          guard size > 0 else { return }
+          time("by their kernel") { head in
+            peco_turn_keys(turned, keys(head), stride, tokens, channels)
+            peco_scores(
+              scores, tokens, qkv + head * channels, stride, turned, 1, tokens, tokens, channels)
+          }
+        }
       }
-      report.line("attention scores \(form), one thread", rate(work, timings.median, peak))
-      report.note(
-        "gflops_scores_\(form.replacingOccurrences(of: " ", with: "_"))", work / timings.median * 1e-9)
     }
   }
 
@@ -150,7 +131,7 @@ public enum KernelBenchmarks {
       let values = Tensor([max(1, Int(size * 1e6) / 4)], filledWith: 1e-3)
       let timings = try Timings(warmup: 2, repeats: repeats) {
         try communicator.barrier()
-        try communicator.allReduce(.sum, values.pointer, count: values.count)
+        try communicator.allReduce(.sum, values)
       }
       let bytes = Double(values.count * 4)
       report.line(

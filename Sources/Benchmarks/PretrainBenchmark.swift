@@ -90,7 +90,7 @@ extension Tensor {
   static func normal(_ shape: [Int], time: Int) -> Tensor {
     let tensor = Tensor(uninitialized: shape)
     var stream = RandomStream(seed: 1, purpose: .test, time: time)
-    for i in 0..<tensor.count { tensor.pointer[i] = stream.normal() }
+    tensor.withUnsafeMutableElements { for i in $0.indices { $0[i] = stream.normal() } }
     return tensor
   }
 }

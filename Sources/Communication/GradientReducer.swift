@@ -33,17 +33,17 @@ public final class GradientReducer: @unchecked Sendable {
   /// Prepares the reduction of a flat gradient buffer; collective.
   ///
   /// - Parameters:
-  ///   - gradients: the buffer, which must outlive the reducer.
-  ///   - count: its elements.
+  ///   - count: the buffer's elements.
   ///   - parameters: each parameter's elements, ascending, in the order in which backward finishes.
-  ///   - bucketBytes: how much is reduced at a time.
-  public init<Scalar: ReducibleScalar>(
-    communicator: Communicator, gradients: UnsafeMutablePointer<Scalar>, count: Int,
-    parameters: [Range<Int>], bucketBytes: Int = 4 << 20
+  ///   - bucketElements: how many are reduced at a time.
+  ///   - reduce: sums a range of the buffer in place over the ranks of the communicator that it is given; called on the
+  ///     reducer's thread. It keeps the buffer alive.
+  public init(
+    communicator: Communicator, count: Int, parameters: [Range<Int>], bucketElements: Int,
+    reduce: @escaping (Communicator, Range<Int>) throws -> Void
   ) throws {
     precondition((parameters.last?.upperBound ?? 0) <= count, "parameters reach past the gradient buffer")
-    buckets = GradientBuckets(
-      parameters: parameters, capacity: bucketBytes / MemoryLayout<Scalar>.stride)
+    buckets = GradientBuckets(parameters: parameters, capacity: bucketElements)
     bucketOfParameter = buckets.parameters.enumerated().flatMap { bucket, members in
       members.map { _ in bucket }
     }
@@ -57,7 +57,18 @@ public final class GradientReducer: @unchecked Sendable {
       communicator.size == 1
       ? nil
       : try ReductionThread(
-        communicator: try communicator.duplicate(), base: gradients, buckets: buckets.ranges)
+        communicator: try communicator.duplicate(), buckets: buckets.ranges, reduce: reduce)
+  }
+
+  /// Prepares the reduction of gradients in memory that outlives the reducer; collective.
+  public convenience init<Scalar: ReducibleScalar>(
+    communicator: Communicator, gradients: UnsafeMutablePointer<Scalar>, count: Int,
+    parameters: [Range<Int>], bucketBytes: Int = 4 << 20
+  ) throws {
+    try self.init(
+      communicator: communicator, count: count, parameters: parameters,
+      bucketElements: bucketBytes / MemoryLayout<Scalar>.stride
+    ) { try $0.allReduce(.sum, gradients + $1.lowerBound, count: $1.count) }
   }
 
   deinit { close() }

@@ -8,7 +8,7 @@ import Threads
 final class ReductionThread: @unchecked Sendable {
   private let communicator: Communicator
   private let buckets: [Range<Int>]
-  private let reduce: (Range<Int>) throws -> Void
+  private let reduce: (Communicator, Range<Int>) throws -> Void
 
   /// Guards everything below, and wakes whoever waits for a change of it.
   private let condition = NSCondition()
@@ -19,16 +19,15 @@ final class ReductionThread: @unchecked Sendable {
   private var isStopping = false
   private var isRunning = true
 
-  /// Starts the thread, which sums slices of `base` over the ranks of a communicator that is its alone. Throws where the
-  /// system gives none.
-  init<Scalar: ReducibleScalar>(
-    communicator: Communicator, base: UnsafeMutablePointer<Scalar>, buckets: [Range<Int>]
+  /// Starts the thread, which sums buckets by `reduce` over the ranks of a communicator that is its alone. Throws where
+  /// the system gives none.
+  init(
+    communicator: Communicator, buckets: [Range<Int>],
+    reduce: @escaping (Communicator, Range<Int>) throws -> Void
   ) throws {
     self.communicator = communicator
     self.buckets = buckets
-    reduce = { range in
-      try communicator.allReduce(.sum, base + range.lowerBound, count: range.count)
-    }
+    self.reduce = reduce
     try WorkerThread.start("gradient reduction") { self.run() }
   }
 
@@ -84,7 +83,7 @@ final class ReductionThread: @unchecked Sendable {
         // that the cores are backward's, and the reduction itself then runs without waiting.
         isAbandoned = try !communicator.barrier(unless: { condition.withLock { isStopping } })
         if isAbandoned { return }
-        try reduce(buckets[bucket])
+        try reduce(communicator, buckets[bucket])
       }
       if isAbandoned { break }
       let elapsed = (ContinuousClock.now - start).inSeconds

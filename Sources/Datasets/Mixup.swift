@@ -1,4 +1,5 @@
 import Foundation
+import Operations
 import Tensors
 
 /// Mixes images in pairs: mixup (Zhang et al., 1710.09412) and CutMix (Yun et al., 1905.04899), as timm's `Mixup` in
@@ -35,13 +36,7 @@ public struct Mixup: Sendable, Equatable {
   public var isActive: Bool { (mixupAlpha > 0 || cutmixAlpha > 0) && probability > 0 }
 
   /// What becomes of a pair.
-  public enum Draw: Sendable, Equatable {
-    case unchanged
-    /// Each keeps this share of itself and gets the rest of the other.
-    case blend(share: Float)
-    /// They exchange a rectangle.
-    case exchange(rows: Range<Int>, columns: Range<Int>)
-  }
+  public typealias Draw = PairMix
 
   /// The draw of the pair whose first image is the dataset's `sample`, for images of `size`².
   public func draw(step: Int, sample: Int, size: Int) -> Draw {
@@ -78,28 +73,7 @@ public struct Mixup: Sendable, Equatable {
 
   /// Mixes neighbors as has been drawn for each pair.
   public static func mix(_ images: Tensor, _ draws: [Draw]) -> (images: Tensor, shares: [Float]) {
-    precondition(images.shape[0] == 2 * draws.count, "images are mixed in pairs")
     let size = images.shape[1]
-    let count = images.count / max(2 * draws.count, 1)
-    let mixed = images.copy()
-    ThreadPool.shared.forEach(draws.count) { pair in
-      let (first, second) = (images.pointer + 2 * pair * count, images.pointer + (2 * pair + 1) * count)
-      let (one, other) = (mixed.pointer + 2 * pair * count, mixed.pointer + (2 * pair + 1) * count)
-      switch draws[pair] {
-      case .unchanged: break
-      case .blend(let share):
-        for i in 0..<count {
-          one[i] = share * first[i] + (1 - share) * second[i]
-          other[i] = share * second[i] + (1 - share) * first[i]
-        }
-      case .exchange(let rows, let columns):
-        for row in rows {
-          let start = (row * size + columns.lowerBound) * 3
-          (one + start).update(from: second + start, count: columns.count * 3)
-          (other + start).update(from: first + start, count: columns.count * 3)
-        }
-      }
-    }
     let shares = draws.flatMap { draw -> [Float] in
       switch draw {
       case .unchanged: return [1, 1]
@@ -109,7 +83,7 @@ public struct Mixup: Sendable, Equatable {
         return [share, share]
       }
     }
-    return (mixed, shares)
+    return (mixPairs(images, draws), shares)
   }
 
   /// The class distributions of mixed images, [B, classes], smoothed by `smoothing`; `shares` nil for
@@ -117,14 +91,13 @@ public struct Mixup: Sendable, Equatable {
   public static func targets(
     labels: [Int32], shares: [Float]?, classes: Int, smoothing: Float
   ) -> Tensor {
-    let targets = Tensor([labels.count, classes], filledWith: smoothing / Float(classes))
+    var targets = [Float](repeating: smoothing / Float(classes), count: labels.count * classes)
     for (row, label) in labels.enumerated() {
-      let target = targets.pointer + row * classes
       let share = shares?[row] ?? 1
-      target[Int(label)] += (1 - smoothing) * share
-      if share < 1 { target[Int(labels[row ^ 1])] += (1 - smoothing) * (1 - share) }
+      targets[row * classes + Int(label)] += (1 - smoothing) * share
+      if share < 1 { targets[row * classes + Int(labels[row ^ 1])] += (1 - smoothing) * (1 - share) }
     }
-    return targets
+    return Tensor(targets, shape: [labels.count, classes])
   }
 }
 

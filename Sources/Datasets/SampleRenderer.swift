@@ -103,17 +103,18 @@ final class SampleRenderer {
     _ view: ImageView, _ crop: CropDecoder.Crop, _ transform: GeometricTransform, _ appearance: Appearance,
     into tensor: Tensor, _ place: Int
   ) throws {
-    let count = view.size * view.size
-    let pixels = tensor.pointer + place * count * 3
-    try decoder.resample(
-      crop, by: transform.resized(width: view.size, height: view.size), filter: view.interpolation,
-      into: pixels)
-    appearance.apply(to: pixels, side: view.size)
-    RandAugment.apply(appearance.operations, to: pixels, side: view.size, fill: view.mean)
-    ColorJitter.normalize(
-      pixels, count: count, mean: SIMD3(view.mean[0], view.mean[1], view.mean[2]),
-      deviation: SIMD3(view.deviation[0], view.deviation[1], view.deviation[2]))
-    appearance.erasing?.apply(to: pixels, side: view.size)
+    try tensor[row: place].withUnsafeMutableElements { elements in
+      guard let pixels = elements.baseAddress else { return }
+      try decoder.resample(
+        crop, by: transform.resized(width: view.size, height: view.size), filter: view.interpolation,
+        into: pixels)
+      appearance.apply(to: pixels, side: view.size)
+      RandAugment.apply(appearance.operations, to: pixels, side: view.size, fill: view.mean)
+      ColorJitter.normalize(
+        pixels, count: view.size * view.size, mean: SIMD3(view.mean[0], view.mean[1], view.mean[2]),
+        deviation: SIMD3(view.deviation[0], view.deviation[1], view.deviation[2]))
+      appearance.erasing?.apply(to: pixels, side: view.size)
+    }
   }
 }
 

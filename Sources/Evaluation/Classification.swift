@@ -26,8 +26,9 @@ public struct ClassificationScore: Sendable, Equatable {
   /// Counts images by their logits [B, classes]. Of equal logits the first comes first, as with argmax.
   public mutating func add(_ logits: Tensor, labels: [Int32]) {
     let classes = logits.shape[1]
+    let values = logits.elements
     for (row, label) in labels.enumerated() {
-      let z = logits.pointer + row * classes
+      let z = Array(values[row * classes..<(row + 1) * classes])
       let (own, target) = (z[Int(label)], Int(label))
       var most = -Float.infinity
       for i in 0..<classes { most = max(most, z[i]) }

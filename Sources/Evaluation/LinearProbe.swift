@@ -2,6 +2,7 @@ import Communication
 import Datasets
 import Foundation
 import Layers
+import Operations
 import Tensors
 import Terminal
 
@@ -98,36 +99,25 @@ package struct ProbeSamples {
   /// Some of the rows.
   func selected(_ isWanted: (Int) -> Bool) -> ProbeSamples {
     let rows = labels.indices.filter(isWanted)
-    let width = features.shape[1]
-    let chosen = Tensor(uninitialized: [rows.count, width])
-    for (place, row) in rows.enumerated() {
-      (chosen.pointer + place * width).update(from: features.pointer + row * width, count: width)
-    }
-    return ProbeSamples(features: chosen, labels: rows.map { labels[$0] }, samples: rows.map { samples[$0] })
+    return ProbeSamples(
+      features: gatherRows(features, rows), labels: rows.map { labels[$0] }, samples: rows.map { samples[$0] }
+    )
   }
 
   /// Takes each feature to mean 0 and deviation 1 over all ranks' samples, in place, and the same in `other`.
   func standardize(_ other: ProbeSamples, communicator: Communicator) throws {
     let width = features.shape[1]
-    func sums(_ value: (Int, Float) -> Double) throws -> [Double] {
-      var sums = [Double](repeating: 0, count: width + 1)
-      for row in labels.indices {
-        for i in 0..<width { sums[i] += value(i, features.pointer[row * width + i]) }
-      }
-      sums[width] = Double(labels.count)
-      sums = try communicator.allReduce(.sum, sums)
+    func means(_ add: (inout [Double]) -> Void) throws -> [Double] {
+      var sums = [Double](repeating: 0, count: width)
+      add(&sums)
+      sums = try communicator.allReduce(.sum, sums + [Double(labels.count)])
       return sums.dropLast().map { $0 / max(sums[width], 1) }
     }
-    let means = try sums { Double($1) }
-    let variances = try sums { (Double($1) - means[$0]) * (Double($1) - means[$0]) }
+    let centers = try means { addColumnSums(of: features, to: &$0) }
+    let variances = try means { addColumnSquares(of: features, around: centers, to: &$0) }
+    let deviations = variances.map { max($0.squareRoot(), 1e-6) }
     for part in [self, other] {
-      for row in part.labels.indices {
-        for i in 0..<width {
-          let value = Double(part.features.pointer[row * width + i])
-          part.features.pointer[row * width + i] = Float(
-            (value - means[i]) / max(variances[i].squareRoot(), 1e-6))
-        }
-      }
+      standardizeColumns(of: part.features, means: centers, deviations: deviations)
     }
   }
 }

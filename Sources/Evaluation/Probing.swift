@@ -95,8 +95,8 @@ public enum Probing {
           for: asked.features, neighbors: known.features, labels: known.labels, classes: classes,
           communicator: communicator)
         // As logits: a class's probability is its share.
-        for i in 0..<votes.count { votes.pointer[i] = log(max(votes.pointer[i], 1e-30)) }
-        score.add(votes, labels: asked.labels)
+        let logits = Tensor(votes.elements.map { log(max($0, 1e-30)) }, shape: votes.shape)
+        score.add(logits, labels: asked.labels)
       case .linear:
         (score, penalty) = try LinearProbe.score(
           asked, learningFrom: known, classes: classes, seed: request.seed, communicator: communicator)

@@ -1,6 +1,6 @@
 import Communication
 import Foundation
-import Layers
+import Operations
 import Tensors
 
 /// Softmax regression: the linear classifier of least mean cross-entropy plus λ/2 ‖W‖², found by L-BFGS over all samples
@@ -41,21 +41,12 @@ public struct SoftmaxRegression {
   /// The logits of samples [N, width]: [N, classes].
   public static func logits(_ features: Tensor, _ weights: Weights, classes: Int) -> Tensor {
     let width = features.shape[1]
-    let matrix = Tensor([classes, width])
-    let result = Tensor(uninitialized: [features.shape[0], classes])
-    for label in 0..<classes {
-      for i in 0..<width { matrix.pointer[label * width + i] = Float(weights[label * (width + 1) + i]) }
+    let matrix = (0..<classes).flatMap { label in
+      weights[label * (width + 1)..<label * (width + 1) + width].map { Float($0) }
     }
-    MatrixMultiply.parallel(
-      features.shape[0], classes, width, MatrixView(features.pointer, stride: width),
-      MatrixView(matrix.pointer, stride: width, transposed: true),
-      into: MatrixView(result.pointer, stride: classes))
-    for row in 0..<features.shape[0] {
-      for label in 0..<classes {
-        result.pointer[row * classes + label] += Float(weights[label * (width + 1) + width])
-      }
-    }
-    return result
+    let bias = (0..<classes).map { label in Float(weights[label * (width + 1) + width]) }
+    return affine(
+      features, Tensor(matrix, shape: [classes, width]), bias: Tensor(bias, shape: [classes]))
   }
 
   /// The minimum for `penalty`, looked for from `start`; `isMinimum` is false where the search ended before. Collective.
@@ -101,56 +92,29 @@ public struct SoftmaxRegression {
   private func objective(
     _ weights: Weights, _ penalty: Double
   ) throws -> (value: Double, gradient: [Double]) {
-    var sums = [Double](repeating: 0, count: weights.count + 1)
+    let matrix = DoubleSum(count: classes * width)
+    var biases = [Double](repeating: 0, count: classes)
+    var lossSum = 0.0
     for first in stride(from: 0, to: labels.count, by: Self.block) {
-      let count = min(Self.block, labels.count - first)
-      let samples = features.view(at: first * width, shape: [count, width])
+      let range = first..<min(first + Self.block, labels.count)
+      let samples = features[rows: range]
       let logits = Self.logits(samples, weights, classes: classes)
-      let (loss, gradient) = crossEntropySum(logits, labels[first..<first + count])
-      sums[weights.count] += loss
-      let product = Tensor(uninitialized: [classes, width])
-      MatrixMultiply.parallel(
-        classes, width, count, MatrixView(gradient.pointer, stride: classes, transposed: true),
-        MatrixView(samples.pointer, stride: width), into: MatrixView(product.pointer, stride: width))
-      for label in 0..<classes {
-        for i in 0..<width { sums[label * (width + 1) + i] += Double(product.pointer[label * width + i]) }
-        for row in 0..<count {
-          sums[label * (width + 1) + width] += Double(gradient.pointer[row * classes + label])
-        }
-      }
+      let (loss, gradient) = crossEntropySum(logits, labels[range])
+      lossSum += loss
+      matrix.take(matrixProduct(gradient, samples, aTransposed: true), at: 0)
+      addColumnSums(of: gradient, to: &biases)
     }
-    sums = try communicator.allReduce(.sum, sums).map { $0 / total }
+    let matrixSums = matrix.elements
+    var sums = (0..<classes).flatMap { label in
+      matrixSums[label * width..<(label + 1) * width] + [biases[label]]
+    }
+    sums = try communicator.allReduce(.sum, sums + [lossSum]).map { $0 / total }
     var value = sums.removeLast()
     for i in weights.indices where (i + 1) % (width + 1) != 0 {
       value += penalty / 2 * weights[i] * weights[i]
       sums[i] += penalty * weights[i]
     }
     return (value, sums)
-  }
-
-  /// The sum of the cross-entropy over rows, and its gradient. In double precision: a line search compares values that
-  /// differ in the last digits of a float.
-  private func crossEntropySum(
-    _ logits: Tensor, _ labels: ArraySlice<Int32>
-  ) -> (loss: Double, gradient: Tensor) {
-    let gradient = Tensor(uninitialized: logits.shape)
-    var losses = [Double](repeating: 0, count: labels.count)
-    losses.withUnsafeMutableBufferPointer { losses in
-      ThreadPool.shared.forEachRange(of: losses.count, grain: 64) { range in
-        for row in range {
-          let (z, dz) = (logits.pointer + row * classes, gradient.pointer + row * classes)
-          let target = Int(labels[labels.startIndex + row])
-          var most = z[0]
-          for i in 0..<classes { most = max(most, z[i]) }
-          var sum = 0.0
-          for i in 0..<classes { sum += exp(Double(z[i] - most)) }
-          for i in 0..<classes { dz[i] = Float(exp(Double(z[i] - most)) / sum) }
-          dz[target] -= 1
-          losses[row] = log(sum) + Double(most - z[target])
-        }
-      }
-    }
-    return (losses.reduce(0, +), gradient)
   }
 
   /// L-BFGS's two loops: the gradient through the estimated inverse curvature, downhill.

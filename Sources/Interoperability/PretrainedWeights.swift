@@ -45,9 +45,7 @@ package enum PretrainedWeights {
       guard values.count == parameter.count else {
         throw RunError("\(name) in \(file.path) is \(shape); the transformer needs \(parameter.shape)")
       }
-      values.withUnsafeBufferPointer { source in
-        if let base = source.baseAddress { parameter.value.pointer.update(from: base, count: source.count) }
-      }
+      parameter.value.copyElements(from: values)
     }
     return fresh
   }

@@ -54,9 +54,7 @@ public struct TransformerWeights {
         throw RunError("\(path) lacks \(fresh.joined(separator: ", ")), or has them in another shape")
       }
     }
-    for parameter in scope.parameters {
-      try communicator.broadcast(parameter.value.pointer, count: parameter.count)
-    }
+    try communicator.broadcast(scope.parameters)
     return model
   }
 

@@ -90,9 +90,7 @@ public struct WeightFile {
       guard shape == parameter.shape else {
         throw RunError("\(name) in \(path) is \(shape); the network needs \(parameter.shape)")
       }
-      try read(name).withUnsafeBufferPointer { source in
-        if let base = source.baseAddress { parameter.value.pointer.update(from: base, count: source.count) }
-      }
+      parameter.value.copyElements(from: try read(name))
     }
   }
 }

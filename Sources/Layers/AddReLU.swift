@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// The greater of x + y and 0, element by element, as a residual block of a ResNet ends.
 public func addReLU(_ x: Tensor, _ y: Tensor) -> Tensor {

@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// x + y, of the same shape.
 public func add(_ x: Tensor, _ y: Tensor) -> Tensor {

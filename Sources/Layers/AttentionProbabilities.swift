@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// The probabilities of multi-head attention, softmax(q kᵀ / √d + bias), of some of the tokens: what
 /// `scaledDotProductAttention` weighs values by and never writes out. Forward only, for people to look at.

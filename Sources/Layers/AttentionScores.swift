@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// A matrix inside a buffer of longer rows.
 struct StridedMatrix {

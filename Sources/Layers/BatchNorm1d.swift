@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// Batch normalization of the columns of a matrix (Ioffe and Szegedy, 1502.03167) over the batch of all ranks, as
 /// PyTorch's `SyncBatchNorm`.

@@ -1,4 +1,4 @@
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// The sum of `part` over `0..<count` in blocks that do not depend on the number of threads.
 func blockwiseSum(of count: Int, _ part: (Range<Int>) -> Double) -> Double {

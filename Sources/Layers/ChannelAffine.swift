@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// A fixed factor and offset for each channel, such as between the ranges two networks expect images in.
 public struct ChannelAffine {

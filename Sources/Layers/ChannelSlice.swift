@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// Some of the channels (the last axis) of `x`: [..., channels.count].
 public func channelSlice(_ x: Tensor, _ channels: Range<Int>) -> Tensor {

@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// Adds to `total` [channels] the sums of `x` over all pixels of all images, in either layout of images.
 func addChannelSums(of x: Tensor, into total: Tensor) {

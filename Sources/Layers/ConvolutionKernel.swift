@@ -1,5 +1,5 @@
 import COneDNN
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// Zeros around an image, in pixels.
 public struct Padding: Sendable, Equatable, ExpressibleByIntegerLiteral {

@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// Transposed convolution with learned weights [in, out, kernel, kernel] and bias [out], as PyTorch's
 /// `ConvTranspose2d`: the gradient of a convolution from out to in, read as a layer.

@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// The cross-entropy of logits against target classes, averaged over rows.
 ///

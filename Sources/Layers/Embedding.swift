@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// A table of vectors, looked up by index.
 public struct Embedding {

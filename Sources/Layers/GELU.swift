@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// The Gaussian error linear unit x Φ(x), with Φ the normal distribution function (exact, not tanh's
 /// approximation).

@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// The rows of `x` (its last axis) at flat row numbers `indices`, each at most once: [indices.count, width].
 public func gatherRows(_ x: Tensor, _ indices: [Int]) -> Tensor {

@@ -1,6 +1,6 @@
 import CKernels
 import Foundation
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// Group normalization over images with channels last (Wu and He, "Group Normalization", 2018), optionally
 /// followed by SiLU in the same pass.

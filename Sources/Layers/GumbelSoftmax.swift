@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// The noise of a step's Gumbel-softmax samples.
 ///

@@ -1,4 +1,4 @@
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// What a discriminator's score should be.
 public enum HingeSide: Sendable {

@@ -1,4 +1,4 @@
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// MoCo v3's contrastive loss of one direction (Chen et al., 2104.02057, algorithm 1): each query is to be told apart,
 /// by cosine similarity, as belonging to the key of the same sample among the keys of all samples of the batch.

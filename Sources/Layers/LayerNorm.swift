@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// Layer normalization over the last axis (Ba, Kiros and Hinton, 2016).
 public struct LayerNorm {

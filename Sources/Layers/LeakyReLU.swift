@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// x where it is positive, slope · x elsewhere, element by element.
 public func leakyReLU(_ x: Tensor, slope: Float = 0.2) -> Tensor {

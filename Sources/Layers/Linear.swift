@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// An affine map of the last axis: y = x Wᵀ + b, with W of shape [outputs, inputs].
 public struct Linear {

@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// The mean negative logarithm of the likelihood of pixels under logit-Laplace distributions (Ramesh et al.,
 /// 2102.12092, appendix A.3): log(2b · x(1 − x)) + |logit x − μ| / b, a scalar.

@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// The greatest of every 3 × 3 pixels, windows two pixels apart, of images with channels last or in blocks of channels
 /// that have one pixel of nothing around them: `MaxPool2d(3, stride: 2, padding: 1)`.

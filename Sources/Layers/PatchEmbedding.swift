@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// Cuts images into square patches and maps each to a vector: a convolution whose kernel is its stride.
 public struct PatchEmbedding {

@@ -1,4 +1,4 @@
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// The pixels of patches as masked autoencoders regress them (He et al., 2111.06377, section 3):
 /// [patches.count, patchSize² · 3], pixel by pixel, row by row, the channels of a pixel side by side.

@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// The greater of x and 0, element by element.
 public func relu(_ x: Tensor) -> Tensor {

@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// The mean of |x − target|, a scalar.
 public func l1Loss(_ x: Tensor, _ target: Tensor) -> Tensor {

@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// A learned bias of attention for each pair of tokens, depending on where one lies as seen from the other
 /// (BEiT; after Swin Transformer).

@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// Images [batch, height, width, channels], or in blocks of channels, enlarged by a whole factor, each pixel repeated.
 public func upsampleNearest(_ x: Tensor, factor: Int = 2) -> Tensor {

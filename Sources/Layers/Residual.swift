@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// The residual connection y = x + factor · gamma ∘ branch.
 ///

@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// The end of a transformer's branch in one operation, y = x + factor · gamma ∘ (h Wᵀ + b), or with `activation` the
 /// GELU of h + activation in the place of h.

@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// From how many rows of `width` elements on it pays to hand work to another thread.
 func rowGrain(_ width: Int) -> Int { max(1, (1 << 15) / max(width, 1)) }

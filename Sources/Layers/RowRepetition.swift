@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// Rows of which some are the same: what is computed row by row needs to be computed once for each distinct one.
 public struct RowRepetition: Sendable {

@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// Multi-head attention softmax(q kᵀ / √d + bias) v over packed projections (Vaswani et al., 2017).
 ///

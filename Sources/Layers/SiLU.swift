@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// x · sigmoid(x), element by element; also called swish.
 public func silu(_ x: Tensor) -> Tensor {

@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// The logistic function 1 / (1 + exp(−x)), element by element.
 public func sigmoid(_ x: Tensor) -> Tensor {

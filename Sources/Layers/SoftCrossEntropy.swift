@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// The cross-entropy of logits against distributions over the classes, averaged over rows: the loss of mixed images
 /// (Zhang et al., 1710.09412).

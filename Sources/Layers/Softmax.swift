@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// exp(x) / Σ exp(x) over the last axis.
 public func softmax(_ x: Tensor) -> Tensor {

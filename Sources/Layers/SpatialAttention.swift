@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// The self-attention block of VQGAN (Esser et al., 2012.09841): group normalization, one head in which every
 /// pixel attends to every other, a projection, and the input added back.

@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// Puts the sequence of a transformer together: a class token, then the patches, masked ones replaced by a mask
 /// token; plus absolute position embeddings.

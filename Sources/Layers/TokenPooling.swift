@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// The mean of each sample's patch tokens, without the class token that comes first: [B, N + 1, width] → [B, width].
 public func meanOfPatches(_ x: Tensor) -> Tensor {

@@ -1,5 +1,5 @@
 import CKernels
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// Each pixel's vector of channels divided by its length (plus `epsilon`), as LPIPS compares features (Zhang et
 /// al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", 2018).

@@ -1,6 +1,6 @@
 import CKernels
 import Foundation
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// How evenly the entries of a codebook were used.
 public struct CodebookUsage: Sendable, Equatable {

@@ -1,6 +1,6 @@
 import Foundation
 import Layers
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// The generator's side of VQGAN's adversarial loss (Esser et al., 2012.09841, section 3.1): reconstructions should score
 /// as images do, by as much as leaves the pull of both losses on the last layer alike (equation 7).

@@ -1,5 +1,5 @@
 import Layers
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// A convolution that keeps height and width, with the names and the initial weights of DALL-E's published code:
 /// `w` normal with variance 1 / fan-in, `b` zero.

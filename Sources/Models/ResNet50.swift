@@ -1,5 +1,5 @@
 import Layers
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// ResNet-50 (He et al., 1512.03385) in torchvision's form, where a block's second convolution has the stride, read
 /// after each of its four stages (`layer1` to `layer4`) for perceptual losses.

@@ -1,4 +1,4 @@
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// What turns images into visual tokens and back: `VQVAE` or `DVAE`.
 ///

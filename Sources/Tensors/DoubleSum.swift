@@ -8,8 +8,8 @@ import CKernels
 public final class DoubleSum {
   /// Number of sums.
   public let count: Int
-  /// The sums.
-  public let pointer: UnsafeMutablePointer<Double>
+  /// The sums: for operations alone.
+  @_spi(TensorMemory) public let pointer: UnsafeMutablePointer<Double>
   private let block: PoolBlock
 
   /// Sums that are zero.
@@ -22,6 +22,15 @@ public final class DoubleSum {
 
   /// The sums, copied.
   public var elements: [Double] { Array(UnsafeBufferPointer(start: pointer, count: count)) }
+
+  /// Hands the sums to `body` without a copy, to be read and written: for MPI, which sums them over ranks in place.
+  ///
+  /// The buffer holds `count` sums and is good until `body` returns.
+  public func withUnsafeMutableElements<Result>(
+    _ body: (UnsafeMutableBufferPointer<Double>) throws -> Result
+  ) rethrows -> Result {
+    try withExtendedLifetime(self) { try body(UnsafeMutableBufferPointer(start: pointer, count: count)) }
+  }
 
   /// Moves terms into the sums from `start` on, and leaves zeros in their place.
   public func take(_ terms: Tensor, at start: Int) {

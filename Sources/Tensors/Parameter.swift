@@ -70,7 +70,7 @@ public enum Initializer: Sendable {
     case .zeros: return tensor.fill(0)
     case .ones: return tensor.fill(1)
     case .constant(let value): return tensor.fill(value)
-    case .values(let elements): return tensor.copyElements(from: Tensor(elements, shape: tensor.shape))
+    case .values(let elements): return tensor.copyElements(from: elements)
     case .truncatedNormal(let deviation, let bound):
       draw = { $0.truncatedNormal(deviation: deviation, bound: bound) }
     case .normal(let deviation): draw = { deviation * $0.normal() }

@@ -10,8 +10,8 @@ public final class Tensor {
   public let shape: [Int]
   /// Number of elements.
   public let count: Int
-  /// The elements, in row-major order.
-  public let pointer: UnsafeMutablePointer<Float>
+  /// The elements, in row-major order: for operations alone, which know the number format and where memory lies.
+  @_spi(TensorMemory) public let pointer: UnsafeMutablePointer<Float>
   /// The tape that records what is computed from this tensor, if any.
   public internal(set) var tape: Tape?
   /// Where the gradient with respect to this tensor gathers; nil where nobody needs it.
@@ -47,10 +47,7 @@ public final class Tensor {
   /// A tensor of the given elements in row-major order.
   public convenience init(_ elements: [Float], shape: [Int]) {
     self.init(uninitialized: shape)
-    precondition(elements.count == count, "\(elements.count) elements do not fill shape \(shape)")
-    elements.withUnsafeBufferPointer { source in
-      if let base = source.baseAddress { pointer.update(from: base, count: count) }
-    }
+    copyElements(from: elements)
   }
 
   /// A scalar.
@@ -63,6 +60,26 @@ public final class Tensor {
   public var item: Float {
     precondition(count == 1, "item of a tensor of \(count) elements")
     return pointer[0]
+  }
+
+  /// Hands the elements to `body`, in row-major order and without a copy: for MPI, HDF5 and checksums, which take memory.
+  ///
+  /// The buffer holds `count` elements and is good until `body` returns. Its address is never nil, not even of an empty
+  /// tensor. Arithmetic is for operations.
+  public func withUnsafeElements<Result>(
+    _ body: (UnsafeBufferPointer<Float>) throws -> Result
+  ) rethrows -> Result {
+    try withExtendedLifetime(self) { try body(UnsafeBufferPointer(start: pointer, count: count)) }
+  }
+
+  /// Hands the elements to `body` to be read and written, as `withUnsafeElements` does: for MPI, HDF5 and decoders, which
+  /// fill memory in place.
+  ///
+  /// Views of the same memory see what is written. Nobody else may touch those elements meanwhile.
+  public func withUnsafeMutableElements<Result>(
+    _ body: (UnsafeMutableBufferPointer<Float>) throws -> Result
+  ) rethrows -> Result {
+    try withExtendedLifetime(self) { try body(UnsafeMutableBufferPointer(start: pointer, count: count)) }
   }
 
   /// Whether a gradient with respect to this tensor is wanted.
@@ -88,6 +105,22 @@ public final class Tensor {
     Tensor(viewing: self, at: offset, shape: shape)
   }
 
+  /// A window over some entries of the first axis, off the tape; writes are seen by both.
+  public subscript(rows range: Range<Int>) -> Tensor {
+    view(at: range.lowerBound * entrySize, shape: [range.count] + shape.dropFirst())
+  }
+
+  /// A window over one entry of the first axis, without that axis, off the tape; writes are seen by both.
+  public subscript(row index: Int) -> Tensor {
+    view(at: index * entrySize, shape: Array(shape.dropFirst()))
+  }
+
+  /// Elements of an entry of the first axis.
+  private var entrySize: Int {
+    precondition(!shape.isEmpty, "a scalar has no rows")
+    return shape.dropFirst().reduce(1, *)
+  }
+
   /// A copy in memory of its own, off the tape.
   public func copy() -> Tensor {
     let result = Tensor(uninitialized: shape)
@@ -100,6 +133,14 @@ public final class Tensor {
     precondition(other.count == count)
     ThreadPool.current.forEachRange(of: count, grain: 1 << 15) { [pointer] range in
       (pointer + range.lowerBound).update(from: other.pointer + range.lowerBound, count: range.count)
+    }
+  }
+
+  /// Overwrites the elements with as many others, in row-major order.
+  public func copyElements(from elements: [Float]) {
+    precondition(elements.count == count, "\(elements.count) elements do not fill shape \(shape)")
+    elements.withUnsafeBufferPointer { source in
+      if let base = source.baseAddress { pointer.update(from: base, count: count) }
     }
   }
 

@@ -40,19 +40,18 @@ public enum Checkpoint {
   ///
   /// Arrays go to the file straight from where they lie. Units without optimizers cannot be resumed from.
   public static func write(_ header: CheckpointHeader, units: [CheckpointUnit], to path: String) throws {
-    var arrays: [(entry: CheckpointEntry, pointer: UnsafeMutablePointer<Float>)] = []
+    var arrays: [(entry: CheckpointEntry, values: Tensor)] = []
     for unit in units {
       for parameter in unit.parameters where parameter.kind != .frozen {
-        arrays.append((entry(unit.name, parameter), parameter.value.pointer))
+        arrays.append((entry(unit.name, parameter), parameter.value))
       }
     }
     for unit in units {
       guard let optimizer = unit.optimizer else { continue }
       for (parameter, range) in zip(optimizer.flat.parameters, optimizer.flat.ranges) {
-        arrays.append(
-          (entry(unit.moments.first, parameter), optimizer.firstMoment.pointer + range.lowerBound))
-        arrays.append(
-          (entry(unit.moments.second, parameter), optimizer.secondMoment.pointer + range.lowerBound))
+        let moments = optimizer.moments(in: range)
+        arrays.append((entry(unit.moments.first, parameter), moments.first))
+        arrays.append((entry(unit.moments.second, parameter), moments.second))
       }
     }
     try HDF5File.atomicallyWrite(to: path, sealed: true) { file in
@@ -60,9 +59,10 @@ public enum Checkpoint {
       for unit in units where unit.name != CheckpointUnit.model {
         if let optimizer = unit.optimizer { try file.setAttribute(unit.updatesAttribute, optimizer.updates) }
       }
-      for (entry, pointer) in arrays {
-        let values = UnsafeBufferPointer(start: UnsafePointer(pointer), count: entry.shape.reduce(1, *))
-        try file.write(values, shape: entry.shape, to: entry.name, checksum: true)
+      for (entry, values) in arrays {
+        try values.withUnsafeElements {
+          try file.write($0, shape: entry.shape, to: entry.name, checksum: true)
+        }
       }
     }
   }
@@ -118,15 +118,13 @@ public enum Checkpoint {
     }
     for (unit, updates) in zip(units, updates) {
       for parameter in wanted(unit) {
-        try read(file, entry(unit.name, parameter), into: parameter.value.pointer)
+        try read(file, entry(unit.name, parameter), into: parameter.value)
       }
       guard let optimizer = unit.optimizer, let updates else { continue }
       for (parameter, range) in zip(optimizer.flat.parameters, optimizer.flat.ranges) {
-        let (first, second) = (
-          optimizer.firstMoment.pointer + range.lowerBound, optimizer.secondMoment.pointer + range.lowerBound
-        )
-        try read(file, entry(unit.moments.first, parameter), into: first)
-        try read(file, entry(unit.moments.second, parameter), into: second)
+        let moments = optimizer.moments(in: range)
+        try read(file, entry(unit.moments.first, parameter), into: moments.first)
+        try read(file, entry(unit.moments.second, parameter), into: moments.second)
       }
       optimizer.updates = updates
     }
@@ -184,11 +182,8 @@ public enum Checkpoint {
     try file.listRecursively(group).map { CheckpointEntry(name: $0, shape: try file.shape(of: $0)) }
   }
 
-  private static func read(
-    _ file: HDF5File, _ entry: CheckpointEntry, into pointer: UnsafeMutablePointer<Float>
-  ) throws {
-    let values = UnsafeMutableBufferPointer(start: pointer, count: entry.shape.reduce(1, *))
-    try file.read(entry.name, into: values, shape: entry.shape)
+  private static func read(_ file: HDF5File, _ entry: CheckpointEntry, into values: Tensor) throws {
+    try values.withUnsafeMutableElements { try file.read(entry.name, into: $0, shape: entry.shape) }
   }
 
   private static func compare(_ file: HDF5File, _ group: String, _ parameters: [Parameter]) throws {

@@ -32,9 +32,7 @@ package final class CommunicatorExchange: RankExchange {
   package func gather(_ rows: Tensor) -> Tensor {
     guard ranks > 1 else { return rows }
     let all = Tensor([ranks * rows.shape[0]] + rows.shape.dropFirst())
-    keepingError {
-      try communicator.allGather(rows.pointer, count: rows.count, into: all.pointer)
-    }
+    keepingError { try communicator.allGather(rows, into: all) }
     return all
   }
 

@@ -20,16 +20,17 @@ final class GradientSum {
     let isWide =
       plan.shared.communication.reduceDtype == .float64 && plan.microBatches * communicator.size > 1
     wide = isWide ? DoubleSum(count: flat.count) : nil
-    let bucketBytes = Int(plan.shared.communication.bucketMegabytes * 1_048_576)
-    reducer =
-      try wide.map {
-        try GradientReducer(
-          communicator: communicator, gradients: $0.pointer, count: flat.count, parameters: flat.ranges,
-          bucketBytes: bucketBytes)
+    let elementBytes = isWide ? MemoryLayout<Double>.stride : MemoryLayout<Float>.stride
+    reducer = try GradientReducer(
+      communicator: communicator, count: flat.count, parameters: flat.ranges,
+      bucketElements: Int(plan.shared.communication.bucketMegabytes * 1_048_576) / elementBytes
+    ) { [wide, gradients = flat.gradients] communicator, range in
+      if let wide {
+        try communicator.allReduce(.sum, wide, in: range)
+      } else {
+        try communicator.allReduce(.sum, gradients, in: range)
       }
-      ?? GradientReducer(
-        communicator: communicator, gradients: flat.gradients.pointer, count: flat.count,
-        parameters: flat.ranges, bucketBytes: bucketBytes)
+    }
   }
 
   /// Starts a step, with gradients that are zero.

@@ -1,7 +1,5 @@
-import CKernels
 import Configuration
-import Foundation
-import Layers
+import Operations
 import Tensors
 
 /// Adam and AdamW over flat parameters: value, gradient and both moments are four parallel arrays, and one pass
@@ -18,7 +16,7 @@ public final class Optimizer {
   /// Updates made so far.
   public internal(set) var updates = 0
 
-  private let betas: (Double, Double)
+  private let betas: (first: Double, second: Double)
   private let epsilon: Double
   private let segments: [Segment]
 
@@ -28,9 +26,6 @@ public final class Optimizer {
     let isDecayed: Bool
     let learningRateScale: Double
   }
-
-  /// Elements a thread takes at a time.
-  private static let block = 1 << 16
 
   /// An optimizer whose moments are zero.
   ///
@@ -59,13 +54,15 @@ public final class Optimizer {
           Segment(range: start..<end, isDecayed: parameter.isDecayed, learningRateScale: scale))
       }
     }
-    self.segments = segments.flatMap { segment in
-      stride(from: segment.range.lowerBound, to: segment.range.upperBound, by: Self.block).map { start in
-        Segment(
-          range: start..<min(start + Self.block, segment.range.upperBound), isDecayed: segment.isDecayed,
-          learningRateScale: segment.learningRateScale)
-      }
-    }
+    self.segments = segments
+  }
+
+  /// Both moments of the parameter that lies in a range of the flat buffers.
+  func moments(in range: Range<Int>) -> (first: Tensor, second: Tensor) {
+    (
+      firstMoment.view(at: range.lowerBound, shape: [range.count]),
+      secondMoment.view(at: range.lowerBound, shape: [range.count])
+    )
   }
 
   /// Makes one step.
@@ -77,25 +74,16 @@ public final class Optimizer {
     learningRate: Double, weightDecay: Double, gradientScale: Double = 1, zeroGradients: Bool = true
   ) {
     updates += 1
-    let firstCorrection = 1 - pow(betas.0, Double(updates))
-    let secondCorrection = 1 - pow(betas.1, Double(updates))
-    let (values, gradients) = (flat.values.pointer, flat.gradients.pointer)
-    let (first, second) = (firstMoment.pointer, secondMoment.pointer)
-    ThreadPool.shared.forEach(segments.count) { index in
-      let segment = segments[index]
-      let rate = learningRate * segment.learningRateScale
-      let decay = segment.isDecayed ? weightDecay : 0
-      var step = peco_adam_step(
-        gradient_scale: Float(gradientScale),
-        coupled_decay: name == .adam ? Float(decay) : 0,
-        value_scale: name == .adamw ? Float(1 - rate * decay) : 1,
-        first_weight: Float(1 - betas.0), second_weight: Float(1 - betas.1), beta2: Float(betas.1),
-        step_size: Float(rate / firstCorrection),
-        second_scale: Float(1 / secondCorrection.squareRoot()),
-        epsilon: Float(epsilon), zero_gradient: zeroGradients ? 1 : 0)
-      let start = segment.range.lowerBound
-      peco_adam(
-        values + start, gradients + start, first + start, second + start, segment.range.count, &step)
-    }
+    let step = AdamStep(
+      decay: name == .adam ? .gradient : .value, betas: betas, epsilon: epsilon, update: updates,
+      gradientScale: gradientScale, zeroGradients: zeroGradients)
+    adamStep(
+      step, values: flat.values, gradients: flat.gradients, firstMoment: firstMoment,
+      secondMoment: secondMoment,
+      segments: segments.map {
+        AdamStep.Segment(
+          $0.range, learningRate: learningRate * $0.learningRateScale,
+          weightDecay: $0.isDecayed ? weightDecay : 0)
+      })
   }
 }

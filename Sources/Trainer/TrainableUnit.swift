@@ -1,6 +1,6 @@
 import CKernels
 import Datasets
-import Tensors
+@_spi(TensorMemory) import Tensors
 
 /// A named set of parameters that changes by a rule of its own in every step: the model, a discriminator, a momentum
 /// encoder, an average of the weights.

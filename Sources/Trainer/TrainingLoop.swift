@@ -111,17 +111,15 @@ public final class TrainingLoop {
     }
     let done = Int(try communicator.allReduce(.max, Int64(loaded)))
     for unit in step.units {
-      let (flat, optimizer) = (unit.flat, unit.optimizer)
-      try communicator.broadcast(flat.values.pointer, count: flat.count)
+      let optimizer = unit.optimizer
+      try communicator.broadcast(unit.flat.values)
       guard done > 0 else { continue }
-      try communicator.broadcast(optimizer.firstMoment.pointer, count: flat.count)
-      try communicator.broadcast(optimizer.secondMoment.pointer, count: flat.count)
+      try communicator.broadcast(optimizer.firstMoment)
+      try communicator.broadcast(optimizer.secondMoment)
       optimizer.updates = Int(try communicator.allReduce(.max, Int64(optimizer.updates)))
     }
     let parameters = task.units.flatMap(\.parameters)
-    for state in parameters where state.kind == .state {
-      try communicator.broadcast(state.value.pointer, count: state.count)
-    }
+    try communicator.broadcast(parameters.filter { $0.kind == .state })
     try communicator.checkEqual(checksum: weightChecksum(parameters), what: "the weights at the start")
     return done
   }

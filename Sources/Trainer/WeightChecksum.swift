@@ -6,9 +6,7 @@ package func weightChecksum(_ parameters: [Parameter]) -> UInt64 {
   var hash = XXHash64()
   for parameter in parameters {
     Array(parameter.name.utf8).withUnsafeBytes { hash.update($0) }
-    hash.update(
-      UnsafeRawBufferPointer(
-        start: parameter.value.pointer, count: parameter.count * MemoryLayout<Float>.stride))
+    parameter.value.withUnsafeElements { hash.update(UnsafeRawBufferPointer($0)) }
   }
   return hash.value
 }

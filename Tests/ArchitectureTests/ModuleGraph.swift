@@ -37,8 +37,11 @@ struct ModuleGraph {
   }
 
   /// The Swift files of a module.
-  func files(of module: Module) -> [URL] {
-    let folder = project.appendingPathComponent(module.folder)
+  func files(of module: Module) -> [URL] { files(below: module.folder) }
+
+  /// The Swift files below a folder of the project.
+  func files(below path: String) -> [URL] {
+    let folder = project.appendingPathComponent(path)
     let all = FileManager.default.enumerator(at: folder, includingPropertiesForKeys: nil)
     return (all?.allObjects as? [URL] ?? []).filter { $0.pathExtension == "swift" }
   }
@@ -48,7 +51,9 @@ struct ModuleGraph {
     var result: Set<String> = []
     for file in files(of: module) {
       let text = try String(contentsOf: file, encoding: .utf8)
-      for match in text.matches(of: /(?m)^(?:@\w+ )?import (\w+)$/) { result.insert(String(match.output.1)) }
+      for match in text.matches(of: /(?m)^(?:@\w+(?:\(\w+\))? )*import (\w+)$/) {
+        result.insert(String(match.output.1))
+      }
     }
     return result
   }

@@ -38,6 +38,28 @@ import Testing
     }
   }
 
+  /// Modules that may touch the memory of tensors beside Tensors itself.
+  private static let operators: Set = ["Operations", "Layers", "Models", "Trainer"]
+
+  @Test func operationsAloneTouchTheMemoryOfTensors() throws {
+    let wall = "@_spi(TensorMemory)"
+    let tests = try FileManager.default.contentsOfDirectory(
+      atPath: graph.project.appendingPathComponent("Tests").path)
+    let folders =
+      graph.modules.map { (name: $0.name, path: $0.folder) }
+      + tests.map { (name: $0, path: "Tests/\($0)") }
+    let users = try folders.filter { folder in
+      try graph.files(below: folder.path).contains {
+        try String(contentsOf: $0, encoding: .utf8).contains(wall)
+      }
+    }.map(\.name)
+    #expect(Set(users).isSuperset(of: ["Tensors", "Operations"]), "the wall has another name")
+    // Tensors, its tests and this one name the wall.
+    let others = Set(users).subtracting(Self.operators)
+      .subtracting(["Tensors", "TensorsTests", "ArchitectureTests"])
+    #expect(others.isEmpty, "\(others.sorted()) touch the memory of tensors; make an operation of it")
+  }
+
   @Test func noModuleIsAGrabBag() throws {
     for module in graph.modules {
       let lines = try graph.lines(of: module)

@@ -73,10 +73,7 @@ import Testing
     let recipe = SamplePipeline(seed: 5, augmentation: augmentation, image: view)
     let loader = try Loader(sequenceOf: dataset, recipe, batchSize: dataset.count)
     let images = try #require(try loader.next()?.images)
-    let size = images.count / dataset.count
-    return stride(from: 0, to: images.count, by: size).map { start in
-      (start..<start + size).map { images.pointer[$0] }
-    }
+    return (0..<dataset.count).map { images[row: $0].elements }
   }
 
   @Test func effectsHappenAsOftenAsTold() throws {

@@ -144,17 +144,26 @@ import Testing
     let size = peco_turned_keys_size(keys, channels)
     guard size > 0 else { return #expect(peco_vector_bits() < 512) }
     let turned = Tensor(uninitialized: [size])
-    peco_turn_keys(turned.pointer, k.pointer, channels + 5, keys, channels)
-    peco_scores(
-      s.pointer, keys + 2, q.pointer, channels + 3, turned.pointer, 0.5, rows, keys, channels)
+    turned.withUnsafeMutableElements { turned in
+      k.withUnsafeElements {
+        peco_turn_keys(turned.baseAddress, $0.baseAddress, channels + 5, keys, channels)
+      }
+      s.withUnsafeMutableElements { s in
+        q.withUnsafeElements {
+          peco_scores(
+            s.baseAddress, keys + 2, $0.baseAddress, channels + 3, turned.baseAddress, 0.5, rows, keys,
+            channels)
+        }
+      }
+    }
     for row in 0..<rows {
       for key in 0..<keys {
         let sum = (0..<channels).reduce(0.0) {
-          $0 + Double(q.pointer[row * (channels + 3) + $1]) * Double(k.pointer[key * (channels + 5) + $1])
+          $0 + Double(q[row * (channels + 3) + $1]) * Double(k[key * (channels + 5) + $1])
         }
-        #expect(abs(Double(s.pointer[row * (keys + 2) + key]) - 0.5 * sum) < 1e-5)
+        #expect(abs(Double(s[row * (keys + 2) + key]) - 0.5 * sum) < 1e-5)
       }
-      #expect(s.pointer[row * (keys + 2) + keys] == 7 && s.pointer[row * (keys + 2) + keys + 1] == 7)
+      #expect(s[row * (keys + 2) + keys] == 7 && s[row * (keys + 2) + keys + 1] == 7)
     }
   }
 

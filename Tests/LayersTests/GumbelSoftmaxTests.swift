@@ -15,7 +15,7 @@ import Testing
       for i in 0..<210 {
         let u = (Double(stream.nextWord() >> 9) + 0.5) * 0x1p-23
         let expected = -log(-log(u))
-        #expect(abs(Double(noise.pointer[place * 210 + i]) - expected) < 2e-6 * max(1, abs(expected)))
+        #expect(abs(Double(noise[place * 210 + i]) - expected) < 2e-6 * max(1, abs(expected)))
       }
     }
     let alone = GumbelNoise(seed: 5, step: 3, samples: [2])([1, 3, 70])
@@ -48,25 +48,25 @@ import Testing
     // At a low temperature little is left but the token of the greatest sum.
     let hard = gumbelSoftmax(logits, noise: noise, temperature: 1e-3)
     for (row, token) in argmax(add(logits, noise)).enumerated() {
-      #expect(hard.pointer[row * 37 + Int(token)] > 0.5)
+      #expect(hard[row * 37 + Int(token)] > 0.5)
     }
   }
 
   @Test func divergenceFromTheUniformPrior() {
     #expect(abs(uniformDivergence(Tensor([3, 20], filledWith: 4)).item) < 1e-6)
     let certain = Tensor([2, 20])
-    certain.pointer[3] = 200
-    certain.pointer[20] = 200
+    certain[3] = 200
+    certain[20] = 200
     #expect(abs(uniformDivergence(certain).item - log(20)) < 1e-5)
     let logits = randomTensor([50, 33], seed: 3)
     let direct = (0..<50).reduce(0.0) { total, row in
-      let exps = (0..<33).map { exp(Double(logits.pointer[row * 33 + $0])) }
+      let exps = (0..<33).map { exp(Double(logits[row * 33 + $0])) }
       let sum = exps.reduce(0, +)
       return total + exps.reduce(0.0) { $0 + $1 / sum * (log($1 / sum) + log(33)) } / 50
     }
     #expect(abs(Double(uniformDivergence(logits).item) - direct) < 1e-5 * direct)
     #expect(gradientError(of: [logits]) { uniformDivergence($0[0]) } < 1e-2)
-    certain.pointer[5] = .nan
+    certain[5] = .nan
     #expect(uniformDivergence(certain).item.isNaN)
   }
 
@@ -76,9 +76,9 @@ import Testing
     var direct = 0.0
     for pixel in 0..<10 {
       for c in 0..<3 {
-        let x = Double(target.pointer[pixel * 3 + c])
+        let x = Double(target[pixel * 3 + c])
         let (mean, logScale) = (
-          Double(statistics.pointer[pixel * 6 + c]), Double(statistics.pointer[pixel * 6 + 3 + c])
+          Double(statistics[pixel * 6 + c]), Double(statistics[pixel * 6 + 3 + c])
         )
         direct +=
           (logScale + log(2 * x * (1 - x)) + abs(log(x / (1 - x)) - mean) * exp(-logScale)) / 30
@@ -95,7 +95,7 @@ import Testing
       #expect(abs(1 / (1 + exp(-Double(value))) - Double(found)) < 1e-6)
     }
     #expect(gradientError(of: [x]) { channelSlice($0[0], 2..<5) } < 1e-2)
-    #expect(channelSlice(x, 2..<5).elements == (0..<36).map { x.pointer[$0 / 3 * 6 + 2 + $0 % 3] })
+    #expect(channelSlice(x, 2..<5).elements == (0..<36).map { x[$0 / 3 * 6 + 2 + $0 % 3] })
   }
 
   @Test func argmaxTakesTheFirst() {
@@ -103,7 +103,7 @@ import Testing
     #expect(argmax(x) == [1, 0, 0])
     let wide = randomTensor([9, 300], seed: 7)
     let expected = (0..<9).map { row in
-      Int32((0..<300).max { wide.pointer[row * 300 + $0] < wide.pointer[row * 300 + $1] } ?? -1)
+      Int32((0..<300).max { wide[row * 300 + $0] < wide[row * 300 + $1] } ?? -1)
     }
     #expect(argmax(wide) == expected)
   }

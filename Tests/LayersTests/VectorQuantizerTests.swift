@@ -50,7 +50,7 @@ import Testing
     let expected = (0..<150).map { row -> Int32 in
       let distances = (0..<2_100).map { entry in
         (0..<5).reduce(0.0) { sum, i in
-          let d = Double(z.pointer[row * 5 + i]) - Double(entries[entry * 5 + i])
+          let d = Double(z[row * 5 + i]) - Double(entries[entry * 5 + i])
           return sum + d * d
         }
       }
@@ -62,7 +62,7 @@ import Testing
   @Test func lowestOfEqualEntriesWins() {
     let quantizer = VectorQuantizer(entries: 1_500, length: 3, in: ParameterScope(seed: 1))
     quantizer.embedding.value.fill(4)
-    for entry in [37, 38, 1_300] { quantizer.embedding.value.pointer[entry * 3] = 1 }
+    for entry in [37, 38, 1_300] { quantizer.embedding.value[entry * 3] = 1 }
     #expect(quantizer.nearest(Tensor([4, 3], filledWith: 1)) == [37, 37, 37, 37])
   }
 
@@ -92,8 +92,8 @@ import Testing
   @Test func unusedEntriesDieAndComeBack() {
     let quantizer = VectorQuantizer(entries: 8, length: 2, decay: 0.5, in: ParameterScope(seed: 1))
     for entry in 0..<8 {
-      quantizer.embedding.value.pointer[entry * 2] = Float(entry) * 10
-      quantizer.embedding.value.pointer[entry * 2 + 1] = 0
+      quantizer.embedding.value[entry * 2] = Float(entry) * 10
+      quantizer.embedding.value[entry * 2 + 1] = 0
     }
     quantizer.embeddingAverage?.value.copyElements(from: quantizer.embedding.value)
     #expect(quantizer.deadEntries(below: 0.1).isEmpty)
@@ -165,7 +165,7 @@ import Testing
     quantizer.update()
     #expect(quantizer.embedding.value.elements == start.elements)
     #expect(quantizer.statistics.elements.allSatisfy { $0 == 0 })
-    #expect(quantizer.clusterSize.value.pointer[Int(output.indices[0])] > 0.99)
+    #expect(quantizer.clusterSize.value[Int(output.indices[0])] > 0.99)
   }
 
   /// Entries of length 1 stay so when they follow averages, and the length of a vector does not matter.
@@ -175,7 +175,7 @@ import Testing
     func lengths() -> [Float] {
       (0..<12).map { entry in
         (0..<5).reduce(Float(0)) {
-          let value = quantizer.embedding.value.pointer[entry * 5 + $1]
+          let value = quantizer.embedding.value[entry * 5 + $1]
           return $0 + value * value
         }.squareRoot()
       }

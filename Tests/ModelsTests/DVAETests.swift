@@ -89,7 +89,7 @@ import Testing
     for parameter in model.parameters {
       let narrow = try fixture["parameters"].tensor(parameter.name)
       for (i, place) in Self.places(of: narrow.shape, in: parameter.shape).enumerated() {
-        parameter.value.pointer[place] = narrow.pointer[i]
+        parameter.value[place] = narrow[i]
       }
     }
     let tape = Tape()
@@ -103,7 +103,7 @@ import Testing
     for parameter in flat.parameters {
       let expected = try fixture["l2"]["gradients"].tensor(parameter.name)
       let gradient = try #require(parameter.gradient)
-      let found = Self.places(of: expected.shape, in: parameter.shape).map { gradient.pointer[$0] }
+      let found = Self.places(of: expected.shape, in: parameter.shape).map { gradient[$0] }
       #expect(relativeError(found, expected.elements) < 2e-4, "\(parameter.name)")
     }
   }
@@ -160,8 +160,8 @@ import Testing
     let squares = gradient.elements.reduce(0.0) { $0 + Double($1) * Double($1) }
     let step = Float(2e-3 / squares.squareRoot())
     func moved(_ distance: Float) -> Double {
-      for i in 0..<flat.count { flat.values.pointer[i] += distance * gradient.pointer[i] }
-      defer { for i in 0..<flat.count { flat.values.pointer[i] -= distance * gradient.pointer[i] } }
+      flat.values.add(gradient, times: distance)
+      defer { flat.values.add(gradient, times: -distance) }
       return Double(loss(images).item)
     }
     let slope = (moved(step) - moved(-step)) / Double(2 * step)

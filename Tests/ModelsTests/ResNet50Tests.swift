@@ -18,14 +18,16 @@ import Testing
       let parameter = parameters[number]
       let (name, shape) = (parameter.name, parameter.shape)
       let factor = shape.count == 4 ? Float(2 * (6 / Double(shape.dropFirst().reduce(1, *))).squareRoot()) : 1
-      for element in 0..<parameter.count {
-        let u = hashedUniform(number, element)
-        parameter.value.pointer[element] =
-          shape.count == 4
-          ? (u - 0.5) * factor
-          : name.hasSuffix("running_mean")
-            ? (u - 0.5) * 0.5
-            : name.hasSuffix("running_var") || name.hasSuffix("weight") ? u + 0.5 : u - 0.5
+      parameter.value.withUnsafeMutableElements { elements in
+        for element in elements.indices {
+          let u = hashedUniform(number, element)
+          elements[element] =
+            shape.count == 4
+            ? (u - 0.5) * factor
+            : name.hasSuffix("running_mean")
+              ? (u - 0.5) * 0.5
+              : name.hasSuffix("running_var") || name.hasSuffix("weight") ? u + 0.5 : u - 0.5
+        }
       }
     }
     return ResNet50(weights, taps: taps)

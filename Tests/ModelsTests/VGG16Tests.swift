@@ -50,8 +50,8 @@ import Testing
       let parameter = parameters[number]
       let shape = parameter.shape
       let factor = shape.count == 4 ? Float(2 * (6 / Double(shape.dropFirst().reduce(1, *))).squareRoot()) : 1
-      for element in 0..<parameter.count {
-        parameter.value.pointer[element] = (hashedUniform(number, element) - 0.5) * factor
+      parameter.value.withUnsafeMutableElements {
+        for element in $0.indices { $0[element] = (hashedUniform(number, element) - 0.5) * factor }
       }
     }
     return network

@@ -118,7 +118,7 @@ import Testing
       losses.append(loss.item)
       tape.backward(from: loss)
       model.quantizer.update()
-      for i in 0..<flat.count { flat.values.pointer[i] -= 0.05 * flat.gradients.pointer[i] }
+      flat.values.add(flat.gradients, times: -0.05)
     }
     #expect(losses.allSatisfy { $0.isFinite })
     #expect(try #require(losses.last) < 0.9 * losses[0])

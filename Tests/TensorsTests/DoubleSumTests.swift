@@ -1,4 +1,4 @@
-import Tensors
+@_spi(TensorMemory) import Tensors
 import TestSupport
 import Testing
 
@@ -42,7 +42,13 @@ import Testing
     sums.take(Tensor([1, 2], shape: [2]), at: 1)
     sums.take(Tensor([3, 4, 5], shape: [3]), at: 2)
     #expect(sums.elements == [0, 1, 5, 4, 5, 0])
+    sums.withUnsafeMutableElements { elements in
+      #expect(elements.count == 6 && elements[2] == 5)
+      elements[5] = 7
+    }
+    #expect(sums.elements == [0, 1, 5, 4, 5, 7])
     sums.clear()
     #expect(sums.elements == [0, 0, 0, 0, 0, 0])
+    #expect(DoubleSum(count: 0).withUnsafeMutableElements { $0.isEmpty && $0.baseAddress != nil })
   }
 }

@@ -1,4 +1,4 @@
-import Tensors
+@_spi(TensorMemory) import Tensors
 import TestSupport
 import Testing
 

@@ -1,4 +1,4 @@
-import Tensors
+@_spi(TensorMemory) import Tensors
 import TestSupport
 import Testing
 
@@ -20,6 +20,56 @@ import Testing
     copy.fill(0)
     #expect(window.elements == [5, 5, 5, 5])
     #expect(x.reshaped([4, 2]).view(at: 6, shape: [2]).elements == [1, 1])
+  }
+
+  @Test func rowsAreWindows() {
+    let x = Tensor((0..<12).map { Float($0) }, shape: [3, 2, 2])
+    #expect(x[row: 1].shape == [2, 2] && x[row: 1].elements == [4, 5, 6, 7])
+    #expect(x[rows: 1..<3].shape == [2, 2, 2] && x[rows: 1..<3].elements == (4..<12).map { Float($0) })
+    #expect(x[rows: 3..<3].elements.isEmpty)
+    x[row: 2].fill(1)
+    #expect(x.elements == [0, 1, 2, 3, 4, 5, 6, 7, 1, 1, 1, 1])
+  }
+
+  @Test func aViewHandsOutItsWindowOnly() {
+    let x = Tensor((0..<10).map { Float($0) }, shape: [10])
+    let window = x.view(at: 3, shape: [2, 2])
+    #expect(window.withUnsafeElements { Array($0) } == [3, 4, 5, 6])
+    let place = x.withUnsafeElements { $0.baseAddress.map { $0 + 3 } }
+    #expect(window.withUnsafeElements { $0.baseAddress } == place)
+    window.withUnsafeMutableElements { elements in
+      #expect(elements.count == 4)
+      for i in elements.indices { elements[i] = -1 }
+    }
+    #expect(x.elements == [0, 1, 2, -1, -1, -1, -1, 7, 8, 9])
+  }
+
+  @Test func anEmptyTensorHandsOutAnAddress() {
+    for empty in [Tensor([0]), Tensor([4, 0]), Tensor([5]).view(at: 5, shape: [0])] {
+      #expect(empty.withUnsafeElements { $0.isEmpty && $0.baseAddress != nil })
+      #expect(empty.withUnsafeMutableElements { $0.isEmpty && $0.baseAddress != nil })
+    }
+  }
+
+  @Test func whatTheBodyThrowsComesThrough() {
+    struct Refused: Error {}
+    let x = Tensor([2], filledWith: 1)
+    #expect(throws: Refused.self) { try x.withUnsafeElements { _ in throw Refused() } }
+    #expect(throws: Refused.self) {
+      try x.withUnsafeMutableElements {
+        $0[0] = 2
+        throw Refused()
+      }
+    }
+    #expect(x.elements == [2, 1])
+  }
+
+  @Test func elementsAreOverwritten() {
+    let x = Tensor([2, 2])
+    x.copyElements(from: [1, 2, 3, 4])
+    #expect(x.elements == [1, 2, 3, 4])
+    x[row: 1].copyElements(from: [5, 6])
+    #expect(x.elements == [1, 2, 5, 6])
   }
 
   @Test func aViewOutlivesItsTensor() {

@@ -48,13 +48,12 @@ struct FigureWorkshop {
         """, source: name)
     let model = try VQVAE(configuration.architecture, in: ParameterScope(seed: seed))
     let encoded = model.encode(try views())
-    let stride = encoded.count / 8 / tokens
+    let vectors = encoded.reshaped([encoded.count / 8, 8])
+    let stride = vectors.shape[0] / tokens
     model.quantizer.revive(
       entries: Array(0..<tokens),
       with: Tensor(
-        (0..<tokens).flatMap { token in
-          (0..<8).map { encoded.pointer[token * stride * 8 + $0] }
-        }, shape: [tokens, 8]))
+        (0..<tokens).flatMap { vectors[row: $0 * stride].elements }, shape: [tokens, 8]))
     return try write("vqvae", resolved, model.parameters, name)
   }
 
@@ -95,9 +94,8 @@ struct FigureWorkshop {
     let side = batch.shape[1]
     return Image(
       width: side, height: side,
-      pixels: (0..<side * side * 3).map { place in
-        let value = batch.pointer[index * side * side * 3 + place]
-        return UInt8(min(255, max(0, (value * deviation[place % 3] + mean[place % 3]) * 255)).rounded())
+      pixels: batch[row: index].elements.enumerated().map { place, value in
+        UInt8(min(255, max(0, (value * deviation[place % 3] + mean[place % 3]) * 255)).rounded())
       })
   }
 

@@ -87,11 +87,11 @@ extension Computing {
       let name = kind.rawValue.reduce("") { $0 + ($1.isUppercase ? "_" + $1.lowercased() : String($1)) }
       let rows = try FixtureFile("finetune.h5")[increasing ? "inc1" : "inc0"].tensor(name)
       for row in 0..<rows.shape[0] {
-        let (magnitude, isNegative) = (Double(rows.pointer[3 * row]), rows.pointer[3 * row + 1] > 0)
+        let (magnitude, isNegative) = (Double(rows[3 * row]), rows[3 * row + 1] > 0)
         let found = policy.operation(
           kind, level: (magnitude * 10).rounded() / 100, isNegative: isNegative
         ).argument
-        #expect(abs(found - Double(rows.pointer[3 * row + 2])) < 1e-5, "\(kind) \(magnitude)")
+        #expect(abs(found - Double(rows[3 * row + 2])) < 1e-5, "\(kind) \(magnitude)")
       }
     }
 

@@ -16,7 +16,7 @@ extension Computing {
       let votes = try probe.votes(
         for: queries, neighbors: bank, labels: labels, classes: classes, communicator: Communicator())
       return (0..<queries.shape[0]).map { row in
-        let own = (0..<classes).map { votes.pointer[row * classes + $0] }
+        let own = votes[row: row].elements
         return Int32(own.indices.max { (own[$0], $1) < (own[$1], $0) } ?? -1)
       }
     }
@@ -29,7 +29,7 @@ extension Computing {
       return (0..<queries.shape[0]).map { row in
         let similarities = (0..<bank.shape[0]).map { place in
           (0..<width).reduce(0.0) {
-            $0 + Double(queries.pointer[row * width + $1]) * Double(bank.pointer[place * width + $1])
+            $0 + Double(queries[row * width + $1]) * Double(bank[place * width + $1])
           }
         }
         var votes: [Int32: Double] = [:]

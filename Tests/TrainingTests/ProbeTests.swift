@@ -17,8 +17,8 @@ extension Computing {
       let logits = SoftmaxRegression.logits(try fixture.tensor("asked"), weights, classes: 4)
       // What is added to all logits of a row changes nothing, and is not determined for biases.
       for row in 0..<logits.shape[0] {
-        let mean = (0..<4).reduce(Float(0)) { $0 + logits.pointer[4 * row + $1] } / 4
-        for label in 0..<4 { logits.pointer[4 * row + label] -= mean }
+        let mean = logits[row: row].elements.reduce(0, +) / 4
+        for label in 0..<4 { logits[4 * row + label] -= mean }
       }
       // A weak penalty leaves a flat valley, which floats see the bottom of to three digits.
       #expect(relativeError(logits, try fixture["logits"].tensor(penalty)) < 1e-2)

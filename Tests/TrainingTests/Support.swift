@@ -2,6 +2,7 @@ import Configuration
 import Foundation
 import Storage
 import Tensors
+import TestSupport
 import Testing
 import Trainer
 
@@ -46,10 +47,10 @@ struct SmallModel {
       var stream = RandomStream(seed: 7, purpose: .test, time: step)
       for parameter in flat.parameters {
         guard let gradient = parameter.gradient else { continue }
-        for i in 0..<gradient.count { gradient.pointer[i] = stream.normal() }
+        gradient.withUnsafeMutableElements { for i in $0.indices { $0[i] = stream.normal() } }
       }
       optimizer.update(learningRate: 0.01, weightDecay: 0.1)
-      for parameter in parameters where parameter.kind == .state { parameter.value.pointer[0] += 1 }
+      for parameter in parameters where parameter.kind == .state { parameter.value[0] += 1 }
     }
   }
 

@@ -157,9 +157,9 @@ public enum AttentionFigure {
   private static func patchAttention(_ weights: Tensor, row: Int, head: Int?) -> [Float] {
     let (heads, tokens) = (weights.shape[1], weights.shape[2])
     let wanted = head.map { $0..<$0 + 1 } ?? 0..<heads
+    let values = weights[row: row].elements
     return (1..<tokens).map { token in
-      wanted.reduce(Float(0)) { $0 + weights.pointer[(row * heads + $1) * tokens + token] }
-        / Float(wanted.count)
+      wanted.reduce(Float(0)) { $0 + values[$1 * tokens + token] } / Float(wanted.count)
     }
   }
 

@@ -47,13 +47,11 @@ extension SamplePipeline {
 extension ImageView {
   /// One image of a batch [batch, height, width, 3] that was normalized for this view.
   package func image(_ batch: Tensor, _ index: Int) -> Image {
-    let (height, width) = (batch.shape[1], batch.shape[2])
-    let size = height * width * 3
-    let pixels = (0..<size).map { offset -> UInt8 in
-      let value = (batch.pointer[index * size + offset] * deviation[offset % 3] + mean[offset % 3]) * 255
+    let pixels = batch[row: index].elements.enumerated().map { offset, element -> UInt8 in
+      let value = (element * deviation[offset % 3] + mean[offset % 3]) * 255
       return UInt8(max(0, min(255, value)).rounded())
     }
-    return Image(width: width, height: height, pixels: pixels)
+    return Image(width: batch.shape[2], height: batch.shape[1], pixels: pixels)
   }
 }
 

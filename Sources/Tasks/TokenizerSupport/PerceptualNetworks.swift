@@ -28,7 +28,7 @@ package enum PerceptualNetworks {
         try weights.requireWhole(settings.network, known: scope.parameters)
         try file(weights)
       }
-      try broadcast(parameters, communicator)
+      try communicator.broadcast(parameters)
     }
     let network: any PerceptualNetwork
     /// Channels at each tap, and the number of each in a file of channel weights.
@@ -96,14 +96,8 @@ package enum PerceptualNetworks {
           "\(parameter.name) in \(path) has weights below 0 or none at all; LPIPS's are 0 and more")
       }
     }
-    try broadcast(parameters, communicator)
+    try communicator.broadcast(parameters)
     return parameters
-  }
-
-  private static func broadcast(_ parameters: [Parameter], _ communicator: Communicator) throws {
-    for parameter in parameters {
-      try communicator.broadcast(parameter.value.pointer, count: parameter.count)
-    }
   }
 
   /// The file of the weights, under our names, and in which naming it came, on rank 0; nil on the others, and where the

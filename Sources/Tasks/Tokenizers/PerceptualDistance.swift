@@ -47,12 +47,15 @@ public enum PerceptualDistance {
         let info = try ImageInfo(bytes)
         let middle = CropRule.center()
           .region(width: info.width, height: info.height, seed: 0, epoch: 0, index: 0)
-        try CropDecoder().decode(bytes, crop: middle, width: side, height: side, into: result.pointer)
+        try result.withUnsafeMutableElements { pixels in
+          guard let base = pixels.baseAddress else { return }
+          try CropDecoder().decode(bytes, crop: middle, width: side, height: side, into: base)
+          for index in pixels.indices { pixels[index] = pixels[index] / 127.5 - 1 }
+        }
       }
     } catch let error as ImagingError {
       throw RunError("\(path): \(error)")
     }
-    for index in 0..<result.count { result.pointer[index] = result.pointer[index] / 127.5 - 1 }
     return result
   }
 }

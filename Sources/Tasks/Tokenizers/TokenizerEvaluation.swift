@@ -95,11 +95,11 @@ public enum TokenizerEvaluation {
 
   /// The mean of every so many rows of [rows, width].
   private static func means(_ rows: Tensor, every count: Int) -> [Float] {
-    let width = rows.shape[1]
+    let (width, values) = (rows.shape[1], rows.elements)
     var result = [Float](repeating: 0, count: rows.count / count)
     for row in 0..<rows.shape[0] {
       let start = row / count * width
-      for i in 0..<width { result[start + i] += rows.pointer[row * width + i] / Float(count) }
+      for i in 0..<width { result[start + i] += values[row * width + i] / Float(count) }
     }
     return result
   }

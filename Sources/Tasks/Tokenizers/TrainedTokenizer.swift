@@ -54,9 +54,7 @@ public struct TrainedTokenizer {
       guard communicator.isRoot else { return }
       _ = try Checkpoint.load(file, into: scope.parameters, includingFrozen: true)
     }
-    for parameter in scope.parameters {
-      try communicator.broadcast(parameter.value.pointer, count: parameter.count)
-    }
+    try communicator.broadcast(scope.parameters)
     self.model = model
     self.configuration = configuration
     self.path = file

@@ -71,7 +71,7 @@ public final class VQVAETask: TrainingTask, OptimizedUnit {
     _ step: Int, metrics: MetricSums, communicator: Communicator
   ) throws -> [NamedValue] {
     let quantizer = model.quantizer
-    try communicator.allReduce(.sum, quantizer.statistics.pointer, count: quantizer.statistics.count)
+    try communicator.allReduce(.sum, quantizer.statistics)
     let usage = quantizer.usage
     quantizer.update()
     var revived = 0
@@ -127,13 +127,13 @@ public final class VQVAETask: TrainingTask, OptimizedUnit {
       for outputs in encoded {
         let rows = outputs.count / length
         if row < rows {
-          (vectors.pointer + place * length).update(from: outputs.pointer + row * length, count: length)
+          vectors[row: place].copyElements(from: outputs.view(at: row * length, shape: [length]))
           break
         }
         row -= rows
       }
     }
-    try communicator.allReduce(.sum, vectors.pointer, count: vectors.count)
+    try communicator.allReduce(.sum, vectors)
     quantizer.revive(entries: entries, with: vectors)
     return entries.count
   }

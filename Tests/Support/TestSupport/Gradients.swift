@@ -40,8 +40,8 @@ public func gradientError(
     let original = point.elements
     let h = step * max(length(point), 1) / length(direction)
     func value(at distance: Double) -> Double {
-      for i in 0..<point.count { point.pointer[i] = original[i] + Float(distance) * direction.pointer[i] }
-      defer { for i in 0..<point.count { point.pointer[i] = original[i] } }
+      point.add(direction, times: Float(distance))
+      defer { point.copyElements(from: original) }
       return inner(function(inputs), dy)
     }
     let numeric = (value(at: h) - value(at: -h)) / (2 * h)
