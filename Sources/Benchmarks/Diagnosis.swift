@@ -34,7 +34,7 @@ public enum Diagnosis {
   ///
   /// - Parameter directory: Where runs are to be written.
   public static func run(directory: String, communicator: Communicator, report: (Finding) -> Void) throws {
-    let threads = ThreadPool.shared.threadCount
+    let threads = ThreadPool.current.threadCount
     report(
       Finding(
         "processor", "\(Processor.modelName), \(Processor.vectorBits)-bit vectors, \(threads) threads used"))

@@ -12,8 +12,8 @@ public enum KernelBenchmarks {
   /// and for the weight's (TN).
   public static func gemm(batch: Int, repeats: Int) throws -> BenchmarkReport {
     var report = BenchmarkReport("gemm", "matrix products of ViT-B over \(batch) images of 197 tokens")
-    report.note("threads", ThreadPool.shared.threadCount)
-    let peak = try Processor.measuredPeak(threads: ThreadPool.shared.threadCount)
+    report.note("threads", ThreadPool.current.threadCount)
+    let peak = try Processor.measuredPeak(threads: ThreadPool.current.threadCount)
     let rows = batch * 197
     var (operations, seconds) = (0.0, 0.0)
     for (name, inputs, outputs) in [
@@ -91,8 +91,8 @@ public enum KernelBenchmarks {
   /// The 3 × 3 convolutions of a tokenizer of base width 64, forward, and backward for input and weights.
   public static func convolution(batch: Int, repeats: Int) throws -> BenchmarkReport {
     var report = BenchmarkReport("convolution", "3×3 convolutions over \(batch) images, channels last")
-    report.note("threads", ThreadPool.shared.threadCount)
-    let peak = try Processor.measuredPeak(threads: ThreadPool.shared.threadCount)
+    report.note("threads", ThreadPool.current.threadCount)
+    let peak = try Processor.measuredPeak(threads: ThreadPool.current.threadCount)
     var (operations, seconds) = (0.0, 0.0)
     for (channels, side) in [(64, 224), (64, 112), (128, 56), (128, 28), (256, 14)] {
       let scope = ParameterScope(seed: 0)

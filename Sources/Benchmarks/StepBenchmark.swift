@@ -88,7 +88,7 @@ struct StepBenchmark {
     let timings = Timings(measured.map(\.seconds))
     let images = Double(shared.training.globalBatchSize)
     report.note("ranks", communicator.size)
-    report.note("threads", ThreadPool.shared.threadCount)
+    report.note("threads", ThreadPool.current.threadCount)
     report.note("batch", options.batch)
     report.note("micro_batch", microBatch)
     report.add(
@@ -104,7 +104,7 @@ struct StepBenchmark {
     }
     report.add(operations: operations * images, inSeconds: timings.median, peak: peak)
     report.addMemory(peak: Int(try communicator.allReduce(.max, Int64(ProcessMemory.peak))))
-    let tensors = MemoryPool.shared.usage
+    let tensors = ExecutionContext.current.memory.usage
     report.note("peak_tensor_bytes", tensors.peak)
     report.line(
       "  tensors",
@@ -116,5 +116,5 @@ struct StepBenchmark {
 /// What all ranks' threads together can multiply and add, in operations a second; measured at the same time on all.
 func measuredPeak(_ communicator: Communicator) throws -> Double {
   try communicator.barrier()
-  return try communicator.allReduce(.sum, Processor.measuredPeak(threads: ThreadPool.shared.threadCount))
+  return try communicator.allReduce(.sum, Processor.measuredPeak(threads: ThreadPool.current.threadCount))
 }

@@ -63,7 +63,7 @@ public enum TokenizerBenchmark {
         _ = task.model.tokens(images)
       }
       report.note("ranks", communicator.size)
-      report.note("threads", ThreadPool.shared.threadCount)
+      report.note("threads", ThreadPool.current.threadCount)
       report.note("batch", options.batch)
       let all = Double(options.batch * communicator.size)
       report.add("images_per_second", "images", all / timings.median, "a second")

@@ -5,7 +5,7 @@ import CKernels
 public func addReLU(_ x: Tensor, _ y: Tensor) -> Tensor {
   precondition(x.shape == y.shape, "shapes \(x.shape) and \(y.shape) do not add")
   let z = Tensor(uninitialized: x.shape)
-  ThreadPool.shared.forEachRange(of: x.count, grain: 1 << 15) { range in
+  ThreadPool.current.forEachRange(of: x.count, grain: 1 << 15) { range in
     let i = range.lowerBound
     peco_add_relu(z.pointer + i, x.pointer + i, y.pointer + i, range.count)
   }

@@ -5,7 +5,7 @@ import CKernels
 public func add(_ x: Tensor, _ y: Tensor) -> Tensor {
   precondition(x.shape == y.shape, "shapes \(x.shape) and \(y.shape) do not add")
   let sum = Tensor(uninitialized: x.shape)
-  ThreadPool.shared.forEachRange(of: x.count, grain: 1 << 15) { range in
+  ThreadPool.current.forEachRange(of: x.count, grain: 1 << 15) { range in
     let i = range.lowerBound
     peco_add(sum.pointer + i, x.pointer + i, y.pointer + i, range.count)
   }
@@ -20,7 +20,7 @@ public func add(_ x: Tensor, _ y: Tensor) -> Tensor {
 public func scale(_ x: Tensor, _ factor: Float) -> Tensor {
   func scaled(_ x: Tensor) -> Tensor {
     let y = Tensor(uninitialized: x.shape)
-    ThreadPool.shared.forEachRange(of: x.count, grain: 1 << 15) { range in
+    ThreadPool.current.forEachRange(of: x.count, grain: 1 << 15) { range in
       peco_scale(y.pointer + range.lowerBound, x.pointer + range.lowerBound, factor, range.count)
     }
     return y

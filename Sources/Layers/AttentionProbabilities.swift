@@ -20,7 +20,7 @@ public func attentionProbabilities(
   precondition(bias.map { $0.shape == [heads, tokens, tokens] } ?? true, "bias of another shape")
   let result = Tensor(uninitialized: [rows.count, heads, tokens])
   let scale = 1 / Float(headWidth).squareRoot()
-  ThreadPool.shared.forEach(rows.count * heads) { task in
+  ThreadPool.current.forEach(rows.count * heads) { task in
     let (place, head) = task.quotientAndRemainder(dividingBy: heads)
     let (sample, token) = rows[place].quotientAndRemainder(dividingBy: tokens)
     let weights = result.pointer + task * tokens

@@ -46,7 +46,7 @@ public struct BatchNorm1d {
     let batch = training ? batchStatistics(of: x, over: ranks) : nil
     let map = NormalizingMap(self, batch)
     let y = Tensor(uninitialized: x.shape)
-    ThreadPool.shared.forEachRange(of: rows, grain: rowGrain(channels)) { range in
+    ThreadPool.current.forEachRange(of: rows, grain: rowGrain(channels)) { range in
       let start = range.lowerBound * channels
       peco_channel_affine(y.pointer + start, x.pointer + start, map.scale, map.offset, range.count, channels)
     }
@@ -70,7 +70,7 @@ public struct BatchNorm1d {
         map.subtract(sums.pointer, over: batch.rows)
       }
       let dx = Tensor(uninitialized: x.shape)
-      ThreadPool.shared.forEachRange(of: rows, grain: rowGrain(channels)) { range in
+      ThreadPool.current.forEachRange(of: rows, grain: rowGrain(channels)) { range in
         let start = range.lowerBound * channels
         peco_group_norm_backward(
           dx.pointer + start, x.pointer + start, dy.pointer + start, map.scale, map.slope, map.constant,
@@ -162,5 +162,5 @@ private final class NormalizingMap {
 
 /// Cuts columns among the threads: each adds its own up over all rows, whatever the number of threads.
 private func forEachColumns(_ count: Int, _ body: (Range<Int>) -> Void) {
-  ThreadPool.shared.forEachRange(of: count, grain: 64, body)
+  ThreadPool.current.forEachRange(of: count, grain: 64, body)
 }

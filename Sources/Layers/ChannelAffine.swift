@@ -38,7 +38,7 @@ public struct ChannelAffine {
     let channels = scale.count
     precondition(x.shape.last == channels, "\(channels) channels are expected, not shape \(x.shape)")
     let y = Tensor(uninitialized: x.shape)
-    ThreadPool.shared.forEachRange(of: x.count / channels, grain: max(1, 1 << 14 / channels)) { rows in
+    ThreadPool.current.forEachRange(of: x.count / channels, grain: max(1, 1 << 14 / channels)) { rows in
       let start = rows.lowerBound * channels
       peco_channel_affine(
         y.pointer + start, x.pointer + start, scale.pointer, offset.pointer, rows.count, channels)

@@ -79,7 +79,7 @@ private func rearranged(_ x: Tensor, _ layout: ChannelLayout, blocked: Bool) -> 
   // A few rows of pixels at a time: all blocks of them before the next, so that both sides stay in cache.
   let piece = max(1, (1 << 14) / channels)
   let pieces = (pixels + piece - 1) / piece
-  ThreadPool.shared.forEachRange(of: layout.batch * pieces) { range in
+  ThreadPool.current.forEachRange(of: layout.batch * pieces) { range in
     for index in range {
       let (image, number) = index.quotientAndRemainder(dividingBy: pieces)
       let first = number * piece

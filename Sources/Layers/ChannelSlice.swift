@@ -8,14 +8,14 @@ public func channelSlice(_ x: Tensor, _ channels: Range<Int>) -> Tensor {
     channels.lowerBound >= 0 && channels.upperBound <= width, "\(channels) are not among \(width) channels")
   let rows = x.count / max(width, 1)
   let y = Tensor(uninitialized: x.shape.dropLast() + [count])
-  ThreadPool.shared.forEachRange(of: rows, grain: rowGrain(count)) { range in
+  ThreadPool.current.forEachRange(of: rows, grain: rowGrain(count)) { range in
     peco_copy_rows(
       y.pointer + range.lowerBound * count, count,
       x.pointer + range.lowerBound * width + channels.lowerBound, width, range.count, count)
   }
   return Tape.record(y, from: [x]) { dy in
     let dx = Tensor(x.shape)
-    ThreadPool.shared.forEachRange(of: rows, grain: rowGrain(count)) { range in
+    ThreadPool.current.forEachRange(of: rows, grain: rowGrain(count)) { range in
       peco_copy_rows(
         dx.pointer + range.lowerBound * width + channels.lowerBound, width,
         dy.pointer + range.lowerBound * count, count, range.count, count)

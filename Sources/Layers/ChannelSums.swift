@@ -8,7 +8,7 @@ func addChannelSums(of x: Tensor, into total: Tensor) {
   let (run, blocks) = (layout.run, layout.blocks)
   let planes = layout.isBlocked ? layout.batch * blocks : 1
   let rows = x.count / run / max(planes, 1)
-  let pool = ThreadPool.shared
+  let pool = ThreadPool.current
   let grain = max(1, 1 << 15 / run)
   let ranges = pool.rangeCount(of: rows, grain: grain)
   let partial = DoubleSum(count: planes * ranges * run)

@@ -90,7 +90,7 @@ struct ConvolutionKernel {
   /// Winograd's algorithm between many channels it cuts by channels, which does not show, and is faster with all
   /// images at once.
   func backwardWeights(_ dy: Tensor, _ x: Tensor, weightGradient: Tensor, biasGradient: Tensor?) {
-    let pool = ThreadPool.shared
+    let pool = ThreadPool.current
     let batch = Int(shape.batch)
     guard batch > 0 else { return }
     let manyChannels = 1 << 16
@@ -124,7 +124,7 @@ struct ConvolutionKernel {
 
   private func run(_ body: (UnsafePointer<peco_dnn_convolution>) -> Int32) {
     guard shape.batch > 0 else { return }
-    peco_dnn_set_threads(Int32(ThreadPool.shared.threadCount))
+    peco_dnn_set_threads(Int32(ThreadPool.current.threadCount))
     if withUnsafePointer(to: shape, body) != 0 { Self.giveUp() }
   }
 

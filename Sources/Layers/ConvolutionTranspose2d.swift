@@ -49,7 +49,7 @@ public struct ConvolutionTranspose2d {
 
 private func addToChannels(of y: Tensor, _ term: Tensor) {
   let channels = term.count
-  ThreadPool.shared.forEachRange(of: y.count / channels, grain: max(1, 1 << 15 / channels)) { rows in
+  ThreadPool.current.forEachRange(of: y.count / channels, grain: max(1, 1 << 15 / channels)) { rows in
     peco_add_to_channels(y.pointer + rows.lowerBound * channels, term.pointer, rows.count, channels)
   }
 }

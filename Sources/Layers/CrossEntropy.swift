@@ -16,7 +16,7 @@ public func crossEntropy(
   precondition(logits.shape.count == 2 && logits.shape[0] == targets.count, "one target a row of logits")
   let (rows, classes) = (logits.shape[0], logits.shape[1])
   precondition(targets.allSatisfy { $0 >= 0 && $0 < classes }, "a target is not among \(classes) classes")
-  let pool = ThreadPool.shared
+  let pool = ThreadPool.current
   let normalizer = Tensor(uninitialized: [rows])
   let ranges = pool.rangeCount(of: rows, grain: rowGrain(classes))
   var losses = [Double](repeating: 0, count: ranges)

@@ -23,7 +23,7 @@ public struct Embedding {
     let (count, width) = (weight.shape[0], weight.shape[1])
     precondition(indices.allSatisfy { $0 >= 0 && $0 < count }, "an index is not among \(count) rows")
     let y = Tensor(uninitialized: [indices.count, width])
-    ThreadPool.shared.forEachRange(of: indices.count, grain: rowGrain(width)) { range in
+    ThreadPool.current.forEachRange(of: indices.count, grain: rowGrain(width)) { range in
       for i in range {
         (y.pointer + i * width).update(from: weight.value.pointer + Int(indices[i]) * width, count: width)
       }
@@ -31,7 +31,7 @@ public struct Embedding {
     return Tape.record(y, from: x.map { [$0] } ?? [], parameters: [weight]) { dy in
       guard let gradient = weight.gradient else { return }
       // Rows may repeat: threads share the columns, so that each sum keeps the order of the indices.
-      ThreadPool.shared.forEachRange(of: width, grain: rowGrain(indices.count)) { columns in
+      ThreadPool.current.forEachRange(of: width, grain: rowGrain(indices.count)) { columns in
         for i in indices.indices {
           peco_add_in_place(
             gradient.pointer + Int(indices[i]) * width + columns.lowerBound,

@@ -5,12 +5,12 @@ import CKernels
 /// approximation).
 public func gelu(_ x: Tensor) -> Tensor {
   let y = Tensor(uninitialized: x.shape)
-  ThreadPool.shared.forEachRange(of: x.count, grain: 1 << 13) { range in
+  ThreadPool.current.forEachRange(of: x.count, grain: 1 << 13) { range in
     peco_gelu(y.pointer + range.lowerBound, x.pointer + range.lowerBound, range.count)
   }
   return Tape.record(y, from: [x]) { dy in
     let dx = Tensor(uninitialized: x.shape)
-    ThreadPool.shared.forEachRange(of: x.count, grain: 1 << 13) { range in
+    ThreadPool.current.forEachRange(of: x.count, grain: 1 << 13) { range in
       let i = range.lowerBound
       peco_gelu_gradient(dx.pointer + i, x.pointer + i, dy.pointer + i, range.count)
     }

@@ -11,13 +11,13 @@ public func gatherRows(_ x: Tensor, _ indices: [Int]) -> Tensor {
     isTaken[index] = true
   }
   let y = Tensor(uninitialized: [indices.count, width])
-  ThreadPool.shared.forEachRange(of: indices.count, grain: rowGrain(width)) { range in
+  ThreadPool.current.forEachRange(of: indices.count, grain: rowGrain(width)) { range in
     for i in range { (y.pointer + i * width).update(from: x.pointer + indices[i] * width, count: width) }
   }
   let target = x.gradientTarget
   return Tape.record(y, from: [x]) { dy in
     let dx = Tensor(target.shape)
-    ThreadPool.shared.forEachRange(of: indices.count, grain: rowGrain(width)) { range in
+    ThreadPool.current.forEachRange(of: indices.count, grain: rowGrain(width)) { range in
       for i in range { (dx.pointer + indices[i] * width).update(from: dy.pointer + i * width, count: width) }
     }
     target.add(dx)

@@ -205,7 +205,7 @@ private struct Plan {
   }
 
   func forEachChunk(of group: Range<Int>, _ body: (Chunk) -> Void) {
-    ThreadPool.shared.forEach(group.count * blocks * chunks) { index in
+    ThreadPool.current.forEach(group.count * blocks * chunks) { index in
       let (plane, chunk) = (group.lowerBound * blocks + index / chunks, index % chunks)
       let first = rows * chunk / chunks
       body(

@@ -29,7 +29,7 @@ public struct GumbelNoise: Sendable {
     // A counter holds 2³² blocks of four; no sample is near it. Pieces are whole vectors of counters.
     let piece = 1 << 14
     let pieces = (size + piece - 1) / piece
-    ThreadPool.shared.forEachRange(of: samples.count * pieces) { range in
+    ThreadPool.current.forEachRange(of: samples.count * pieces) { range in
       for number in range {
         let (sample, part) = number.quotientAndRemainder(dividingBy: pieces)
         let first = part * piece
@@ -50,7 +50,7 @@ public func gumbelSoftmax(_ logits: Tensor, noise: Tensor, temperature: Float) -
   let width = logits.shape.last ?? 1
   let rows = logits.count / max(width, 1)
   let y = Tensor(uninitialized: logits.shape)
-  ThreadPool.shared.forEachRange(of: rows, grain: rowGrain(width)) { range in
+  ThreadPool.current.forEachRange(of: rows, grain: rowGrain(width)) { range in
     let row = Tensor(uninitialized: [width])
     for r in range {
       let i = r * width
@@ -61,7 +61,7 @@ public func gumbelSoftmax(_ logits: Tensor, noise: Tensor, temperature: Float) -
   let value = y.detached
   return Tape.record(y, from: [logits]) { dy in
     let gradient = Tensor(uninitialized: value.shape)
-    ThreadPool.shared.forEachRange(of: rows, grain: rowGrain(width)) { range in
+    ThreadPool.current.forEachRange(of: rows, grain: rowGrain(width)) { range in
       let (i, count) = (range.lowerBound * width, range.count * width)
       peco_softmax_gradient(gradient.pointer + i, value.pointer + i, dy.pointer + i, range.count, width)
       peco_scale(gradient.pointer + i, gradient.pointer + i, 1 / temperature, count)
@@ -79,7 +79,7 @@ public func uniformDivergence(_ logits: Tensor) -> Tensor {
   // Blocks of rows that do not depend on the number of threads.
   let block = rowGrain(width)
   let partial = DoubleSum(count: (rows + block - 1) / block)
-  ThreadPool.shared.forEach(partial.count) { index in
+  ThreadPool.current.forEach(partial.count) { index in
     let first = index * block
     partial.pointer[index] = peco_uniform_divergence(
       normalizer.pointer + first, negentropy.pointer + first, logits.pointer + first * width,
@@ -89,7 +89,7 @@ public func uniformDivergence(_ logits: Tensor) -> Tensor {
   return Tape.record(Tensor(Float(total / Double(max(rows, 1)))), from: [logits]) { dloss in
     let scale = dloss.item / Float(max(rows, 1))
     let gradient = Tensor(uninitialized: logits.shape)
-    ThreadPool.shared.forEachRange(of: rows, grain: block) { range in
+    ThreadPool.current.forEachRange(of: rows, grain: block) { range in
       let first = range.lowerBound
       peco_uniform_divergence_gradient(
         gradient.pointer + first * width, logits.pointer + first * width, normalizer.pointer + first,
@@ -105,7 +105,7 @@ public func argmax(_ x: Tensor) -> [Int32] {
   let rows = x.count / max(width, 1)
   return [Int32](unsafeUninitializedCapacity: rows) { indices, count in
     let base = indices.baseAddress
-    ThreadPool.shared.forEachRange(of: rows, grain: rowGrain(width)) { range in
+    ThreadPool.current.forEachRange(of: rows, grain: rowGrain(width)) { range in
       guard let base else { return }
       let first = range.lowerBound
       peco_row_maximum(base + first, x.pointer + first * width, range.count, width)

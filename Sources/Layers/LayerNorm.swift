@@ -57,7 +57,7 @@ struct LayerNormPass {
     let y = Tensor(uninitialized: shape)
     let (mean, deviationInverse) = (statistics.pointer, statistics.pointer + rows)
     let (w, b) = (norm.weight.value, norm.bias.value)
-    ThreadPool.shared.forEachRange(of: rows, grain: rowGrain(width)) { range in
+    ThreadPool.current.forEachRange(of: rows, grain: rowGrain(width)) { range in
       selection.forEachRun(in: range) { selected, whole, count in
         peco_layer_norm(
           y.pointer + selected * width, mean + selected, deviationInverse + selected,

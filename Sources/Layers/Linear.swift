@@ -67,7 +67,7 @@ func project(
   let y = Tensor(uninitialized: input.shape.dropLast() + [width])
   product.forward(input, into: y)
   if !biases.isEmpty {
-    ThreadPool.shared.forEachRange(of: rows, grain: rowGrain(width)) { range in
+    ThreadPool.current.forEachRange(of: rows, grain: rowGrain(width)) { range in
       for bias in biases {
         peco_add_row(
           y.pointer + range.lowerBound * width + bias.column, width,

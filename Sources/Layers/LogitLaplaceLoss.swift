@@ -19,7 +19,7 @@ public func logitLaplaceLoss(_ statistics: Tensor, _ target: Tensor) -> Tensor {
   }
   return Tape.record(Tensor(Float(total / count)), from: [statistics]) { dloss in
     let gradient = Tensor(uninitialized: statistics.shape)
-    ThreadPool.shared.forEachRange(of: rows, grain: 1 << 12) { range in
+    ThreadPool.current.forEachRange(of: rows, grain: 1 << 12) { range in
       let first = range.lowerBound
       peco_logit_laplace_gradient(
         gradient.pointer + first * 6, statistics.pointer + first * 6, target.pointer + first * 3,

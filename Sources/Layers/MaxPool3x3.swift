@@ -9,7 +9,7 @@ private func maxPoolChannelsLast(_ x: Tensor) -> Tensor {
   let (height, width, channels) = (x.shape[1], x.shape[2], x.shape[3])
   let y = Tensor(uninitialized: [x.shape[0], (height + 1) / 2, (width + 1) / 2, channels])
   let (inSize, outSize) = (height * width * channels, y.count / max(x.shape[0], 1))
-  ThreadPool.shared.forEachRange(of: x.shape[0]) { range in
+  ThreadPool.current.forEachRange(of: x.shape[0]) { range in
     for image in range {
       peco_max_pool_3x3(y.pointer + image * outSize, x.pointer + image * inSize, height, width, channels)
     }
@@ -17,7 +17,7 @@ private func maxPoolChannelsLast(_ x: Tensor) -> Tensor {
   return Tape.record(y, from: [x]) { dy in
     let dx = Tensor(x.shape)
     // Windows overlap, images do not.
-    ThreadPool.shared.forEachRange(of: x.shape[0]) { range in
+    ThreadPool.current.forEachRange(of: x.shape[0]) { range in
       for image in range {
         let start = image * inSize
         peco_max_pool_3x3_backward(

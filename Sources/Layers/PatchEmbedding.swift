@@ -54,7 +54,7 @@ public struct PatchEmbedding {
     }
 
     let rows = Tensor(uninitialized: [count, size])
-    ThreadPool.shared.forEachRange(of: count, grain: rowGrain(size)) { range in
+    ThreadPool.current.forEachRange(of: count, grain: rowGrain(size)) { range in
       for i in range {
         peco_unfold_patch(rows.pointer + i * size, images.pointer + origin(i), stride, patch, channels)
       }
@@ -62,7 +62,7 @@ public struct PatchEmbedding {
     return Tape.record(rows, from: [images]) { gradient in
       // Patches do not overlap: every pixel belongs to one, or to none that was embedded.
       let dx = count == total ? Tensor(uninitialized: images.shape) : Tensor(images.shape)
-      ThreadPool.shared.forEachRange(of: count, grain: rowGrain(size)) { range in
+      ThreadPool.current.forEachRange(of: count, grain: rowGrain(size)) { range in
         for i in range {
           peco_fold_patch(dx.pointer + origin(i), gradient.pointer + i * size, stride, patch, channels)
         }

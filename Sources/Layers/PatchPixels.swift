@@ -18,7 +18,7 @@ public func patchPixels(
   let (line, stride) = (patchSize * images.shape[3], images.shape[2] * images.shape[3])
   let size = patchSize * line
   let result = Tensor(uninitialized: [patches.count, size])
-  ThreadPool.shared.forEachRange(of: patches.count, grain: rowGrain(size)) { range in
+  ThreadPool.current.forEachRange(of: patches.count, grain: rowGrain(size)) { range in
     for index in range {
       // Lines of patches go on from image to image as rows of pixels do.
       let (row, column) = Int(patches[index]).quotientAndRemainder(dividingBy: columns)

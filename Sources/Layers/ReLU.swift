@@ -4,7 +4,7 @@ import CKernels
 /// The greater of x and 0, element by element.
 public func relu(_ x: Tensor) -> Tensor {
   let y = Tensor(uninitialized: x.shape)
-  ThreadPool.shared.forEachRange(of: x.count, grain: 1 << 15) { range in
+  ThreadPool.current.forEachRange(of: x.count, grain: 1 << 15) { range in
     peco_relu(y.pointer + range.lowerBound, x.pointer + range.lowerBound, range.count)
   }
   let output = y.detached
@@ -15,7 +15,7 @@ public func relu(_ x: Tensor) -> Tensor {
 /// The gradient of ReLU's input, where `output` is what ReLU computed.
 func reluBackward(_ dy: Tensor, output: Tensor) -> Tensor {
   let dx = Tensor(uninitialized: output.shape)
-  ThreadPool.shared.forEachRange(of: dx.count, grain: 1 << 15) { range in
+  ThreadPool.current.forEachRange(of: dx.count, grain: 1 << 15) { range in
     let i = range.lowerBound
     peco_relu_backward(dx.pointer + i, output.pointer + i, dy.pointer + i, range.count)
   }

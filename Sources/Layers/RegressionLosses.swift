@@ -29,7 +29,7 @@ private func compare(
     let scale = dy.item * slope / Float(x.count)
     func difference(_ a: Tensor, _ b: Tensor) -> Tensor {
       let d = Tensor(uninitialized: a.shape)
-      ThreadPool.shared.forEachRange(of: a.count, grain: 1 << 15) { range in
+      ThreadPool.current.forEachRange(of: a.count, grain: 1 << 15) { range in
         let i = range.lowerBound
         gradient(d.pointer + i, a.pointer + i, b.pointer + i, scale, range.count)
       }

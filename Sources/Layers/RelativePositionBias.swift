@@ -51,7 +51,7 @@ public struct RelativePositionBias {
     let bias = Tensor(uninitialized: [heads, tokens, tokens])
     let values = table.value
     index.withUnsafeBufferPointer { index in
-      ThreadPool.shared.forEachRange(of: heads, grain: rowGrain(pairs)) { range in
+      ThreadPool.current.forEachRange(of: heads, grain: rowGrain(pairs)) { range in
         for head in range {
           let plane = bias.pointer + head * pairs
           for pair in 0..<pairs { plane[pair] = values.pointer[Int(index[pair]) * heads + head] }
@@ -62,7 +62,7 @@ public struct RelativePositionBias {
     return Tape.record(bias, from: [x], parameters: [table]) { gradient in
       guard let sums = table.gradient else { return }
       index.withUnsafeBufferPointer { index in
-        ThreadPool.shared.forEachRange(of: heads, grain: rowGrain(pairs)) { range in
+        ThreadPool.current.forEachRange(of: heads, grain: rowGrain(pairs)) { range in
           for head in range {
             let plane = gradient.pointer + head * pairs
             for pair in 0..<pairs { sums.pointer[Int(index[pair]) * heads + head] += plane[pair] }

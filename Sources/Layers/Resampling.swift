@@ -48,7 +48,7 @@ private func maxPoolChannelsLast(_ x: Tensor) -> Tensor {
 }
 
 private func forEachRow(of rows: Int, width: Int, _ body: (Int) -> Void) {
-  ThreadPool.shared.forEachRange(of: rows, grain: max(1, 1 << 14 / max(width, 1))) { range in
+  ThreadPool.current.forEachRange(of: rows, grain: max(1, 1 << 14 / max(width, 1))) { range in
     for row in range { body(row) }
   }
 }

@@ -21,7 +21,7 @@ public func residual(
   precondition(branch.count == rows * width, "branch \(branch.shape) does not fit \(x.shape)")
   precondition(gamma.map { $0.count == width } ?? true, "layer scale does not fit width \(width)")
   let y = Tensor(uninitialized: x.shape)
-  ThreadPool.shared.forEachRange(of: rows, grain: rowGrain(width)) { range in
+  ThreadPool.current.forEachRange(of: rows, grain: rowGrain(width)) { range in
     selection.forEachRun(in: range) { selected, whole, count in
       peco_residual(
         y.pointer + whole * width, x.pointer + whole * width, branch.pointer + selected * width,

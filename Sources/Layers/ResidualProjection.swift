@@ -64,7 +64,7 @@ private struct ResidualProjectionPass {
   func activated(_ h: Tensor, inPlace: Bool) -> Tensor {
     guard let bias = activation?.value else { return h }
     let a = inPlace ? h : Tensor(uninitialized: h.shape)
-    ThreadPool.shared.forEachRange(of: rows, grain: rowGrain(inputs)) { range in
+    ThreadPool.current.forEachRange(of: rows, grain: rowGrain(inputs)) { range in
       let start = range.lowerBound * inputs
       peco_bias_gelu(a.pointer + start, h.pointer + start, bias.pointer, range.count, inputs)
     }
@@ -81,7 +81,7 @@ private struct ResidualProjectionPass {
     let scale = scale()
     let shift = Tensor([outputs])
     if let bias = linear.bias { peco_multiply(shift.pointer, scale.pointer, bias.value.pointer, outputs) }
-    ThreadPool.shared.forEachRange(of: rows, grain: grain) { range in
+    ThreadPool.current.forEachRange(of: rows, grain: grain) { range in
       selection.forEachRun(in: range) { selected, whole, count in
         peco_scaled_residual(
           y.pointer + whole * outputs, x.pointer + whole * outputs, branch.pointer + selected * outputs,
@@ -161,7 +161,7 @@ private struct ResidualProjectionPass {
   private func selected(_ dy: Tensor) -> Tensor {
     guard selection.entries != nil else { return dy }
     let rows = Tensor(uninitialized: [rows, outputs])
-    ThreadPool.shared.forEachRange(of: self.rows, grain: grain) { range in
+    ThreadPool.current.forEachRange(of: self.rows, grain: grain) { range in
       selection.forEachRun(in: range) { selected, whole, count in
         (rows.pointer + selected * outputs).update(from: dy.pointer + whole * outputs, count: count * outputs)
       }
@@ -170,7 +170,7 @@ private struct ResidualProjectionPass {
   }
 
   private func forEachOutput(_ body: (Int) -> Void) {
-    ThreadPool.shared.forEachRange(of: outputs, grain: rowGrain(inputs)) { range in
+    ThreadPool.current.forEachRange(of: outputs, grain: rowGrain(inputs)) { range in
       for j in range { body(j) }
     }
   }

@@ -22,7 +22,7 @@ func accumulateOverRows(
   _ rows: Int, grain: Int, into sums: [RowSum],
   _ body: (Range<Int>, [UnsafeMutablePointer<Float>]) -> Void
 ) {
-  let pool = ThreadPool.shared
+  let pool = ThreadPool.current
   let ranges = pool.rangeCount(of: rows, grain: grain)
   // A sum nobody wants still needs a place to go; one range alone can add to its target directly.
   let stride = sums.reduce(0) { $0 + ($1.count + 15) / 16 * 16 }

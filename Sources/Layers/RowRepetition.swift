@@ -29,7 +29,7 @@ func repeatRows(_ x: Tensor, _ repetition: RowRepetition, shape: [Int]) -> Tenso
   precondition(x.count == repetition.distinct.count * width, "\(x.shape) are not the distinct rows")
   precondition(shape.reduce(1, *) == places.count, "\(places.count) rows do not make up \(shape)")
   let y = Tensor(uninitialized: shape + [width])
-  ThreadPool.shared.forEachRange(of: places.count, grain: rowGrain(width)) { range in
+  ThreadPool.current.forEachRange(of: places.count, grain: rowGrain(width)) { range in
     for row in range {
       (y.pointer + row * width).update(from: x.pointer + places[row] * width, count: width)
     }
@@ -38,7 +38,7 @@ func repeatRows(_ x: Tensor, _ repetition: RowRepetition, shape: [Int]) -> Tenso
     var rows = [[Int]](repeating: [], count: repetition.distinct.count)
     for (row, place) in places.enumerated() { rows[place].append(row) }
     let dx = Tensor(uninitialized: x.shape)
-    ThreadPool.shared.forEachRange(of: rows.count, grain: rowGrain(width)) { range in
+    ThreadPool.current.forEachRange(of: rows.count, grain: rowGrain(width)) { range in
       for place in range {
         let sum = dx.pointer + place * width
         sum.update(from: dy.pointer + rows[place][0] * width, count: width)

@@ -119,7 +119,7 @@ private struct AttentionShape {
   func forward(_ x: AttentionOperands, bias: Tensor?, output: Tensor, _ trace: AttentionTrace) {
     withPositions { positions in
       // Heads outermost: the samples of a head read the same bias.
-      ThreadPool.shared.forEach(heads * queries.count) { task in
+      ThreadPool.current.forEach(heads * queries.count) { task in
         let (head, sample) = task.quotientAndRemainder(dividingBy: queries.count)
         let rows = queries[sample]
         if rows.isEmpty { return }
@@ -152,7 +152,7 @@ private struct AttentionShape {
     _ x: AttentionOperands, bias: Tensor?, _ trace: AttentionTrace, outputGradient: Tensor,
     into gradient: AttentionOperands
   ) {
-    let pool = ThreadPool.shared
+    let pool = ThreadPool.current
     let samples = queries.count
     // Samples of a head go one after another where they add into the same bias gradient: as few groups as give every
     // thread of a rank some work, whatever the number of threads, so that the sums are the same on any.

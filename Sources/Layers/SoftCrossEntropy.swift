@@ -13,7 +13,7 @@ public func softCrossEntropy(_ logits: Tensor, _ targets: Tensor) -> Tensor {
     logits.shape.count == 2 && logits.shape == targets.shape,
     "targets \(targets.shape) for logits \(logits.shape)")
   let (rows, classes) = (logits.shape[0], logits.shape[1])
-  let pool = ThreadPool.shared
+  let pool = ThreadPool.current
   let normalizer = Tensor(uninitialized: [rows])
   let ranges = pool.rangeCount(of: rows, grain: rowGrain(classes))
   var losses = [Double](repeating: 0, count: ranges)

@@ -6,7 +6,7 @@ public func softmax(_ x: Tensor) -> Tensor {
   let width = x.shape.last ?? 1
   let rows = x.count / max(width, 1)
   let y = Tensor(uninitialized: x.shape)
-  ThreadPool.shared.forEachRange(of: rows, grain: rowGrain(width)) { range in
+  ThreadPool.current.forEachRange(of: rows, grain: rowGrain(width)) { range in
     let i = range.lowerBound * width
     peco_softmax(y.pointer + i, x.pointer + i, range.count, width)
   }
@@ -14,7 +14,7 @@ public func softmax(_ x: Tensor) -> Tensor {
   let value = y.detached
   return Tape.record(y, from: [x]) { dy in
     let dx = Tensor(uninitialized: value.shape)
-    ThreadPool.shared.forEachRange(of: rows, grain: rowGrain(width)) { range in
+    ThreadPool.current.forEachRange(of: rows, grain: rowGrain(width)) { range in
       let i = range.lowerBound * width
       peco_softmax_gradient(dx.pointer + i, value.pointer + i, dy.pointer + i, range.count, width)
     }

@@ -41,7 +41,7 @@ public func singleHeadAttention(query q: Tensor, key k: Tensor, value v: Tensor)
     return MatrixView(tensor.pointer + image * tokens * width, stride: width, transposed: transposed)
   }
   // One image a task; a single image is spread over all threads inside the products.
-  ThreadPool.shared.forEach(images) { image in
+  ThreadPool.current.forEach(images) { image in
     let p = probabilities.pointer + image * tokens * tokens
     let normalizer = Tensor(uninitialized: [tokens])
     MatrixMultiply.parallel(
@@ -55,7 +55,7 @@ public func singleHeadAttention(query q: Tensor, key k: Tensor, value v: Tensor)
   return Tape.record(y, from: [q, k, v]) { dy in
     let (dq, dk) = (Tensor(uninitialized: q.shape), Tensor(uninitialized: q.shape))
     let (dv, dp) = (Tensor(uninitialized: q.shape), Tensor(uninitialized: probabilities.shape))
-    ThreadPool.shared.forEach(images) { image in
+    ThreadPool.current.forEach(images) { image in
       MatrixMultiply.parallel(
         tokens, channels, tokens, matrix(probabilities, image, transposed: true), matrix(dy, image),
         into: matrix(dv, image))

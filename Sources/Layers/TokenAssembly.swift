@@ -74,7 +74,7 @@ public struct TokenAssembly {
     precondition(embedded.count == (visible?.count ?? samples * patches) * width)
     let source = sources(visible: visible ?? Array(0..<samples * patches), samples: samples)
     let y = Tensor(uninitialized: [samples, tokens, width])
-    ThreadPool.shared.forEachRange(of: samples * tokens, grain: rowGrain(width)) { range in
+    ThreadPool.current.forEachRange(of: samples * tokens, grain: rowGrain(width)) { range in
       for token in range {
         let row = source[token]
         let from =
@@ -99,7 +99,7 @@ public struct TokenAssembly {
         }
       }
       if let gradient = positions?.gradient {
-        ThreadPool.shared.forEachRange(of: tokens * width, grain: 1 << 14) { range in
+        ThreadPool.current.forEachRange(of: tokens * width, grain: 1 << 14) { range in
           for sample in 0..<samples {
             peco_add_in_place(
               gradient.pointer + range.lowerBound,
@@ -109,7 +109,7 @@ public struct TokenAssembly {
       }
       guard embedded.needsGradient else { return }
       let gradient = Tensor(uninitialized: embedded.shape)
-      ThreadPool.shared.forEachRange(of: samples * tokens, grain: rowGrain(width)) { range in
+      ThreadPool.current.forEachRange(of: samples * tokens, grain: rowGrain(width)) { range in
         for token in range where source[token] >= 0 {
           (gradient.pointer + source[token] * width).update(from: dy.pointer + token * width, count: width)
         }

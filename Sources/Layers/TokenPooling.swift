@@ -7,7 +7,7 @@ public func meanOfPatches(_ x: Tensor) -> Tensor {
   let (samples, tokens, width) = (x.shape[0], x.shape[1], x.shape[2])
   let share = 1 / Float(tokens - 1)
   let y = Tensor([samples, width])
-  ThreadPool.shared.forEachRange(of: samples, grain: rowGrain(tokens * width)) { range in
+  ThreadPool.current.forEachRange(of: samples, grain: rowGrain(tokens * width)) { range in
     for sample in range {
       let sum = y.pointer + sample * width
       for token in 1..<tokens {
@@ -18,7 +18,7 @@ public func meanOfPatches(_ x: Tensor) -> Tensor {
   }
   return Tape.record(y, from: [x]) { dy in
     let dx = Tensor(uninitialized: x.shape)
-    ThreadPool.shared.forEachRange(of: samples, grain: rowGrain(tokens * width)) { range in
+    ThreadPool.current.forEachRange(of: samples, grain: rowGrain(tokens * width)) { range in
       for sample in range {
         let first = dx.pointer + sample * tokens * width
         peco_fill(first, 0, width)

@@ -135,7 +135,7 @@ public final class VectorQuantizer {
     let count = z.count / length
     let table = codebook
     let norms = Tensor(uninitialized: [entries])
-    ThreadPool.shared.forEachRange(of: entries, grain: max(1, 1 << 15 / length)) { range in
+    ThreadPool.current.forEachRange(of: entries, grain: max(1, 1 << 15 / length)) { range in
       for entry in range {
         norms.pointer[entry] = Float(peco_sum_of_squares(table.pointer + entry * length, length))
       }
@@ -144,7 +144,7 @@ public final class VectorQuantizer {
     // ‖z − e‖² less the constant ‖z‖² is ‖e‖² − 2z·e: tiles of that which stay in cache, least ones taken at once.
     let (tileRows, tileEntries) = (64, 1024)
     indices.withUnsafeMutableBufferPointer { indices in
-      ThreadPool.shared.forEach((count + tileRows - 1) / tileRows) { [indices] tile in
+      ThreadPool.current.forEach((count + tileRows - 1) / tileRows) { [indices] tile in
         let rows = tile * tileRows..<min((tile + 1) * tileRows, count)
         let scores = Tensor(uninitialized: [tileRows, tileEntries])
         var least = [Float](repeating: .infinity, count: tileRows)
@@ -173,7 +173,7 @@ public final class VectorQuantizer {
     precondition(
       result.count == indices.count * length, "\(indices.count) entries do not fill shape \(shape)")
     let table = codebook
-    ThreadPool.shared.forEachRange(of: indices.count, grain: max(1, 1 << 15 / length)) { range in
+    ThreadPool.current.forEachRange(of: indices.count, grain: max(1, 1 << 15 / length)) { range in
       for i in range {
         let entry = Int(indices[i])
         precondition(entry >= 0 && entry < entries, "there is no entry \(entry) in a codebook of \(entries)")
@@ -198,7 +198,7 @@ public final class VectorQuantizer {
     }
     let counts = statistics.pointer
     let sums = statistics.pointer + entries
-    ThreadPool.shared.forEachRange(of: entries, grain: 64) { range in
+    ThreadPool.current.forEachRange(of: entries, grain: 64) { range in
       for entry in range where starts[entry] < starts[entry + 1] {
         counts[entry] += Double(starts[entry + 1] - starts[entry])
         if learning == .gradient { continue }
@@ -234,7 +234,7 @@ public final class VectorQuantizer {
     let (sizes, averages) = (clusterSize.value.pointer, average.pointer)
     let (sums, codebook) = (statistics.pointer + entries, embedding.value.pointer)
     let smoothing = total / (total + Double(entries) * Double(epsilon))
-    ThreadPool.shared.forEachRange(of: entries, grain: 64) { range in
+    ThreadPool.current.forEachRange(of: entries, grain: 64) { range in
       for entry in range {
         let average = averages + entry * length
         peco_scale(average, average, decay, length)

@@ -137,7 +137,7 @@ struct DVAEDecoder {
     let vectors = Tensor(uninitialized: [tokens.count, length])
     let (weight, bias) = (input.weight.value.pointer, input.bias.value.pointer)
     // The convolution of an entry alone is its column of the weight.
-    ThreadPool.shared.forEachRange(of: tokens.count, grain: 64) { range in
+    ThreadPool.current.forEachRange(of: tokens.count, grain: 64) { range in
       for i in range {
         let entry = Int(tokens[i])
         precondition(

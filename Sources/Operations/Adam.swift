@@ -69,7 +69,7 @@ public func adamStep(
       (segment: segment, range: start..<min(start + block, segment.range.upperBound))
     }
   }
-  ThreadPool.shared.forEach(blocks.count) { index in
+  ThreadPool.current.forEach(blocks.count) { index in
     let (segment, range) = blocks[index]
     var kernel = peco_adam_step(
       gradient_scale: Float(step.gradientScale),

@@ -15,7 +15,7 @@ public func crossEntropySum(
   let gradient = Tensor(uninitialized: logits.shape)
   var losses = [Double](repeating: 0, count: targets.count)
   losses.withUnsafeMutableBufferPointer { losses in
-    ThreadPool.shared.forEachRange(of: losses.count, grain: 64) { [losses] range in
+    ThreadPool.current.forEachRange(of: losses.count, grain: 64) { [losses] range in
       for row in range {
         let (z, dz) = (logits.pointer + row * classes, gradient.pointer + row * classes)
         let target = Int(targets[targets.startIndex + row])

@@ -4,7 +4,7 @@
 public func unitRows(_ x: Tensor) -> Tensor {
   let width = x.shape[1]
   let result = x.copy()
-  ThreadPool.shared.forEachRange(of: x.shape[0], grain: max(1, 1 << 15 / max(width, 1))) { range in
+  ThreadPool.current.forEachRange(of: x.shape[0], grain: max(1, 1 << 15 / max(width, 1))) { range in
     for row in range {
       let x = result.pointer + row * width
       var sum = 0.0
@@ -50,7 +50,7 @@ public struct NearestNeighbors {
       let end = min(start + Self.block, found.count)
       let similarities = matrixProduct(queries[rows: start..<end], keys, bTransposed: true)
       found.withUnsafeMutableBufferPointer { found in
-        ThreadPool.shared.forEachRange(of: end - start) { [found] range in
+        ThreadPool.current.forEachRange(of: end - start) { [found] range in
           for row in range {
             Self.insert(similarities.pointer + row * size, labels, into: &found[start + row], count)
           }

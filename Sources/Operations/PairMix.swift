@@ -17,7 +17,7 @@ public func mixPairs(_ images: Tensor, _ mixes: [PairMix]) -> Tensor {
   let size = images.shape[1]
   let count = images.count / max(2 * mixes.count, 1)
   let mixed = images.copy()
-  ThreadPool.shared.forEach(mixes.count) { pair in
+  ThreadPool.current.forEach(mixes.count) { pair in
     let (first, second) = (images.pointer + 2 * pair * count, images.pointer + (2 * pair + 1) * count)
     let (one, other) = (mixed.pointer + 2 * pair * count, mixed.pointer + (2 * pair + 1) * count)
     switch mixes[pair] {

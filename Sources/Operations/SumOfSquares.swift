@@ -9,7 +9,7 @@ public func sumOfSquares(_ x: Tensor) -> Double {
   let blocks = (x.count + block - 1) / block
   let partials = [Double](unsafeUninitializedCapacity: blocks) { partials, count in
     let partials = partials
-    ThreadPool.shared.forEach(blocks) { index in
+    ThreadPool.current.forEach(blocks) { index in
       let start = index * block
       partials[index] = peco_sum_of_squares(x.pointer + start, min(block, x.count - start))
     }

@@ -76,6 +76,3 @@ public final class ThreadPool: @unchecked Sendable {
   /// Lets a thread that waits for the others sleep for good, because one of them does not come back.
   func abandon() { several?.abandon() }
 }
-
-extension ThreadPool { public static var shared: ThreadPool { current } }
-extension MemoryPool { public static var shared: MemoryPool { ExecutionContext.current.memory } }

@@ -77,7 +77,7 @@ package struct RunSetup<Configuration: RunConfiguration> {
       """
       \(sampler.count) images, \(plan.steps) steps of \(shared.training.globalBatchSize) \
       (\(communicator.size) ranks × \(plan.microBatches) × \(plan.microBatchSize)), \
-      \(ThreadPool.shared.threadCount) threads a rank, \(MatrixMultiply.kernelName) kernels
+      \(ThreadPool.current.threadCount) threads a rank, \(MatrixMultiply.kernelName) kernels
       """)
   }
 

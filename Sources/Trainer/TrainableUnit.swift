@@ -85,7 +85,7 @@ public final class AveragedUnit: TrainableUnit {
     let momentum = momentum(step)
     for (leader, follower) in pairs {
       let (from, to) = (leader.value.pointer, follower.value.pointer)
-      ThreadPool.shared.forEachRange(of: leader.count, grain: 1 << 14) { range in
+      ThreadPool.current.forEachRange(of: leader.count, grain: 1 << 14) { range in
         peco_moving_average(to + range.lowerBound, from + range.lowerBound, momentum, range.count)
       }
     }
