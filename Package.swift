@@ -49,11 +49,11 @@ let package = Package(
       name: "Imaging", dependencies: ["CJPEG", "CPNG", "CKernels"], swiftSettings: strict),
 
     // Floor 2
-    .target(name: "Tensors", dependencies: ["COpenBLAS", "COneDNN", "CKernels", "Hashing", "Threads"]),
+    .target(name: "Tensors", dependencies: ["CKernels", "Hashing", "Threads"]),
 
     // Floor 3
-    .target(name: "Operations", dependencies: ["Tensors", "CKernels"]),
-    .target(name: "Layers", dependencies: ["Tensors", "CKernels", "COneDNN"]),
+    .target(name: "Operations", dependencies: ["Tensors", "CKernels", "COpenBLAS", "COneDNN"]),
+    .target(name: "Layers", dependencies: ["Operations", "Tensors"]),
     .target(
       name: "Datasets", dependencies: ["Operations", "Tensors", "Storage", "Imaging", "Threads"],
       swiftSettings: strict),
@@ -62,7 +62,7 @@ let package = Package(
       swiftSettings: strict),
 
     // Floor 4
-    .target(name: "Models", dependencies: ["Tensors", "Layers"]),
+    .target(name: "Models", dependencies: ["Tensors", "Layers", "Operations"]),
 
     // Floor 1 as well: what the person at the terminal sees and sends
     .target(
@@ -72,25 +72,25 @@ let package = Package(
     // Floor 4
     .target(
       name: "Configuration",
-      dependencies: ["Models", "Datasets", "Imaging", "Layers", "Tensors", "Terminal", "Yams"]),
+      dependencies: ["Models", "Datasets", "Imaging", "Layers", "Operations", "Tensors", "Terminal", "Yams"]),
     .target(
       name: "Trainer",
       dependencies: [
-        "Configuration", "Datasets", "Layers", "Operations", "Tensors", "Communication", "Storage",
+        "Configuration", "Datasets", "Operations", "Tensors", "Communication", "Storage",
         "Terminal", "Visualization",
-        "CKernels", .product(name: "Logging", package: "swift-log"),
+        .product(name: "Logging", package: "swift-log"),
       ]),
     .target(
       name: "Interoperability",
       dependencies: [
-        "Trainer", "Configuration", "Models", "Layers", "Datasets", "Imaging", "Tensors", "Communication",
+        "Trainer", "Configuration", "Models", "Operations", "Datasets", "Imaging", "Tensors", "Communication",
         "Storage",
         "Terminal", "Yams",
       ]),
     .target(
       name: "Evaluation",
       dependencies: [
-        "Interoperability", "Trainer", "Configuration", "Models", "Layers", "Operations", "Datasets",
+        "Interoperability", "Trainer", "Configuration", "Models", "Operations", "Datasets",
         "Tensors", "Communication",
         "Storage", "Terminal", .product(name: "Logging", package: "swift-log"),
       ]),
@@ -99,27 +99,28 @@ let package = Package(
     .target(
       name: "TaskSupport",
       dependencies: [
-        "Evaluation", "Visualization", "Trainer", "Models", "Layers", "Datasets", "Imaging",
+        "Evaluation", "Visualization", "Trainer", "Models", "Datasets", "Imaging",
         "Tensors", "Communication", "Storage", "Terminal",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/Tasks/Support"),
     .target(
       name: "TokenizerSupport",
       dependencies: [
-        "Interoperability", "Trainer", "Configuration", "Models", "Layers", "Tensors",
+        "Interoperability", "Trainer", "Configuration", "Models", "Layers", "Operations", "Tensors",
         "Communication", "Storage", "Terminal",
         .product(name: "Logging", package: "swift-log"),
       ], path: "Sources/Tasks/TokenizerSupport"),
     .target(
       name: "VQVAETraining",
       dependencies: [
-        "TokenizerSupport", "Trainer", "Configuration", "Models", "Layers", "Datasets", "Tensors",
+        "TokenizerSupport", "Trainer", "Configuration", "Models", "Operations", "Datasets", "Tensors",
         "Communication", "Terminal",
       ], path: "Sources/Tasks/VQVAE"),
     .target(
       name: "DVAETraining",
       dependencies: [
-        "TokenizerSupport", "Interoperability", "Trainer", "Configuration", "Models", "Layers", "Datasets",
+        "TokenizerSupport", "Interoperability", "Trainer", "Configuration", "Models", "Layers", "Operations",
+        "Datasets",
         "Tensors", "Communication", "Storage", "Terminal",
       ], path: "Sources/Tasks/DVAE"),
     .target(
@@ -127,23 +128,23 @@ let package = Package(
       dependencies: [
         "Configuration",
         "VQVAETraining", "DVAETraining", "TokenizerSupport", "TaskSupport", "Evaluation", "Visualization",
-        "Trainer", "Models", "Layers", "Datasets", "Imaging", "Tensors", "Communication",
+        "Trainer", "Models", "Layers", "Operations", "Datasets", "Imaging", "Tensors", "Communication",
         "Storage", "Terminal",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
-        .product(name: "Logging", package: "swift-log"),
       ], path: "Sources/Tasks/Tokenizers"),
     .target(
       name: "MaskedImageModeling",
       dependencies: [
         "Tokenizers", "TaskSupport", "Evaluation", "Visualization",
-        "Trainer", "Configuration", "Models", "Layers", "Datasets", "Imaging", "Tensors", "Communication",
+        "Trainer", "Configuration", "Models", "Layers", "Operations", "Datasets", "Imaging", "Tensors",
+        "Communication",
         "Terminal",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/Tasks/MaskedImageModeling"),
     .target(
       name: "MomentumContrastTraining",
       dependencies: [
-        "Tokenizers", "TaskSupport", "Evaluation", "Trainer", "Configuration", "Models", "Layers", "Datasets",
+        "Tokenizers", "TaskSupport", "Evaluation", "Trainer", "Configuration", "Models", "Datasets",
         "Tensors", "Communication", "Terminal",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/Tasks/MomentumContrast"),
@@ -151,6 +152,7 @@ let package = Package(
       name: "Classification",
       dependencies: [
         "TaskSupport", "Evaluation", "Interoperability", "Trainer", "Configuration", "Models", "Layers",
+        "Operations",
         "Datasets", "Tensors", "Communication", "Terminal",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/Tasks/Classification"),
@@ -158,7 +160,7 @@ let package = Package(
       name: "Features",
       dependencies: [
         "Configuration",
-        "TaskSupport", "Evaluation", "Visualization", "Models", "Layers", "Datasets", "Imaging", "Tensors",
+        "TaskSupport", "Evaluation", "Visualization", "Models", "Datasets", "Imaging", "Tensors",
         "Communication", "Terminal",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/Tasks/Features"),
@@ -178,14 +180,14 @@ let package = Package(
         "MaskedImageModeling", "VQVAETraining", "TokenizerSupport", "Trainer", "Configuration", "Models",
         "Layers", "Operations", "Datasets", "Tensors", "Communication",
         "Storage",
-        "Terminal", "CKernels",
+        "Terminal",
       ]),
 
     // Floor 7
     .executableTarget(
       name: "peco",
       dependencies: [
-        "Models", "Layers",
+        "Models", "Layers", "Operations",
         "Benchmarks", "Tasks", "TaskSupport", "Preparation", "Interoperability", "Trainer",
         "Configuration",
         "Visualization",
@@ -202,18 +204,25 @@ let package = Package(
     .testTarget(name: "ImagingTests", dependencies: ["Imaging"], exclude: ["Fixtures"]),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors", "Threads", "TestSupport"]),
     .target(
-      name: "TestSupport", dependencies: ["Tensors", "Storage"], path: "Tests/Support/TestSupport"),
+      name: "TestSupport", dependencies: ["Operations", "Tensors", "Storage"],
+      path: "Tests/Support/TestSupport"),
     .testTarget(
-      name: "LayersTests", dependencies: ["Layers", "Operations", "CKernels", "Storage", "TestSupport"],
+      name: "OperationsTests", dependencies: ["Operations", "Tensors", "CKernels", "TestSupport"],
       exclude: ["Fixtures"]),
-    .testTarget(name: "DatasetsTests", dependencies: ["Preparation", "Datasets", "Tensors", "Threads"]),
     .testTarget(
-      name: "ModelsTests", dependencies: ["Models", "Storage", "TestSupport"], exclude: ["Fixtures"]),
+      name: "LayersTests", dependencies: ["Layers", "Operations", "Tensors", "TestSupport"]),
+    .testTarget(
+      name: "DatasetsTests",
+      dependencies: ["Preparation", "Datasets", "Tensors", "Storage", "Imaging", "Threads"]),
+    .testTarget(
+      name: "ModelsTests", dependencies: ["Models", "Layers", "Operations", "Tensors", "TestSupport"],
+      exclude: ["Fixtures"]),
     .testTarget(name: "ArchitectureTests", swiftSettings: strict),
     .testTarget(
       name: "AddingATaskTests",
       dependencies: [
-        "Trainer", "Configuration", "Models", "Layers", "Preparation", "Datasets", "Tensors", "Communication",
+        "Trainer", "Configuration", "Models", "Layers", "Operations", "Preparation", "Datasets", "Tensors",
+        "Communication",
         "Threads",
       ]),
     .testTarget(
@@ -223,7 +232,8 @@ let package = Package(
       name: "TrainingTests",
       dependencies: [
         "Tasks", "Evaluation", "Interoperability", "Trainer", "Configuration", "Visualization", "Terminal",
-        "Models", "Layers", "Datasets", "Imaging", "Tensors", "Communication", "Storage", "TestSupport",
+        "Models", "Layers", "Operations", "Datasets", "Imaging", "Tensors", "Communication", "Storage",
+        "TestSupport",
       ], exclude: ["Fixtures"]),
     .testTarget(name: "EndToEndTests", dependencies: ["Storage", "peco"]),
   ],

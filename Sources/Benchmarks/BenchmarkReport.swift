@@ -1,5 +1,5 @@
 import Foundation
-import Layers
+import Operations
 import Terminal
 
 /// What a benchmark found: the same values for people and for programs.

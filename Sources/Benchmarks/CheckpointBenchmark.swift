@@ -1,6 +1,5 @@
 import Configuration
 import Foundation
-import Layers
 import Models
 import Storage
 import Tensors

@@ -1,4 +1,3 @@
-import CKernels
 import Communication
 import Foundation
 import Layers
@@ -52,39 +51,23 @@ public enum KernelBenchmarks {
     let (tokens, channels, heads) = (197, 64, 12)
     let qkv = Tensor.normal([tokens, 3 * heads * channels], time: 1)
     let scores = Tensor([tokens, tokens])
-    let size = peco_turned_keys_size(tokens, channels)
-    let turned = Tensor([max(1, size)])
-    qkv.withUnsafeMutableElements { qkv in
-      scores.withUnsafeMutableElements { scores in
-        turned.withUnsafeMutableElements { turned in
-          guard let qkv = qkv.baseAddress, let scores = scores.baseAddress, let turned = turned.baseAddress
-          else { return }
-          let stride = 3 * heads * channels
-          func keys(_ head: Int) -> UnsafeMutablePointer<Float> { qkv + (heads + head) * channels }
-          func time(_ form: String, _ body: (Int) -> Void) {
-            let rounds = 20
-            let timings = Timings(warmup: 2, repeats: repeats) {
-              for _ in 0..<rounds { for head in 0..<heads { body(head) } }
-            }
-            let work = 2 * Double(rounds * heads * tokens * tokens * channels)
-            report.line("attention scores \(form), one thread", rate(work, timings.median, peak))
-            report.note(
-              "gflops_scores_\(form.replacingOccurrences(of: " ", with: "_"))", work / timings.median * 1e-9)
-          }
-          time("by a general product") { head in
-            MatrixMultiply.serial(
-              tokens, tokens, channels, MatrixView(qkv + head * channels, stride: stride),
-              MatrixView(keys(head), stride: stride, transposed: true),
-              into: MatrixView(scores, stride: tokens))
-          }
-          guard size > 0 else { return }
-          time("by their kernel") { head in
-            peco_turn_keys(turned, keys(head), stride, tokens, channels)
-            peco_scores(
-              scores, tokens, qkv + head * channels, stride, turned, 1, tokens, tokens, channels)
+    func time(_ form: String, usingKernel: Bool) {
+      let rounds = 20
+      let timings = Timings(warmup: 2, repeats: repeats) {
+        for _ in 0..<rounds {
+          for head in 0..<heads {
+            writeAttentionScores(of: qkv, heads: heads, head: head, into: scores, usingKernel: usingKernel)
           }
         }
       }
+      let work = 2 * Double(rounds * heads * tokens * tokens * channels)
+      report.line("attention scores \(form), one thread", rate(work, timings.median, peak))
+      report.note(
+        "gflops_scores_\(form.replacingOccurrences(of: " ", with: "_"))", work / timings.median * 1e-9)
+    }
+    time("by a general product", usingKernel: false)
+    if hasAttentionScoresKernel(keys: tokens, channels: channels) {
+      time("by their kernel", usingKernel: true)
     }
   }
 

@@ -1,7 +1,6 @@
 import Communication
 import Datasets
 import Foundation
-import Layers
 
 /// Times the loader as pretraining uses it: read, decode, random resized crop to 224² (bicubic), flip, color jitter
 /// 0.4, normalize, blockwise mask.

@@ -2,7 +2,6 @@ import Communication
 import Configuration
 import Datasets
 import Foundation
-import Layers
 import MaskedImageModeling
 import Models
 import Tensors

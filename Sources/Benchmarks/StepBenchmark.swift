@@ -2,7 +2,6 @@ import Communication
 import Configuration
 import Datasets
 import Foundation
-import Layers
 import Tensors
 import Trainer
 

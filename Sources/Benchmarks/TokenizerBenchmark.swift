@@ -1,7 +1,6 @@
 import Communication
 import Datasets
 import Foundation
-import Layers
 import Models
 import Tensors
 import TokenizerSupport

@@ -1,5 +1,6 @@
 import Foundation
 import Layers
+import Operations
 
 /// What the channels of images are normalized by, on a scale of 0 to 1.
 public struct ImageNormalization: Codable, Equatable, Sendable {

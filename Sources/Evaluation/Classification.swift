@@ -1,8 +1,8 @@
 import Communication
 import Datasets
 import Foundation
-import Layers
 import Models
+import Operations
 import Tensors
 import Terminal
 

@@ -2,9 +2,9 @@ import Communication
 import Datasets
 import Foundation
 import Interoperability
-import Layers
 import Logging
 import Models
+import Operations
 import Storage
 import Tensors
 import Terminal

@@ -1,7 +1,6 @@
 import Communication
 import Configuration
 import Datasets
-import Layers
 import Tensors
 import Terminal
 

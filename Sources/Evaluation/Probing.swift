@@ -1,7 +1,6 @@
 import Communication
 import Datasets
 import Foundation
-import Layers
 import Tensors
 import Terminal
 

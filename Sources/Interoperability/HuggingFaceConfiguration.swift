@@ -1,6 +1,5 @@
 import Foundation
 import Imaging
-import Layers
 import Models
 
 /// The `config.json` that lies beside weights of Hugging Face's, and the `preprocessor_config.json`.

@@ -1,6 +1,6 @@
 import Configuration
 import Foundation
-import Layers
+import Operations
 import Terminal
 
 extension ImageNormalization {

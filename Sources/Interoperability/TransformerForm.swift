@@ -1,7 +1,6 @@
 import Configuration
 import Foundation
 import Imaging
-import Layers
 import Models
 import Tensors
 import Terminal

@@ -2,7 +2,6 @@ import Communication
 import Configuration
 import Foundation
 import Imaging
-import Layers
 import Models
 import Tensors
 import Terminal

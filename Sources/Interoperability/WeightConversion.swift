@@ -1,7 +1,6 @@
 import Communication
 import Configuration
 import Foundation
-import Layers
 import Models
 import Storage
 import Tensors

@@ -2,7 +2,6 @@ import Configuration
 import Datasets
 import Foundation
 import Imaging
-import Layers
 import Terminal
 
 /// What names and shapes of a transformer's weights do not tell, as far as something else does.

@@ -1,3 +1,4 @@
+import Operations
 import Tensors
 
 /// Multi-head self-attention with BEiT's parameters.
@@ -65,7 +66,7 @@ public struct Attention {
     repetition: RowRepetition? = nil, bias: Tensor? = nil
   ) -> Tensor {
     func packed(_ x: Tensor) -> Tensor {
-      project(x, normalizedBy: norm, samples: samples, weight, biases: biases(of: 0..<3))
+      linear(x, normalizedBy: norm?.affine, samples: samples, weight, biases: biases(of: 0..<3))
     }
     guard let repetition, samples == nil else {
       return scaledDotProductAttention(packed(x), heads: heads, bias: bias)
@@ -76,8 +77,8 @@ public struct Attention {
 
   /// The same for some tokens only, which attend to all: [B, N, width] → [rows.count, width].
   public func heads(_ x: Tensor, rows: [Int], bias: Tensor? = nil) -> Tensor {
-    let keyValue = project(x, weight, outputs: width..<3 * width, biases: biases(of: 1..<3))
-    let query = project(gatherRows(x, rows), weight, outputs: 0..<width, biases: biases(of: 0..<1))
+    let keyValue = linear(x, weight, outputs: width..<3 * width, biases: biases(of: 1..<3))
+    let query = linear(gatherRows(x, rows), weight, outputs: 0..<width, biases: biases(of: 0..<1))
     return scaledDotProductAttention(query, rows: rows, keyValue: keyValue, heads: heads, bias: bias)
   }
 
@@ -86,8 +87,8 @@ public struct Attention {
   /// - Parameter rows: Flat token numbers (b · N + n).
   public func probabilities(_ x: Tensor, rows: [Int], bias: Tensor? = nil) -> Tensor {
     let x = x.detached
-    let key = project(x, weight, outputs: width..<2 * width, biases: biases(of: 1..<2))
-    let query = project(gatherRows(x, rows), weight, outputs: 0..<width, biases: biases(of: 0..<1))
+    let key = linear(x, weight, outputs: width..<2 * width, biases: biases(of: 1..<2))
+    let query = linear(gatherRows(x, rows), weight, outputs: 0..<width, biases: biases(of: 0..<1))
     return attentionProbabilities(query, rows: rows, key: key, heads: heads, bias: bias)
   }
 

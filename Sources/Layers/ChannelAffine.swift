@@ -1,5 +1,5 @@
-import CKernels
-@_spi(TensorMemory) import Tensors
+import Operations
+import Tensors
 
 /// A fixed factor and offset for each channel, such as between the ranges two networks expect images in.
 public struct ChannelAffine {
@@ -25,24 +25,5 @@ public struct ChannelAffine {
   }
 
   /// [..., channels], of the same shape.
-  public func callAsFunction(_ x: Tensor) -> Tensor {
-    let (scale, offset) = (scale, offset)
-    let noOffset = Tensor([scale.count])
-    let target = x.gradientTarget
-    return Tape.record(Self.apply(x, scale, offset), from: [x]) { dy in
-      target.add(Self.apply(dy, scale, noOffset))
-    }
-  }
-
-  private static func apply(_ x: Tensor, _ scale: Tensor, _ offset: Tensor) -> Tensor {
-    let channels = scale.count
-    precondition(x.shape.last == channels, "\(channels) channels are expected, not shape \(x.shape)")
-    let y = Tensor(uninitialized: x.shape)
-    ThreadPool.current.forEachRange(of: x.count / channels, grain: max(1, 1 << 14 / channels)) { rows in
-      let start = rows.lowerBound * channels
-      peco_channel_affine(
-        y.pointer + start, x.pointer + start, scale.pointer, offset.pointer, rows.count, channels)
-    }
-    return y
-  }
+  public func callAsFunction(_ x: Tensor) -> Tensor { channelAffine(x, scale: scale, offset: offset) }
 }

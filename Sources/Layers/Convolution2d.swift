@@ -1,4 +1,4 @@
-import CKernels
+import Operations
 import Tensors
 
 /// Two-dimensional convolution with learned weights [out, in, kernel, kernel] and bias [out].
@@ -41,10 +41,7 @@ public struct Convolution2d {
 
   /// The gradient that the weight gets where the output's is `dy` and the input is `x`; added to nothing.
   public func weightGradient(_ dy: Tensor, _ x: Tensor) -> Tensor {
-    let gradient = Tensor(weight.shape)
-    ConvolutionKernel(input: x.shape, weight: weight.shape, stride: stride, padding: padding)
-      .backwardWeights(dy, x, weightGradient: gradient, biasGradient: nil)
-    return gradient
+    convolution2dWeightGradient(dy, x, weightShape: weight.shape, stride: stride, padding: padding)
   }
 
   /// [batch, height, width, in] → [batch, (height + padding − kernel)/stride + 1, …, out].
@@ -55,27 +52,5 @@ public struct Convolution2d {
   /// The convolution followed by ReLU, in one pass.
   public func withReLU(_ x: Tensor) -> Tensor {
     convolution2d(x, weight: weight, bias: bias, stride: stride, padding: padding, relu: true)
-  }
-}
-
-/// The convolution of `x` [batch, height, width, in] with `weight` [out, in, height, width], as PyTorch's `conv2d`.
-///
-/// - Parameter relu: Whether ReLU follows in the same pass.
-public func convolution2d(
-  _ x: Tensor, weight: Parameter, bias: Parameter?, stride: Int = 1, padding: Padding = 0, relu: Bool = false
-) -> Tensor {
-  let kernel = ConvolutionKernel(input: x.shape, weight: weight.shape, stride: stride, padding: padding)
-  let y = kernel.forward(x, weight: weight.value, bias: bias?.value, relu: relu)
-  let parameters = [weight] + (bias.map { [$0] } ?? [])
-  let mask = relu ? y.detached : nil
-  // The weights' gradient alone reads the input: frozen weights let go of it.
-  let input = weight.gradient == nil ? nil : x
-  let target = x.gradientTarget
-  return Tape.record(y, from: [x], parameters: parameters) { dy in
-    let dy = mask.map { reluBackward(dy, output: $0) } ?? dy
-    if let input, let weightGradient = weight.gradient {
-      kernel.backwardWeights(dy, input, weightGradient: weightGradient, biasGradient: bias?.gradient)
-    }
-    target.add(kernel.backwardData(dy, weight: weight.value))
   }
 }

@@ -1,5 +1,5 @@
-import CKernels
-@_spi(TensorMemory) import Tensors
+import Operations
+import Tensors
 
 /// Layer normalization over the last axis (Ba, Kiros and Hinton, 2016).
 public struct LayerNorm {
@@ -20,71 +20,16 @@ public struct LayerNorm {
   /// The parameters in the order in which they were made.
   public var parameters: [Parameter] { [weight, bias] }
 
+  /// What operations that normalize on their way take.
+  public var affine: LayerNormParameters {
+    LayerNormParameters(weight: weight, bias: bias, epsilon: epsilon)
+  }
+
   /// Normalizes each row; with `samples`, only those entries of the first axis (ascending), and returns them
   /// alone.
   ///
   /// [B, ..., width] → [B or samples.count, ..., width]
   public func callAsFunction(_ x: Tensor, samples: [Int]? = nil) -> Tensor {
-    let pass = LayerNormPass(self, x, samples: samples)
-    return Tape.record(pass.forward(), from: [x], parameters: parameters) { dy in
-      x.addGradient(pass.backward(dy))
-    }
-  }
-}
-
-/// One use of a layer normalization: what its backward needs, and the two directions.
-struct LayerNormPass {
-  private let norm: LayerNorm
-  private let x: Tensor
-  private let shape: [Int]
-  private let selection: EntrySelection
-  /// Mean and inverse deviation of each row.
-  private let statistics: Tensor
-
-  init(_ norm: LayerNorm, _ x: Tensor, samples: [Int]?) {
-    precondition(x.shape.last == norm.weight.count, "\(norm.weight.name) does not apply to shape \(x.shape)")
-    self.norm = norm
-    self.x = x
-    shape = [samples?.count ?? x.shape[0]] + x.shape.dropFirst()
-    selection = EntrySelection(
-      samples, of: x.shape[0], rowsPerEntry: x.shape.dropFirst().dropLast().reduce(1, *))
-    statistics = Tensor(uninitialized: [2, selection.rows])
-  }
-
-  /// The normalized rows. May be called again: cheaper than keeping them.
-  func forward() -> Tensor {
-    let (width, rows) = (norm.weight.count, selection.rows)
-    let y = Tensor(uninitialized: shape)
-    let (mean, deviationInverse) = (statistics.pointer, statistics.pointer + rows)
-    let (w, b) = (norm.weight.value, norm.bias.value)
-    ThreadPool.current.forEachRange(of: rows, grain: rowGrain(width)) { range in
-      selection.forEachRun(in: range) { selected, whole, count in
-        peco_layer_norm(
-          y.pointer + selected * width, mean + selected, deviationInverse + selected,
-          x.pointer + whole * width, w.pointer, b.pointer, norm.epsilon, count, width)
-      }
-    }
-    return y
-  }
-
-  /// The gradient with respect to `x`; adds the parameters'.
-  func backward(_ dy: Tensor) -> Tensor {
-    let (width, rows) = (norm.weight.count, selection.rows)
-    let (mean, deviationInverse) = (statistics.pointer, statistics.pointer + rows)
-    let dx = Tensor(uninitialized: x.shape)
-    let sums = [RowSum(norm.weight.gradient, count: width), RowSum(norm.bias.gradient, count: width)]
-    let w = norm.weight.value
-    accumulateOverRows(rows, grain: rowGrain(width), into: sums) { range, sums in
-      selection.forEachRun(in: range) { selected, whole, count in
-        peco_layer_norm_gradient(
-          dx.pointer + whole * width, sums[0], sums[1], dy.pointer + selected * width,
-          x.pointer + whole * width, mean + selected, deviationInverse + selected, w.pointer, count, width)
-      }
-    }
-    let others = selection.complement(of: x.shape[0])
-    others.forEachRun(in: 0..<others.rows) { _, whole, count in
-      peco_fill(dx.pointer + whole * width, 0, count * width)
-    }
-    return dx
+    layerNorm(x, affine, samples: samples)
   }
 }

@@ -1,5 +1,5 @@
-import CKernels
-@_spi(TensorMemory) import Tensors
+import Operations
+import Tensors
 
 /// An affine map of the last axis: y = x Wᵀ + b, with W of shape [outputs, inputs].
 public struct Linear {
@@ -22,115 +22,25 @@ public struct Linear {
 
   /// [..., inputs] → [..., outputs]
   public func callAsFunction(_ x: Tensor) -> Tensor {
-    project(x, weight, biases: bias.map { [BiasSlice($0)] } ?? [])
+    linear(x, weight, biases: bias.map { [BiasSlice($0)] } ?? [])
   }
 
   /// The product alone, LN(x) Wᵀ without the bias, for some entries of the first axis (ascending; nil for all):
   /// [B, ..., inputs] → [B or samples.count, ..., outputs]. LN(x) is computed again for backward.
   public func product(_ x: Tensor, normalizedBy norm: LayerNorm, samples: [Int]? = nil) -> Tensor {
-    project(x, normalizedBy: norm, samples: samples, weight, biases: [])
-  }
-}
-
-/// Part of a bias parameter, and the first column it is added to.
-struct BiasSlice {
-  let parameter: Parameter
-  let range: Range<Int>
-  let column: Int
-
-  init(_ parameter: Parameter, _ range: Range<Int>? = nil, at column: Int = 0) {
-    self.parameter = parameter
-    self.range = range ?? 0..<parameter.count
-    self.column = column
-  }
-}
-
-/// x Wᵀ + b with the rows `outputs` of a weight (all by default, axes after the first flattened).
-///
-/// - Parameters:
-///   - norm: Normalizes x first. What it gives is computed again for backward rather than kept.
-///   - samples: Entries of the first axis (ascending) that are normalized and mapped; nil for all.
-func project(
-  _ x: Tensor, normalizedBy norm: LayerNorm? = nil, samples: [Int]? = nil, _ weight: Parameter,
-  outputs: Range<Int>? = nil, biases: [BiasSlice]
-) -> Tensor {
-  precondition(norm != nil || samples == nil, "only what is normalized is selected on the way")
-  let inputs = weight.count / weight.shape[0]
-  let outputs = outputs ?? 0..<weight.shape[0]
-  precondition(x.shape.last == inputs, "\(weight.name) does not apply to shape \(x.shape)")
-  let pass = norm.map { LayerNormPass($0, x, samples: samples) }
-  let input = pass?.forward() ?? x
-  let rows = input.count / max(inputs, 1)
-  let width = outputs.count
-  let product = Projection(
-    rows: rows, inputs: inputs, outputs: width, weight: weight, offset: outputs.lowerBound * inputs)
-  let y = Tensor(uninitialized: input.shape.dropLast() + [width])
-  product.forward(input, into: y)
-  if !biases.isEmpty {
-    ThreadPool.current.forEachRange(of: rows, grain: rowGrain(width)) { range in
-      for bias in biases {
-        peco_add_row(
-          y.pointer + range.lowerBound * width + bias.column, width,
-          bias.parameter.value.pointer + bias.range.lowerBound, range.count, bias.range.count)
-      }
-    }
-  }
-  let inputShape = input.shape
-  // The weight's gradient alone reads x where no norm does: a frozen weight lets go of it.
-  let kept = weight.gradient == nil ? nil : x
-  let target = x.gradientTarget
-  let parameters = (norm?.parameters ?? []) + [weight] + biases.map(\.parameter)
-  return Tape.record(y, from: [x], parameters: parameters) { dy in
-    let wanted = biases.filter { $0.parameter.gradient != nil }
-    if !wanted.isEmpty {
-      let sums = wanted.map {
-        RowSum($0.parameter.gradient, at: $0.range.lowerBound, count: $0.range.count)
-      }
-      accumulateOverRows(rows, grain: rowGrain(width), into: sums) { range, sums in
-        for (bias, sum) in zip(wanted, sums) {
-          peco_add_column_sums(
-            sum, dy.pointer + range.lowerBound * width + bias.column, width, range.count, bias.range.count)
-        }
-      }
-    }
-    if let kept { product.addWeightGradient(pass?.forward() ?? kept, outputGradient: dy) }
-    if let pass {
-      target.add(pass.backward(product.inputGradient(dy, shape: inputShape)))
-    } else {
-      target.add(product.inputGradient(dy, shape: target.shape))
-    }
-  }
-}
-
-/// The matrix product inside a linear map, and its two gradients.
-private struct Projection {
-  let rows: Int
-  let inputs: Int
-  let outputs: Int
-  let weight: Parameter
-  /// First element of the weight that is used.
-  let offset: Int
-
-  func forward(_ x: Tensor, into y: Tensor) {
-    MatrixMultiply.parallel(
-      rows, outputs, inputs, MatrixView(x.pointer, stride: inputs),
-      MatrixView(weight.value.pointer + offset, stride: inputs, transposed: true),
-      into: MatrixView(y.pointer, stride: outputs))
+    linear(x, normalizedBy: norm.affine, samples: samples, weight, biases: [])
   }
 
-  func addWeightGradient(_ x: Tensor, outputGradient dy: Tensor) {
-    guard let gradient = weight.gradient else { return }
-    MatrixMultiply.parallel(
-      outputs, inputs, rows, MatrixView(dy.pointer, stride: outputs, transposed: true),
-      MatrixView(x.pointer, stride: inputs), into: MatrixView(gradient.pointer + offset, stride: inputs),
-      beta: 1)
-  }
-
-  func inputGradient(_ dy: Tensor, shape: [Int]) -> Tensor {
-    let dx = Tensor(uninitialized: shape)
-    MatrixMultiply.parallel(
-      rows, inputs, outputs, MatrixView(dy.pointer, stride: outputs),
-      MatrixView(weight.value.pointer + offset, stride: inputs), into: MatrixView(dx.pointer, stride: inputs))
-    return dx
+  /// The end of a residual branch in one operation, x + factor · gamma ∘ self(h), or with `activation`, the bias inside,
+  /// x + factor · gamma ∘ self(GELU(h + activation)): [B, ..., outputs].
+  ///
+  /// Parameters as `residual(_:_:weight:bias:activation:gamma:samples:factor:)` has them.
+  public func residual(
+    _ x: Tensor, _ h: Tensor, activation: Parameter? = nil, gamma: Parameter? = nil, samples: [Int]? = nil,
+    factor: Float = 1
+  ) -> Tensor {
+    Operations.residual(
+      x, h, weight: weight, bias: bias, activation: activation, gamma: gamma, samples: samples, factor: factor
+    )
   }
 }

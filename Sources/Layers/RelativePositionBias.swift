@@ -1,5 +1,5 @@
-import CKernels
-@_spi(TensorMemory) import Tensors
+import Operations
+import Tensors
 
 /// A learned bias of attention for each pair of tokens, depending on where one lies as seen from the other
 /// (BEiT; after Swin Transformer).
@@ -46,29 +46,6 @@ public struct RelativePositionBias {
   ///
   /// - Parameter x: Any tensor of the tape that is to record this.
   public func callAsFunction(alongside x: Tensor) -> Tensor {
-    let heads = table.shape[1]
-    let pairs = index.count
-    let bias = Tensor(uninitialized: [heads, tokens, tokens])
-    let values = table.value
-    index.withUnsafeBufferPointer { index in
-      ThreadPool.current.forEachRange(of: heads, grain: rowGrain(pairs)) { range in
-        for head in range {
-          let plane = bias.pointer + head * pairs
-          for pair in 0..<pairs { plane[pair] = values.pointer[Int(index[pair]) * heads + head] }
-        }
-      }
-    }
-    let (table, index) = (table, index)
-    return Tape.record(bias, from: [x], parameters: [table]) { gradient in
-      guard let sums = table.gradient else { return }
-      index.withUnsafeBufferPointer { index in
-        ThreadPool.current.forEachRange(of: heads, grain: rowGrain(pairs)) { range in
-          for head in range {
-            let plane = gradient.pointer + head * pairs
-            for pair in 0..<pairs { sums.pointer[Int(index[pair]) * heads + head] += plane[pair] }
-          }
-        }
-      }
-    }
+    relativePositionBias(table, index: index, tokens: tokens, alongside: x)
   }
 }

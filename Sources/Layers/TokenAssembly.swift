@@ -1,5 +1,5 @@
-import CKernels
-@_spi(TensorMemory) import Tensors
+import Operations
+import Tensors
 
 /// Puts the sequence of a transformer together: a class token, then the patches, masked ones replaced by a mask
 /// token; plus absolute position embeddings.
@@ -68,53 +68,11 @@ public struct TokenAssembly {
   ///   - embedded: The visible patches' embeddings in order, [visible, width].
   ///   - visible: Their flat numbers, or nil if all patches are.
   public func callAsFunction(_ embedded: Tensor, visible: [Int]?, samples: Int) -> Tensor {
-    let width = classToken.count
-    let tokens = patches + 1
     precondition(visible == nil || maskToken != nil, "this model has no mask token")
-    precondition(embedded.count == (visible?.count ?? samples * patches) * width)
-    let source = sources(visible: visible ?? Array(0..<samples * patches), samples: samples)
-    let y = Tensor(uninitialized: [samples, tokens, width])
-    ThreadPool.current.forEachRange(of: samples * tokens, grain: rowGrain(width)) { range in
-      for token in range {
-        let row = source[token]
-        let from =
-          row >= 0 ? embedded.pointer + row * width : (row == -1 ? classToken : maskToken)?.value.pointer
-        guard let from else { continue }
-        if let positions {
-          peco_add(
-            y.pointer + token * width, from, positions.value.pointer + token % tokens * width, width)
-        } else {
-          (y.pointer + token * width).update(from: from, count: width)
-        }
-      }
-    }
-    let parameters = [classToken] + [maskToken, positions].compactMap { $0 }
-    return Tape.record(y, from: [embedded], parameters: parameters) { dy in
-      let sums = [
-        RowSum(classToken.gradient, count: width), RowSum(maskToken?.gradient, count: width),
-      ]
-      accumulateOverRows(samples * tokens, grain: rowGrain(width), into: sums) { range, sums in
-        for token in range where source[token] < 0 {
-          peco_add_in_place(sums[-1 - source[token]], dy.pointer + token * width, width)
-        }
-      }
-      if let gradient = positions?.gradient {
-        ThreadPool.current.forEachRange(of: tokens * width, grain: 1 << 14) { range in
-          for sample in 0..<samples {
-            peco_add_in_place(
-              gradient.pointer + range.lowerBound,
-              dy.pointer + sample * tokens * width + range.lowerBound, range.count)
-          }
-        }
-      }
-      guard embedded.needsGradient else { return }
-      let gradient = Tensor(uninitialized: embedded.shape)
-      ThreadPool.current.forEachRange(of: samples * tokens, grain: rowGrain(width)) { range in
-        for token in range where source[token] >= 0 {
-          (gradient.pointer + source[token] * width).update(from: dy.pointer + token * width, count: width)
-        }
-      }
-      embedded.addGradient(gradient)
-    }
+    precondition(embedded.count == (visible?.count ?? samples * patches) * classToken.count)
+    let sources = sources(visible: visible ?? Array(0..<samples * patches), samples: samples)
+    return assembleTokens(
+      embedded, sources: sources, samples: samples, tokens: patches + 1, classToken: classToken,
+      maskToken: maskToken, positions: positions)
   }
 }

@@ -1,29 +1,5 @@
-import CKernels
-import Foundation
-@_spi(TensorMemory) import Tensors
-
-/// How evenly the entries of a codebook were used.
-public struct CodebookUsage: Sendable, Equatable {
-  /// exp of the entropy of the entries' shares: the number of entries that would be as diverse if used equally.
-  public let perplexity: Float
-  /// Share of the entries that were used at least once.
-  public let usedShare: Float
-
-  /// The usage that counts of entries tell.
-  public init(counts: some Collection<Double>) {
-    let total = counts.reduce(0, +)
-    guard total > 0 else {
-      (perplexity, usedShare) = (0, 0)
-      return
-    }
-    let entropy = counts.reduce(0.0) { sum, count in
-      let p = count / total
-      return p > 0 ? sum - p * log(p) : sum
-    }
-    perplexity = Float(exp(entropy))
-    usedShare = Float(counts.lazy.filter { $0 > 0 }.count) / Float(max(counts.count, 1))
-  }
-}
+import Operations
+import Tensors
 
 /// A codebook that replaces vectors by the nearest of its entries and learns by exponential moving averages
 /// (van den Oord et al., 1711.00937, appendix A.1; Razavi et al., 1906.00446), or by the gradient of its own loss
@@ -104,8 +80,10 @@ public final class VectorQuantizer {
   /// - Parameter gathersStatistics: Whether the vectors count in the next `update`; by default if `z` is on a tape.
   public func callAsFunction(_ z: Tensor, gathersStatistics: Bool? = nil) -> Output {
     let z = isNormalized ? unitChannels(z) : z
-    let indices = search(z)
-    if gathersStatistics ?? (z.tape != nil) { gather(z, indices) }
+    let indices = nearestEntries(of: z, in: codebook)
+    if gathersStatistics ?? (z.tape != nil) {
+      addAssignments(of: z, to: indices, into: statistics, entries: entries, withSums: learning != .gradient)
+    }
     let entries =
       learning == .gradient ? trainedEntries(indices, alongside: z) : lookUp(indices, shape: z.shape)
     let quantized = Tape.record(entries.detached, from: [z]) { dy in z.addGradient(dy) }
@@ -115,7 +93,9 @@ public final class VectorQuantizer {
   }
 
   /// The index of the nearest entry for each vector of `z` [..., length]; the lowest where several are as near.
-  public func nearest(_ z: Tensor) -> [Int32] { search(isNormalized ? unitChannels(z.detached) : z) }
+  public func nearest(_ z: Tensor) -> [Int32] {
+    nearestEntries(of: isNormalized ? unitChannels(z.detached) : z, in: codebook)
+  }
 
   /// The entries as they are compared and used. Those that follow averages are kept at length 1 where it is asked for,
   /// those that follow gradients go where the optimizer takes them.
@@ -125,142 +105,43 @@ public final class VectorQuantizer {
 
   /// The entries at `indices`, shaped as `z` and on its tape: gradients flow into the embedding.
   private func trainedEntries(_ indices: [Int32], alongside z: Tensor) -> Tensor {
-    let rows = Embedding(embedding)(indices, alongside: z).reshaped(z.shape)
+    let rows = Operations.embedding(indices, embedding, alongside: z).reshaped(z.shape)
     return isNormalized ? unitChannels(rows) : rows
-  }
-
-  private func search(_ z: Tensor) -> [Int32] {
-    precondition(z.shape.last == length, "vectors of \(length) are expected, not shape \(z.shape)")
-    let (entries, length) = (entries, length)
-    let count = z.count / length
-    let table = codebook
-    let norms = Tensor(uninitialized: [entries])
-    ThreadPool.current.forEachRange(of: entries, grain: max(1, 1 << 15 / length)) { range in
-      for entry in range {
-        norms.pointer[entry] = Float(peco_sum_of_squares(table.pointer + entry * length, length))
-      }
-    }
-    var indices = [Int32](repeating: -1, count: count)
-    // ‖z − e‖² less the constant ‖z‖² is ‖e‖² − 2z·e: tiles of that which stay in cache, least ones taken at once.
-    let (tileRows, tileEntries) = (64, 1024)
-    indices.withUnsafeMutableBufferPointer { indices in
-      ThreadPool.current.forEach((count + tileRows - 1) / tileRows) { [indices] tile in
-        let rows = tile * tileRows..<min((tile + 1) * tileRows, count)
-        let scores = Tensor(uninitialized: [tileRows, tileEntries])
-        var least = [Float](repeating: .infinity, count: tileRows)
-        for firstEntry in stride(from: 0, to: entries, by: tileEntries) {
-          let width = min(tileEntries, entries - firstEntry)
-          MatrixMultiply.serial(
-            rows.count, width, length, MatrixView(z.pointer + rows.lowerBound * length, stride: length),
-            MatrixView(table.pointer + firstEntry * length, stride: length, transposed: true),
-            into: MatrixView(scores.pointer, stride: tileEntries), alpha: -2)
-          for (place, row) in rows.enumerated() {
-            guard let index = indices.baseAddress?.advanced(by: row) else { continue }
-            peco_least_biased(
-              scores.pointer + place * tileEntries, norms.pointer + firstEntry, width, Int32(firstEntry),
-              &least[place], index)
-          }
-        }
-      }
-    }
-    return indices
   }
 
   /// The entries at `indices`, as a tensor of `shape` [..., length].
   public func lookUp(_ indices: [Int32], shape: [Int]) -> Tensor {
-    let length = length
-    let result = Tensor(uninitialized: shape)
-    precondition(
-      result.count == indices.count * length, "\(indices.count) entries do not fill shape \(shape)")
-    let table = codebook
-    ThreadPool.current.forEachRange(of: indices.count, grain: max(1, 1 << 15 / length)) { range in
-      for i in range {
-        let entry = Int(indices[i])
-        precondition(entry >= 0 && entry < entries, "there is no entry \(entry) in a codebook of \(entries)")
-        (result.pointer + i * length).update(from: table.pointer + entry * length, count: length)
-      }
-    }
-    return result
-  }
-
-  /// Adds vectors and the entries they went to into `statistics`.
-  private func gather(_ z: Tensor, _ indices: [Int32]) {
-    let (entries, length) = (entries, length)
-    // Vectors in the order of their entries, so that each entry sums its own, in their order, on one thread.
-    var starts = [Int](repeating: 0, count: entries + 1)
-    for entry in indices { starts[Int(entry) + 1] += 1 }
-    for entry in 0..<entries { starts[entry + 1] += starts[entry] }
-    var next = starts
-    var order = [Int](repeating: 0, count: indices.count)
-    for (i, entry) in indices.enumerated() {
-      order[next[Int(entry)]] = i
-      next[Int(entry)] += 1
-    }
-    let counts = statistics.pointer
-    let sums = statistics.pointer + entries
-    ThreadPool.current.forEachRange(of: entries, grain: 64) { range in
-      for entry in range where starts[entry] < starts[entry + 1] {
-        counts[entry] += Double(starts[entry + 1] - starts[entry])
-        if learning == .gradient { continue }
-        for place in starts[entry]..<starts[entry + 1] {
-          peco_add_to_double(sums + entry * length, z.pointer + order[place] * length, length)
-        }
-      }
-    }
+    codebookEntries(indices, of: codebook).reshaped(shape)
   }
 
   /// How evenly the entries were used in what `statistics` has gathered.
   public var usage: CodebookUsage {
-    CodebookUsage(counts: UnsafeBufferPointer(start: statistics.pointer, count: entries))
+    CodebookUsage(counts: statistics.elements.prefix(entries))
   }
 
   /// Moves the averages by what `statistics` has gathered, computes the entries anew, unless they learn by gradient, and
   /// clears the statistics; once an optimizer step, after ranks have summed theirs.
   public func update() {
-    let (entries, decay) = (entries, decay)
-    let (sizes, counts) = (clusterSize.value.pointer, statistics.pointer)
-    var total = 0.0
-    for entry in 0..<entries {
-      sizes[entry] = decay * sizes[entry] + (1 - decay) * Float(counts[entry])
-      total += Double(sizes[entry])
-    }
-    if let embeddingAverage { follow(embeddingAverage.value, total: total) }
+    moveCodebook(
+      embedding.value, average: embeddingAverage?.value, sizes: clusterSize.value, by: statistics,
+      decay: decay, epsilon: epsilon)
+    if isNormalized, embeddingAverage != nil { normalizeEntries() }
     statistics.clear()
   }
 
-  /// Moves the averages of vectors, and makes entries of them.
-  private func follow(_ average: Tensor, total: Double) {
-    let (entries, length, decay) = (entries, length, decay)
-    let (sizes, averages) = (clusterSize.value.pointer, average.pointer)
-    let (sums, codebook) = (statistics.pointer + entries, embedding.value.pointer)
-    let smoothing = total / (total + Double(entries) * Double(epsilon))
-    ThreadPool.current.forEachRange(of: entries, grain: 64) { range in
-      for entry in range {
-        let average = averages + entry * length
-        peco_scale(average, average, decay, length)
-        peco_add_scaled_double(average, sums + entry * length, 1 - decay, length)
-        // An entry that has no vectors stays where it is.
-        guard sizes[entry] > 0 else { continue }
-        let size = (Double(sizes[entry]) + Double(epsilon)) * smoothing
-        peco_scale(codebook + entry * length, average, Float(1 / size), length)
-      }
-    }
-    if isNormalized { embedding.value.copyElements(from: unitChannels(embedding.value)) }
-  }
+  private func normalizeEntries() { embedding.value.copyElements(from: unitChannels(embedding.value)) }
 
   /// The entries that have fallen out of use: fewer than `threshold` vectors a step, on average.
   public func deadEntries(below threshold: Float) -> [Int] {
-    (0..<entries).filter { clusterSize.value.pointer[$0] < threshold }
+    clusterSize.value.elements.enumerated().filter { $0.element < threshold }.map(\.offset)
   }
 
   /// Lets entries count as fallen out of use. They stay where they are until vectors choose them, or they are replaced.
   public func retire(entries retired: [Int]) {
     for entry in retired {
-      precondition(entry >= 0 && entry < entries, "there is no entry \(entry) in a codebook of \(entries)")
-      clusterSize.value.pointer[entry] = 0
-      if let embeddingAverage {
-        (embeddingAverage.value.pointer + entry * length).update(repeating: 0, count: length)
-      }
+      check(entry)
+      clusterSize.value[row: entry].fill(0)
+      embeddingAverage?.value[row: entry].fill(0)
     }
   }
 
@@ -272,15 +153,17 @@ public final class VectorQuantizer {
     precondition(
       vectors.count == revived.count * length,
       "\(revived.count) entries take as many vectors of \(length), not shape \(vectors.shape)")
-    let vectors = isNormalized ? unitChannels(vectors.reshaped([revived.count, length]).detached) : vectors
+    let rows = vectors.reshaped([revived.count, length]).detached
+    let vectors = isNormalized ? unitChannels(rows) : rows
     for (place, entry) in revived.enumerated() {
-      precondition(entry >= 0 && entry < entries, "there is no entry \(entry) in a codebook of \(entries)")
-      let vector = vectors.pointer + place * length
-      (embedding.value.pointer + entry * length).update(from: vector, count: length)
-      clusterSize.value.pointer[entry] = size
-      if let embeddingAverage {
-        peco_scale(embeddingAverage.value.pointer + entry * length, vector, size, length)
-      }
+      check(entry)
+      embedding.value[row: entry].copyElements(from: vectors[row: place])
+      clusterSize.value[row: entry].fill(size)
+      embeddingAverage?.value[row: entry].copyElements(from: scale(vectors[row: place], size))
     }
+  }
+
+  private func check(_ entry: Int) {
+    precondition(entry >= 0 && entry < entries, "there is no entry \(entry) in a codebook of \(entries)")
   }
 }

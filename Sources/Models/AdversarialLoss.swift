@@ -1,6 +1,7 @@
 import Foundation
 import Layers
-@_spi(TensorMemory) import Tensors
+import Operations
+import Tensors
 
 /// The generator's side of VQGAN's adversarial loss (Esser et al., 2012.09841, section 3.1): reconstructions should score
 /// as images do, by as much as leaves the pull of both losses on the last layer alike (equation 7).
@@ -62,6 +63,6 @@ public struct AdversarialLoss {
   }
 
   private func length(_ x: Tensor) -> Double {
-    (0..<x.count).reduce(0.0) { $0 + Double(x.pointer[$1]) * Double(x.pointer[$1]) }.squareRoot()
+    x.elements.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
   }
 }

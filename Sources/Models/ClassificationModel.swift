@@ -1,4 +1,5 @@
 import Layers
+import Operations
 import Tensors
 
 /// A vision transformer that tells classes apart: what BEiT and PeCo become by fine-tuning (BEiT, section 2.6).

@@ -1,4 +1,5 @@
 import Layers
+import Operations
 import Tensors
 
 /// The projector and the predictor of MoCo v3 (Chen et al., 2104.02057, section 3): linear maps without bias, batch

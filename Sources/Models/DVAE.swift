@@ -1,4 +1,5 @@
 import Layers
+import Operations
 import Tensors
 
 /// BEiT's tokenizer, the baseline that PeCo is compared with: DALL-E's discrete VAE (Ramesh et al., 2102.12092, section

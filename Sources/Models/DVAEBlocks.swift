@@ -1,5 +1,5 @@
-import Layers
-@_spi(TensorMemory) import Tensors
+import Operations
+import Tensors
 
 /// A convolution that keeps height and width, with the names and the initial weights of DALL-E's published code:
 /// `w` normal with variance 1 / fan-in, `b` zero.
@@ -133,19 +133,8 @@ struct DVAEDecoder {
 
   /// What the first convolution makes of single entries: [tokens, codebook dimension].
   func codebookVectors(_ tokens: [Int32]) -> Tensor {
-    let (length, entries) = (input.weight.shape[0], input.weight.shape[1])
-    let vectors = Tensor(uninitialized: [tokens.count, length])
-    let (weight, bias) = (input.weight.value.pointer, input.bias.value.pointer)
     // The convolution of an entry alone is its column of the weight.
-    ThreadPool.current.forEachRange(of: tokens.count, grain: 64) { range in
-      for i in range {
-        let entry = Int(tokens[i])
-        precondition(
-          entry >= 0 && entry < entries, "there is no entry \(entry) in a vocabulary of \(entries)")
-        for c in 0..<length { vectors.pointer[i * length + c] = weight[c * entries + entry] + bias[c] }
-      }
-    }
-    return vectors
+    weightColumns(tokens, of: input.weight.value, bias: input.bias.value)
   }
 
   private func draw(_ vectors: Tensor) -> Tensor {

@@ -1,4 +1,4 @@
-import Layers
+import Operations
 import Tensors
 
 /// MoCo v3 (Chen et al., "An Empirical Study of Training Self-Supervised Vision Transformers", 2104.02057): a vision

@@ -1,4 +1,5 @@
 import Layers
+import Operations
 import Tensors
 
 /// The size of a `PatchDiscriminator`.

@@ -1,4 +1,5 @@
 import Layers
+import Operations
 import Tensors
 
 /// A fixed network whose features tell how alike two images look.

@@ -1,5 +1,6 @@
 import Layers
-@_spi(TensorMemory) import Tensors
+import Operations
+import Tensors
 
 /// ResNet-50 (He et al., 1512.03385) in torchvision's form, where a block's second convolution has the stride, read
 /// after each of its four stages (`layer1` to `layer4`) for perceptual losses.
@@ -76,19 +77,21 @@ private struct FoldedConvolution {
   private let padding: Padding
 
   init(_ layer: ResNet50Weights.NormalizedConvolution, stride: Int, padding: Padding) {
-    let kernels = layer.weight.value.copy()
-    let size = kernels.count / layer.weight.shape[0]
-    let offsets = Tensor(uninitialized: [layer.weight.shape[0]])
-    for channel in 0..<offsets.count {
-      func value(_ parameter: Parameter) -> Double { Double(parameter.value.pointer[channel]) }
-      let factor = value(layer.scale) / (value(layer.variance) + 1e-5).squareRoot()
-      offsets.pointer[channel] = Float(value(layer.offset) - value(layer.mean) * factor)
-      for i in channel * size..<(channel + 1) * size {
-        kernels.pointer[i] = Float(Double(kernels.pointer[i]) * factor)
-      }
+    let channels = layer.weight.shape[0]
+    let size = layer.weight.count / channels
+    var kernels = layer.weight.value.elements
+    let (scale, offset) = (layer.scale.value.elements, layer.offset.value.elements)
+    let (mean, variance) = (layer.mean.value.elements, layer.variance.value.elements)
+    let offsets = (0..<channels).map { channel in
+      let factor = Double(scale[channel]) / (Double(variance[channel]) + 1e-5).squareRoot()
+      for i in channel * size..<(channel + 1) * size { kernels[i] = Float(Double(kernels[i]) * factor) }
+      return Float(Double(offset[channel]) - Double(mean[channel]) * factor)
     }
-    weight = Parameter(name: layer.weight.name, kind: .frozen, isDecayed: false, value: kernels)
-    bias = Parameter(name: layer.offset.name, kind: .frozen, isDecayed: false, value: offsets)
+    weight = Parameter(
+      name: layer.weight.name, kind: .frozen, isDecayed: false,
+      value: Tensor(kernels, shape: layer.weight.shape))
+    bias = Parameter(
+      name: layer.offset.name, kind: .frozen, isDecayed: false, value: Tensor(offsets, shape: [channels]))
     self.stride = stride
     self.padding = padding
   }

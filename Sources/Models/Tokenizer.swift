@@ -1,4 +1,5 @@
-@_spi(TensorMemory) import Tensors
+import Operations
+import Tensors
 
 /// What turns images into visual tokens and back: `VQVAE` or `DVAE`.
 ///
@@ -30,7 +31,7 @@ extension Tokenizer {
 
 /// Cuts images that were just drawn off at black and white, in place.
 func cutOff(_ drawn: Tensor) -> Tensor {
-  for i in 0..<drawn.count { drawn.pointer[i] = min(max(drawn.pointer[i], -1), 1) }
+  clamp(drawn, to: -1...1)
   return drawn
 }
 

@@ -1,4 +1,5 @@
 import Layers
+import Operations
 import Tensors
 
 /// Two convolutions with group normalization and SiLU before each, and the input added back; VQGAN's

@@ -1,4 +1,5 @@
 import Layers
+import Operations
 import Tensors
 
 /// The convolutional decoder of VQGAN (Esser et al., 2012.09841), from vectors on a grid to images.

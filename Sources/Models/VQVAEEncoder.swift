@@ -1,4 +1,5 @@
 import Layers
+import Operations
 import Tensors
 
 /// The convolutional encoder of VQGAN (Esser et al., 2012.09841), from images to vectors on a grid.

@@ -1,4 +1,5 @@
 import Layers
+import Operations
 import Tensors
 
 /// A vision transformer in BEiT's form (Bao et al., 2106.08254), with the parameter names of its published code

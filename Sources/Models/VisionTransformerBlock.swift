@@ -1,4 +1,5 @@
 import Layers
+import Operations
 import Tensors
 
 /// A transformer block, normalizing before attention and before the MLP, with layer scale and stochastic depth.
@@ -96,16 +97,16 @@ struct VisionTransformerBlock {
   /// x + attention's projection of what its heads give for the kept entries; heads that none keeps do nothing.
   private func attend(_ x: Tensor, kept: [Int]?, depth: StochasticDepth?, heads: () -> Tensor) -> Tensor {
     if let kept, kept.isEmpty { return residual(x, skipping: attentionParameters) }
-    return residual(
-      x, heads(), through: attention.projection, gamma: gamma1, samples: kept, factor: factor(depth))
+    return attention.projection.residual(
+      x, heads(), gamma: gamma1, samples: kept, factor: factor(depth))
   }
 
   /// x + the MLP of the kept entries.
   private func transform(_ x: Tensor, kept: [Int]?, depth: StochasticDepth?) -> Tensor {
     if let kept, kept.isEmpty { return residual(x, skipping: mlpParameters) }
-    return residual(
-      x, fc1.product(x, normalizedBy: norm2, samples: kept), through: fc2, activation: fc1.bias,
-      gamma: gamma2, samples: kept, factor: factor(depth))
+    return fc2.residual(
+      x, fc1.product(x, normalizedBy: norm2, samples: kept), activation: fc1.bias, gamma: gamma2,
+      samples: kept, factor: factor(depth))
   }
 
   /// What is kept is enlarged, so that the sum has the same mean as without dropping.

@@ -1,8 +1,8 @@
 import Communication
-import Layers
+import Operations
 import Tensors
 
-/// What layers ask of the other ranks while forward and backward run, over a communicator of their own: another thread
+/// What operations ask of the other ranks while forward and backward run, over a communicator of their own: another thread
 /// reduces gradients at the same time.
 ///
 /// The first error is kept for `check`, since backward cannot throw; nothing is sent after it.
@@ -25,8 +25,8 @@ package final class CommunicatorExchange: RankExchange {
     if let failure { throw failure }
   }
 
-  package func sum(_ values: UnsafeMutablePointer<Double>, count: Int) {
-    keepingError { try communicator.allReduce(.sum, values, count: count) }
+  package func sum(_ values: DoubleSum) {
+    keepingError { try communicator.allReduce(.sum, values) }
   }
 
   package func gather(_ rows: Tensor) -> Tensor {
@@ -34,6 +34,13 @@ package final class CommunicatorExchange: RankExchange {
     let all = Tensor([ranks * rows.shape[0]] + rows.shape.dropFirst())
     keepingError { try communicator.allGather(rows, into: all) }
     return all
+  }
+
+  /// On how many ranks a condition holds.
+  package func ranks(where isMet: Bool) -> Int {
+    var count = isMet ? 1.0 : 0
+    keepingError { try communicator.allReduce(.sum, &count, count: 1) }
+    return Int(count)
   }
 
   private func keepingError(_ body: () throws -> Void) {

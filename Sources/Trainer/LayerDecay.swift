@@ -1,4 +1,4 @@
-import Layers
+import Operations
 import Tensors
 
 /// Learning rates that fall from block to block toward the images (BEiT's fine-tuning; Clark et al., 2003.10555).

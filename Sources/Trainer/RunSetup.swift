@@ -3,6 +3,7 @@ import Configuration
 import Datasets
 import Foundation
 import Logging
+import Operations
 import Storage
 import Tensors
 import Terminal

@@ -1,6 +1,6 @@
-import CKernels
 import Datasets
-@_spi(TensorMemory) import Tensors
+import Operations
+import Tensors
 
 /// A named set of parameters that changes by a rule of its own in every step: the model, a discriminator, a momentum
 /// encoder, an average of the weights.
@@ -84,10 +84,7 @@ public final class AveragedUnit: TrainableUnit {
   func follow(inStep step: Int) {
     let momentum = momentum(step)
     for (leader, follower) in pairs {
-      let (from, to) = (leader.value.pointer, follower.value.pointer)
-      ThreadPool.current.forEachRange(of: leader.count, grain: 1 << 14) { range in
-        peco_moving_average(to + range.lowerBound, from + range.lowerBound, momentum, range.count)
-      }
+      moveAverage(follower.value, toward: leader.value, momentum: momentum)
     }
   }
 

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Imaging
-import Layers
 import Tasks
 import Trainer
 import Visualization

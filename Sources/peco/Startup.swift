@@ -1,4 +1,5 @@
 import Foundation
+import Operations
 import Tensors
 
 /// What has to be settled before any library starts its threads or MPI starts.

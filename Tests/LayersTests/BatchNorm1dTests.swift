@@ -1,5 +1,6 @@
 import Foundation
 import Layers
+import Operations
 import Tensors
 import TestSupport
 import Testing
@@ -44,7 +45,11 @@ private final class Member: RankExchange, @unchecked Sendable {
     self.ranks = ranks
   }
 
-  func sum(_ values: UnsafeMutablePointer<Double>, count: Int) { crew.sum(values, count: count) }
+  func sum(_ values: DoubleSum) {
+    values.withUnsafeMutableElements { values in
+      if let base = values.baseAddress { crew.sum(base, count: values.count) }
+    }
+  }
   func gather(_ rows: Tensor) -> Tensor { rows }
 }
 
@@ -63,7 +68,7 @@ private final class Member: RankExchange, @unchecked Sendable {
 
   @Test(arguments: ["batch_norm", "batch_norm_plain"])
   func matchesPyTorch(group: String) throws {
-    let fixture = try FixtureFile("contrastive.h5")[group]
+    let fixture = try FixtureFile("contrastive.h5", of: "OperationsTests")[group]
     let norm = try norm(fixture)
     for index in ["0", "1"] {
       let batch = fixture[index]

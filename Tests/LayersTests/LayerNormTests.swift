@@ -6,7 +6,7 @@ import Testing
 @Suite struct LayerNormTests {
   @Test(arguments: ["layer_norm", "layer_norm_samples"])
   func matchesPyTorch(group: String) throws {
-    let fixture = try FixtureFile("transformer.h5")[group]
+    let fixture = try FixtureFile("transformer.h5", of: "OperationsTests")[group]
     let norm = LayerNorm(53, in: ParameterScope(seed: 0))
     norm.weight.set(try fixture.tensor("weight"))
     norm.bias.set(try fixture.tensor("bias"))

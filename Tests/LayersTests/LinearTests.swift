@@ -1,4 +1,5 @@
 import Layers
+import Operations
 import Tensors
 import TestSupport
 import Testing
@@ -6,7 +7,7 @@ import Testing
 @Suite struct LinearTests {
   private let fixtures: FixtureFile
 
-  init() throws { fixtures = try FixtureFile("transformer.h5") }
+  init() throws { fixtures = try FixtureFile("transformer.h5", of: "OperationsTests") }
 
   private func linear(_ fixture: FixtureFile) throws -> Linear {
     let linear = Linear(37, 29, in: ParameterScope(seed: 0))

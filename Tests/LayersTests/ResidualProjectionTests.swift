@@ -1,4 +1,5 @@
 import Layers
+import Operations
 import Tensors
 import TestSupport
 import Testing
@@ -27,12 +28,12 @@ import Testing
 
     /// Both kinds of branch one after the other, fused.
     func fused(_ x: Tensor, samples: [Int]?) -> Tensor {
-      let activated = residual(
-        x, first.product(x, normalizedBy: norm, samples: samples), through: second, activation: first.bias,
-        gamma: gamma, samples: samples, factor: 1.25)
-      return residual(
-        activated, gatherSamples(first(norm(activated)), samples), through: second, gamma: gamma,
-        samples: samples, factor: 0.75)
+      let activated = second.residual(
+        x, first.product(x, normalizedBy: norm, samples: samples), activation: first.bias, gamma: gamma,
+        samples: samples, factor: 1.25)
+      return second.residual(
+        activated, gatherSamples(first(norm(activated)), samples), gamma: gamma, samples: samples,
+        factor: 0.75)
     }
 
     func composed(_ x: Tensor, samples: [Int]?) -> Tensor {
@@ -88,7 +89,7 @@ import Testing
     let x = randomTensor([2, 3, 6], seed: 1)
     let dy = randomTensor([2, 3, 6], seed: 2)
     let fused = differentiate([x], dy: dy) {
-      residual($0[0], first.product($0[0], normalizedBy: norm), through: second, activation: first.bias)
+      second.residual($0[0], first.product($0[0], normalizedBy: norm), activation: first.bias)
     }
     let composed = differentiate([x], dy: dy) { residual($0[0], second(gelu(first(norm($0[0]))))) }
     #expect(scope.parameters.allSatisfy { $0.gradient == nil })

@@ -1,11 +1,12 @@
 import Layers
+import Operations
 import Tensors
 import TestSupport
 import Testing
 
 @Suite struct ResidualTests {
   @Test func matchesPyTorch() throws {
-    let fixture = try FixtureFile("transformer.h5")["residual"]
+    let fixture = try FixtureFile("transformer.h5", of: "OperationsTests")["residual"]
     let gamma = ParameterScope(seed: 0).parameter("gamma", [21], .ones)
     gamma.set(try fixture.tensor("gamma"))
     let samples = try fixture.integers("samples")

@@ -1,4 +1,5 @@
 import Layers
+import Operations
 import Tensors
 import TestSupport
 import Testing
@@ -7,7 +8,7 @@ import Testing
   init() { useSeveralThreads() }
 
   @Test func matchesPyTorch() throws {
-    let fixture = try convolutionFixtures()["attention"]
+    let fixture = try FixtureFile("convolution.h5", of: "OperationsTests")["attention"]
     let tape = Tape()
     let q = tape.leaf(try fixture.tensor("q"))
     let k = tape.leaf(try fixture.tensor("k"))

@@ -1,4 +1,5 @@
 import Layers
+import Operations
 import Tensors
 import TestSupport
 import Testing
@@ -7,7 +8,7 @@ import Testing
 @Suite struct TokenTests {
   private let fixtures: FixtureFile
 
-  init() throws { fixtures = try FixtureFile("transformer.h5") }
+  init() throws { fixtures = try FixtureFile("transformer.h5", of: "OperationsTests") }
 
   @Test func patchEmbeddingMatchesPyTorch() throws {
     let fixture = fixtures["patch_embedding"]

@@ -1,4 +1,5 @@
 import Layers
+import Operations
 import Tensors
 import TestSupport
 import Testing
@@ -7,7 +8,7 @@ import Testing
   init() { useSeveralThreads() }
 
   @Test func threeStepsMatchPyTorch() throws {
-    let fixture = try convolutionFixtures()["quantizer"]
+    let fixture = try FixtureFile("convolution.h5", of: "OperationsTests")["quantizer"]
     let start = try fixture.tensor("embedding")
     let quantizer = VectorQuantizer(
       entries: start.shape[0], length: start.shape[1], decay: 0.9, in: ParameterScope(seed: 0))
@@ -132,7 +133,7 @@ import Testing
   /// Entries that learn by the gradient of their own loss, as they are and at length 1.
   @Test(arguments: ["plain", "normalized"])
   func trainedEntriesMatchPyTorch(form: String) throws {
-    let fixture = try FixtureFile("codebook.h5")[form]
+    let fixture = try FixtureFile("codebook.h5", of: "OperationsTests")[form]
     let start = try fixture.tensor("embedding")
     let scope = ParameterScope(seed: 0)
     let quantizer = VectorQuantizer(

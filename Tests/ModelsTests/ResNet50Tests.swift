@@ -1,6 +1,7 @@
 import Foundation
 import Layers
 import Models
+import Operations
 import Tensors
 import TestSupport
 import Testing
@@ -104,7 +105,7 @@ import Testing
       func end() -> Tensor {
         let doubled = scale(h, 2)
         branch = doubled
-        return residual(x, doubled, through: projection)
+        return projection.residual(x, doubled)
       }
       let y = end()
       let isKept = branch != nil

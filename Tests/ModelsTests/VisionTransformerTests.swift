@@ -1,5 +1,6 @@
 import Layers
 import Models
+import Operations
 import Tensors
 import TestSupport
 import Testing

@@ -2,6 +2,7 @@ import Datasets
 import Evaluation
 import Imaging
 import Layers
+import Operations
 import Tensors
 import TestSupport
 import Testing

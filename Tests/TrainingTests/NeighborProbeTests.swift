@@ -2,6 +2,7 @@ import Communication
 import Evaluation
 import Foundation
 import Layers
+import Operations
 import Tensors
 import TestSupport
 import Testing

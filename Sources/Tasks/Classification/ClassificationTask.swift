@@ -5,6 +5,7 @@ import Evaluation
 import Interoperability
 import Layers
 import Models
+import Operations
 import Tensors
 import Terminal
 import Trainer

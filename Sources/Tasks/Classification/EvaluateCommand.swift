@@ -1,7 +1,6 @@
 import ArgumentParser
 import Evaluation
 import Foundation
-import Layers
 import TaskSupport
 import Terminal
 

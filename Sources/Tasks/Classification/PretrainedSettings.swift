@@ -1,7 +1,7 @@
 import Configuration
 import Interoperability
-import Layers
 import Models
+import Operations
 import Tensors
 import Terminal
 

@@ -3,6 +3,7 @@ import Configuration
 import Datasets
 import Layers
 import Models
+import Operations
 import Tensors
 import Terminal
 import TokenizerSupport

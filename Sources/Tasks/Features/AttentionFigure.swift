@@ -3,7 +3,6 @@ import Configuration
 import Datasets
 import Evaluation
 import Imaging
-import Layers
 import Models
 import TaskSupport
 import Tensors

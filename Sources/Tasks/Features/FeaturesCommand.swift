@@ -1,6 +1,5 @@
 import ArgumentParser
 import Evaluation
-import Layers
 import TaskSupport
 
 /// `peco features`: what a transformer makes of images.

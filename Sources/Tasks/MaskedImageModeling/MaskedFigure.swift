@@ -4,8 +4,8 @@ import Datasets
 import Evaluation
 import Foundation
 import Imaging
-import Layers
 import Models
+import Operations
 import TaskSupport
 import Tensors
 import Terminal

@@ -1,6 +1,5 @@
 import Configuration
 import Imaging
-import Layers
 
 /// The configuration of `peco pretrain`: masked image modeling against a tokenizer's tokens (PeCo, section 3.3;
 /// BEiT, section 2).

@@ -72,8 +72,7 @@ public final class MomentumContrastTask: TrainingTask, OptimizedUnit {
     try exchange.check()
     metrics.add("contrast_accuracy", sum: Double(hits), weight: Double(2 * batch.samples.count))
     // Where one rank's loss is not finite all stop here: backward is a matter of all of them.
-    var strays = loss.item.isFinite ? 0.0 : 1.0
-    exchange.sum(&strays, count: 1)
+    let strays = exchange.ranks(where: !loss.item.isFinite)
     try exchange.check()
     guard strays == 0 || !loss.item.isFinite else { throw NonFiniteElsewhere() }
     return Loss(mean: loss, weight: Double(batch.count))

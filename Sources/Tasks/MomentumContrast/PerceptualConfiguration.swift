@@ -1,7 +1,6 @@
 import Configuration
 import Evaluation
 import Foundation
-import Layers
 
 /// The configuration of `peco perceptual train`: a vision transformer that learns from unlabeled images, MoCo v3
 /// (Chen et al., 2104.02057), to serve as PeCo's perceptual network.

@@ -1,7 +1,6 @@
 import Datasets
 import Foundation
 import Imaging
-import Layers
 import Models
 import Tensors
 import Terminal

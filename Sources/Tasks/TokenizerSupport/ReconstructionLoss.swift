@@ -1,6 +1,6 @@
 import Foundation
-import Layers
 import Models
+import Operations
 import Tensors
 import Trainer
 

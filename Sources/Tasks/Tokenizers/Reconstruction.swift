@@ -4,6 +4,7 @@ import Datasets
 import Foundation
 import Imaging
 import Layers
+import Operations
 import Tensors
 import Terminal
 import TokenizerSupport

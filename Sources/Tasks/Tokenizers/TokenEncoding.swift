@@ -2,7 +2,6 @@ import Communication
 import Datasets
 import Foundation
 import Imaging
-import Layers
 import Storage
 import Tensors
 import Terminal

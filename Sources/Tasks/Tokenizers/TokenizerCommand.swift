@@ -2,7 +2,6 @@ import ArgumentParser
 import DVAETraining
 import Foundation
 import Imaging
-import Layers
 import TaskSupport
 import Trainer
 

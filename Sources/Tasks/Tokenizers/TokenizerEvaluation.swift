@@ -4,6 +4,7 @@ import Evaluation
 import Foundation
 import Layers
 import Models
+import Operations
 import Tensors
 import Terminal
 import TokenizerSupport

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Layers
 import TaskSupport
 import Terminal
 

@@ -2,8 +2,8 @@ import Communication
 import Configuration
 import Datasets
 import Foundation
-import Layers
 import Models
+import Operations
 import Tensors
 import Terminal
 import TokenizerSupport

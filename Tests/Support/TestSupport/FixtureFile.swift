@@ -8,9 +8,13 @@ public struct FixtureFile {
   private let group: String
 
   /// Opens the file `name` in the folder `Fixtures` beside the source file that calls.
-  public init(_ name: String, beside source: String = #filePath) throws {
+  ///
+  /// - Parameter target: Another target of tests, whose fixtures they are.
+  public init(_ name: String, of target: String? = nil, beside source: String = #filePath) throws {
     useSeveralThreads()
-    let folder = URL(fileURLWithPath: source).deletingLastPathComponent().appendingPathComponent("Fixtures")
+    var folder = URL(fileURLWithPath: source).deletingLastPathComponent()
+    if let target { folder = folder.deletingLastPathComponent().appendingPathComponent(target) }
+    folder.appendPathComponent("Fixtures")
     file = try HDF5File(opening: folder.appendingPathComponent(name).path)
     group = ""
   }

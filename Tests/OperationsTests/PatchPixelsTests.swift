@@ -1,4 +1,4 @@
-import Layers
+import Operations
 import Tensors
 import TestSupport
 import Testing
@@ -17,17 +17,18 @@ import Testing
     // The last patch has no contrast: its target is nothing.
     #expect(target.elements.suffix(48).allSatisfy { abs($0) < 1e-3 })
 
-    let head = Linear(10, 48, in: ParameterScope(seed: 0))
-    head.weight.set(try fixture.tensor("weight"))
-    let bias = try #require(head.bias)
+    let scope = ParameterScope(seed: 0)
+    let weight = scope.parameter("weight", [48, 10], .zeros)
+    let bias = scope.parameter("bias", [48], .zeros)
+    weight.set(try fixture.tensor("weight"))
     bias.set(try fixture.tensor("bias"))
     let tape = Tape()
     let tokens = tape.leaf(try fixture.tensor("tokens"))
-    let loss = meanSquaredError(head(tokens), target)
+    let loss = meanSquaredError(linear(tokens, weight, biases: [BiasSlice(bias)]), target)
     #expect(relativeError(loss, try fixture.tensor("loss")) < 1e-5)
     tape.backward(from: loss)
     #expect(relativeError(tokens.gradient, try fixture.tensor("dtokens")) < 1e-5)
-    #expect(relativeError(head.weight.gradient, try fixture.tensor("dweight")) < 1e-5)
+    #expect(relativeError(weight.gradient, try fixture.tensor("dweight")) < 1e-5)
     #expect(relativeError(bias.gradient, try fixture.tensor("dbias")) < 1e-5)
   }
 }

@@ -1,5 +1,5 @@
 import Foundation
-import Layers
+import Operations
 import Tensors
 import TestSupport
 import Testing

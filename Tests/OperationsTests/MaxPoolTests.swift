@@ -1,4 +1,4 @@
-import Layers
+import Operations
 import Tensors
 import TestSupport
 import Testing

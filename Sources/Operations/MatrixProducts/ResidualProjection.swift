@@ -4,31 +4,32 @@ import CKernels
 /// The end of a transformer's branch in one operation, y = x + factor · gamma ∘ (h Wᵀ + b), or with `activation` the
 /// GELU of h + activation in the place of h.
 ///
-/// The same as `residual(x, linear(h), ...)`, but nothing of the branch besides h is kept: GELU is computed again for
+/// The same as `residual(x, linear(h, ...), ...)`, but nothing of the branch besides h is kept: GELU is computed again for
 /// backward, in the pass that needs its slope; and layer scale's gradient, Σ dy ∘ (h Wᵀ + b), is taken from the
 /// gradient of the weight, Σ_k (dyᵀ h)_jk W_jk + (Σ dy)_j b_j, so that the branch's result is not needed.
 ///
 /// - Parameters:
 ///   - x: [B, ..., D]
 ///   - h: [B or samples.count, ..., inputs]; its memory is overwritten by backward if there is an activation.
-///   - linear: inputs → D, with a bias.
+///   - weight: W, [D, inputs].
+///   - bias: b, [D]; nil for none.
 ///   - activation: The bias inside of GELU, [inputs].
 ///   - gamma: Layer scale [D]; nil for one.
 ///   - samples: Entries of the first axis (ascending) that the branch was computed for; the others pass
 ///     unchanged. Nil for all.
 ///   - factor: 1 / (1 - rate) with stochastic depth.
 public func residual(
-  _ x: Tensor, _ h: Tensor, through linear: Linear, activation: Parameter? = nil, gamma: Parameter? = nil,
-  samples: [Int]? = nil, factor: Float = 1
+  _ x: Tensor, _ h: Tensor, weight: Parameter, bias: Parameter?, activation: Parameter? = nil,
+  gamma: Parameter? = nil, samples: [Int]? = nil, factor: Float = 1
 ) -> Tensor {
   let entries = x.shape.first ?? 1
   let selection = EntrySelection(
     samples, of: entries, rowsPerEntry: x.shape.dropFirst().dropLast().reduce(1, *))
   let pass = ResidualProjectionPass(
-    linear: linear, activation: activation, gamma: gamma, factor: factor, selection: selection,
-    rows: selection.rows, inputs: linear.weight.shape[1], outputs: linear.weight.shape[0])
+    weight: weight, bias: bias, activation: activation, gamma: gamma, factor: factor, selection: selection,
+    rows: selection.rows, inputs: weight.shape[1], outputs: weight.shape[0])
   precondition(h.count == pass.rows * pass.inputs, "a branch of \(h.shape) does not fit \(x.shape)")
-  precondition(x.shape.last == pass.outputs, "\(linear.weight.name) does not lead to shape \(x.shape)")
+  precondition(x.shape.last == pass.outputs, "\(weight.name) does not lead to shape \(x.shape)")
   let y = Tensor(uninitialized: x.shape)
   // Without a tape nobody comes back for h.
   pass.addBranch(pass.activated(h, inPlace: h.tape == nil), to: x, into: y)
@@ -37,7 +38,7 @@ public func residual(
     (y.pointer + whole * pass.outputs).update(
       from: x.pointer + whole * pass.outputs, count: count * pass.outputs)
   }
-  let parameters = linear.parameters + [activation, gamma].compactMap { $0 }
+  let parameters = [weight] + [bias, activation, gamma].compactMap { $0 }
   // GELU's slope and the weights' gradients alone read h.
   let isRead = activation != nil || parameters.contains { $0.gradient != nil }
   let kept = isRead ? h : nil
@@ -50,7 +51,8 @@ public func residual(
 
 /// One use of the operation.
 private struct ResidualProjectionPass {
-  let linear: Linear
+  let weight: Parameter
+  let bias: Parameter?
   let activation: Parameter?
   let gamma: Parameter?
   let factor: Float
@@ -76,11 +78,11 @@ private struct ResidualProjectionPass {
     let branch = Tensor(uninitialized: [rows, outputs])
     MatrixMultiply.parallel(
       rows, outputs, inputs, MatrixView(a.pointer, stride: inputs),
-      MatrixView(linear.weight.value.pointer, stride: inputs, transposed: true),
+      MatrixView(weight.value.pointer, stride: inputs, transposed: true),
       into: MatrixView(branch.pointer, stride: outputs))
     let scale = scale()
     let shift = Tensor([outputs])
-    if let bias = linear.bias { peco_multiply(shift.pointer, scale.pointer, bias.value.pointer, outputs) }
+    if let bias { peco_multiply(shift.pointer, scale.pointer, bias.value.pointer, outputs) }
     ThreadPool.current.forEachRange(of: rows, grain: grain) { range in
       selection.forEachRun(in: range) { selected, whole, count in
         peco_scaled_residual(
@@ -96,7 +98,6 @@ private struct ResidualProjectionPass {
   func backward(_ dy: Tensor, _ h: Tensor?, to target: GradientTarget) {
     let dy = selected(dy)
     let scale = scale()
-    let weight = linear.weight
     let scaled = Tensor(uninitialized: [outputs, inputs])
     forEachOutput { j in
       peco_scale(
@@ -125,7 +126,6 @@ private struct ResidualProjectionPass {
   ///
   /// - Parameter product: Memory for dyᵀ a.
   private func addWeightGradients(_ dy: Tensor, _ a: Tensor, _ scale: Tensor, product: Tensor) {
-    let (weight, bias) = (linear.weight, linear.bias)
     guard weight.gradient != nil || bias?.gradient != nil || gamma?.gradient != nil else { return }
     MatrixMultiply.parallel(
       outputs, inputs, rows, MatrixView(dy.pointer, stride: outputs, transposed: true),

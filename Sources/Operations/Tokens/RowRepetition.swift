@@ -9,7 +9,7 @@ public struct RowRepetition: Sendable {
   let places: [Int]
 
   /// Rows of the same kind are the same.
-  init(_ kinds: [Int]) {
+  public init(_ kinds: [Int]) {
     var first: [Int: Int] = [:]
     var distinct: [Int] = []
     places = kinds.enumerated().map { row, kind in
@@ -23,7 +23,7 @@ public struct RowRepetition: Sendable {
 }
 
 /// Puts what was computed of the distinct rows at all the rows that are the same: [distinct, width] → shape + [width].
-func repeatRows(_ x: Tensor, _ repetition: RowRepetition, shape: [Int]) -> Tensor {
+public func repeatRows(_ x: Tensor, _ repetition: RowRepetition, shape: [Int]) -> Tensor {
   let width = x.shape.last ?? 1
   let places = repetition.places
   precondition(x.count == repetition.distinct.count * width, "\(x.shape) are not the distinct rows")

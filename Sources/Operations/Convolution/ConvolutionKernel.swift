@@ -1,29 +1,6 @@
 import COneDNN
 @_spi(TensorMemory) import Tensors
 
-/// Zeros around an image, in pixels.
-public struct Padding: Sendable, Equatable, ExpressibleByIntegerLiteral {
-  /// Rows above.
-  public var top: Int
-  /// Rows below.
-  public var bottom: Int
-  /// Columns on the left.
-  public var left: Int
-  /// Columns on the right.
-  public var right: Int
-
-  /// Zeros on each side.
-  public init(top: Int, bottom: Int, left: Int, right: Int) {
-    (self.top, self.bottom, self.left, self.right) = (top, bottom, left, right)
-  }
-
-  /// The same on all four sides.
-  public init(_ all: Int) { self.init(top: all, bottom: all, left: all, right: all) }
-
-  /// The same on all four sides.
-  public init(integerLiteral all: Int) { self.init(all) }
-}
-
 /// oneDNN's convolution of one shape: images NHWC or in blocks of channels, weights OIHW.
 struct ConvolutionKernel {
   private var shape: peco_dnn_convolution
@@ -132,14 +109,4 @@ struct ConvolutionKernel {
   private static func giveUp() -> Never {
     ExecutionContext.current.fail(ExecutionError("a convolution: \(String(cString: peco_dnn_last_error()))"))
   }
-}
-
-/// What computes convolutions, for reports.
-public enum ConvolutionLibrary {
-  /// Name and version, such as "oneDNN 2.6.3".
-  public static var version: String { "oneDNN " + String(cString: peco_dnn_version()) }
-  /// What runs its threads, such as "OpenMP".
-  public static var threadRuntime: String { String(cString: peco_dnn_runtime()) }
-  /// The widest instruction set it uses on this processor, such as "AVX-512".
-  public static var instructionSet: String { String(cString: peco_dnn_instruction_set()) }
 }

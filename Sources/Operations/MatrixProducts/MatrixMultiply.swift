@@ -1,9 +1,10 @@
 import COneDNN
 import COpenBLAS
+@_spi(TensorMemory) import Tensors
 
 /// A row-major matrix inside some buffer: rows × columns with `stride` elements from row to row, read as its
 /// transpose if `transposed`.
-public struct MatrixView {
+@_spi(TensorMemory) public struct MatrixView {
   let pointer: UnsafeMutablePointer<Float>
   let stride: Int
   let transposed: Bool
@@ -37,7 +38,7 @@ public enum MatrixMultiply {
   ///   - m: Rows of op(A) and C.
   ///   - n: Columns of op(B) and C.
   ///   - k: Columns of op(A), rows of op(B).
-  public static func parallel(
+  @_spi(TensorMemory) public static func parallel(
     _ m: Int, _ n: Int, _ k: Int, _ a: MatrixView, _ b: MatrixView, into c: MatrixView,
     alpha: Float = 1, beta: Float = 0
   ) {
@@ -66,7 +67,7 @@ public enum MatrixMultiply {
   }
 
   /// C = alpha · op(A) · op(B) + beta · C on the calling thread.
-  public static func serial(
+  @_spi(TensorMemory) public static func serial(
     _ m: Int, _ n: Int, _ k: Int, _ a: MatrixView, _ b: MatrixView, into c: MatrixView,
     alpha: Float = 1, beta: Float = 0
   ) {

@@ -1,3 +1,4 @@
+@_spi(TensorMemory) import Operations
 @_spi(TensorMemory) import Tensors
 import TestSupport
 import Testing

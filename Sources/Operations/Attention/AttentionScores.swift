@@ -28,9 +28,12 @@ struct AttentionScores {
   /// The keys as the kernel wants them; nil where a general product serves.
   private let turned: Tensor?
 
-  init(_ q: StridedMatrix, _ k: StridedMatrix, keys: Int, channels: Int, scale: Float = 1) {
+  init(
+    _ q: StridedMatrix, _ k: StridedMatrix, keys: Int, channels: Int, scale: Float = 1,
+    usingKernel: Bool = true
+  ) {
     (self.q, self.k, self.keys, self.channels, self.scale) = (q, k, keys, channels, scale)
-    let size = peco_turned_keys_size(keys, channels)
+    let size = usingKernel ? peco_turned_keys_size(keys, channels) : 0
     turned = size > 0 ? Tensor(uninitialized: [size]) : nil
     if let turned { peco_turn_keys(turned.pointer, k.pointer, k.stride, keys, channels) }
   }
@@ -53,4 +56,27 @@ struct AttentionScores {
       body(start..<start + count)
     }
   }
+}
+
+/// Whether this processor has a kernel of its own for the products of queries and keys.
+public func hasAttentionScoresKernel(keys: Int, channels: Int) -> Bool {
+  peco_turned_keys_size(keys, channels) > 0
+}
+
+/// Writes q kᵀ of one head of one image, as attention computes it, on the calling thread. Forward only: for measuring.
+///
+/// - Parameters:
+///   - qkv: [N, 3 D]: queries, keys and values, each of them the heads one after another.
+///   - scores: [N, N]
+///   - usingKernel: Whether by the kernel for it, where there is one, or by a general product.
+public func writeAttentionScores(
+  of qkv: Tensor, heads: Int, head: Int, into scores: Tensor, usingKernel: Bool = true
+) {
+  let (tokens, stride) = (qkv.shape[0], qkv.shape[1])
+  let channels = stride / 3 / heads
+  precondition(scores.count == tokens * tokens, "scores of \(scores.shape) for \(tokens) tokens")
+  let q = StridedMatrix(pointer: qkv.pointer + head * channels, stride: stride)
+  let k = StridedMatrix(pointer: qkv.pointer + (heads + head) * channels, stride: stride)
+  AttentionScores(q, k, keys: tokens, channels: channels, usingKernel: usingKernel)
+    .compute(tokens, into: scores.pointer) { _ in }
 }

@@ -40,6 +40,9 @@ public func prefersChannelBlocks(_ channels: [Int]) -> Bool {
   peco_dnn_has_wide_blocks() != 0 && channels.allSatisfy { $0 % ChannelLayout.block == 0 }
 }
 
+/// Whether images lie in blocks of channels rather than with channels last.
+public func isChannelBlocked(_ images: Tensor) -> Bool { ChannelLayout(images.shape).isBlocked }
+
 /// The images in blocks of channels.
 public func channelBlocked(_ x: Tensor) -> Tensor {
   let layout = ChannelLayout(x.shape)

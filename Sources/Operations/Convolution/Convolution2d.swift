@@ -1,0 +1,36 @@
+import Tensors
+
+/// The convolution of `x` [batch, height, width, in] with `weight` [out, in, height, width], as PyTorch's `conv2d`.
+///
+/// - Parameter relu: Whether ReLU follows in the same pass.
+public func convolution2d(
+  _ x: Tensor, weight: Parameter, bias: Parameter?, stride: Int = 1, padding: Padding = 0, relu: Bool = false
+) -> Tensor {
+  let kernel = ConvolutionKernel(input: x.shape, weight: weight.shape, stride: stride, padding: padding)
+  let y = kernel.forward(x, weight: weight.value, bias: bias?.value, relu: relu)
+  let parameters = [weight] + (bias.map { [$0] } ?? [])
+  let mask = relu ? y.detached : nil
+  // The weights' gradient alone reads the input: frozen weights let go of it.
+  let input = weight.gradient == nil ? nil : x
+  let target = x.gradientTarget
+  return Tape.record(y, from: [x], parameters: parameters) { dy in
+    let dy = mask.map { reluBackward(dy, output: $0) } ?? dy
+    if let input, let weightGradient = weight.gradient {
+      kernel.backwardWeights(dy, input, weightGradient: weightGradient, biasGradient: bias?.gradient)
+    }
+    target.add(kernel.backwardData(dy, weight: weight.value))
+  }
+}
+
+/// The gradient that the weight of a `convolution2d` gets where the output's is `dy` and the input is `x`; added to
+/// nothing.
+///
+/// - Parameter weightShape: [out, in, height, width]
+public func convolution2dWeightGradient(
+  _ dy: Tensor, _ x: Tensor, weightShape: [Int], stride: Int = 1, padding: Padding = 0
+) -> Tensor {
+  let gradient = Tensor(weightShape)
+  ConvolutionKernel(input: x.shape, weight: weightShape, stride: stride, padding: padding)
+    .backwardWeights(dy, x, weightGradient: gradient, biasGradient: nil)
+  return gradient
+}

@@ -1,0 +1,159 @@
+import CKernels
+@_spi(TensorMemory) import Tensors
+
+/// Group normalization over images with channels last, or in blocks of channels, as PyTorch's `group_norm` (Wu and He,
+/// "Group Normalization", 2018), optionally followed by SiLU in the same pass.
+///
+/// - Parameters:
+///   - x: [batch, height, width, channels] or the same in blocks of channels.
+///   - groups: How many equal parts the channels are cut into; each of each image gets mean 0 and variance 1.
+///   - weight: Factor of each channel, [channels].
+///   - bias: Offset of each channel, [channels].
+///   - epsilon: Added to the variance.
+public func groupNorm(
+  _ x: Tensor, groups: Int, weight: Parameter, bias: Parameter, epsilon: Float, silu: Bool = false
+) -> Tensor {
+  GroupNormPass(weight: weight, bias: bias, groups: groups, epsilon: epsilon)(x, silu: silu)
+}
+
+/// One use of a group normalization, forward and backward.
+private struct GroupNormPass {
+  let weight, bias: Parameter
+  let groups: Int
+  let epsilon: Float
+
+  func callAsFunction(_ x: Tensor, silu: Bool) -> Tensor {
+    let plan = GroupNormPlan(x.shape)
+    precondition(
+      plan.channels == weight.count, "\(plan.channels) channels, where \(weight.count) are expected")
+    let coefficients = GroupNormCoefficients(images: plan.images, channels: plan.channels)
+    let y = Tensor(uninitialized: x.shape)
+    let sums = GroupNormSums(plan)
+
+    plan.forEachGroup { images in
+      plan.forEachChunk(of: images) { chunk in
+        // Sums about a value of the channel itself keep the digits of the variance where the mean is large.
+        let sum = sums.partial(chunk.slot)
+        peco_channel_moments(
+          x.pointer + chunk.start, x.pointer + chunk.planeStart, chunk.rows, plan.run, sum, sum + plan.run)
+      }
+      for image in images {
+        sums.add(of: image)
+        setCoefficients(coefficients, of: image, sums, about: x, plan)
+      }
+      plan.forEachChunk(of: images) { chunk in
+        let (scale, offset) = (
+          coefficients.scale(chunk.image) + chunk.channel,
+          coefficients.offset(chunk.image) + chunk.channel
+        )
+        let (output, input) = (y.pointer + chunk.start, x.pointer + chunk.start)
+        if silu {
+          peco_channel_affine_silu(output, input, scale, offset, chunk.rows, plan.run)
+        } else {
+          peco_channel_affine(output, input, scale, offset, chunk.rows, plan.run)
+        }
+      }
+    }
+
+    return Tape.record(y, from: [x], parameters: [weight, bias]) { dy in
+      x.addGradient(backward(x, dy, coefficients, plan, silu: silu))
+    }
+  }
+
+  /// From Σ(x − s) and Σ(x − s)² of each channel, the affine map that normalizes it.
+  private func setCoefficients(
+    _ coefficients: GroupNormCoefficients, of image: Int, _ sums: GroupNormSums, about x: Tensor,
+    _ plan: GroupNormPlan
+  ) {
+    let width = weight.count / groups
+    let rows = Double(plan.rows)
+    let count = rows * Double(width)
+    func shift(_ c: Int) -> Double { Double(x.pointer[plan.firstElement(of: image, channel: c)]) }
+    for group in 0..<groups {
+      let members = group * width..<(group + 1) * width
+      let mean = members.reduce(0.0) { $0 + sums.first(image, $1) + rows * shift($1) } / count
+      let squares = members.reduce(0.0) { total, c in
+        let d = mean - shift(c)
+        return total + sums.second(image, c) - 2 * d * sums.first(image, c) + rows * d * d
+      }
+      let inverse = 1 / (max(squares, 0) / count + Double(epsilon)).squareRoot()
+      for c in members {
+        let factor = Double(weight.value.pointer[c]) * (squares.isNaN ? .nan : inverse)
+        coefficients.scale(image)[c] = Float(factor)
+        coefficients.offset(image)[c] = Float(Double(bias.value.pointer[c]) - mean * factor)
+        coefficients.factor(image)[c] = Float(inverse)
+        coefficients.shift(image)[c] = Float(-mean * inverse)
+      }
+    }
+  }
+
+  /// Adds to the gradients of weight and bias, and returns that of the input.
+  private func backward(
+    _ x: Tensor, _ dy: Tensor, _ coefficients: GroupNormCoefficients, _ plan: GroupNormPlan, silu: Bool
+  )
+    -> Tensor
+  {
+    let (rows, channels) = (plan.rows, plan.channels)
+    let dx = Tensor(uninitialized: x.shape)
+    let sums = GroupNormSums(plan)
+    let slope = Tensor(uninitialized: [plan.images, channels])
+    let constant = Tensor(uninitialized: [plan.images, channels])
+
+    plan.forEachGroup { images in
+      plan.forEachChunk(of: images) { chunk in
+        let (image, c) = (chunk.image, chunk.channel)
+        let sum = sums.partial(chunk.slot)
+        let (input, gradient) = (x.pointer + chunk.start, dy.pointer + chunk.start)
+        let (factor, shift) = (coefficients.factor(image) + c, coefficients.shift(image) + c)
+        if silu {
+          peco_group_norm_silu_sums(
+            input, gradient, coefficients.scale(image) + c, coefficients.offset(image) + c, factor, shift,
+            chunk.rows, plan.run, sum, sum + plan.run)
+        } else {
+          peco_group_norm_sums(input, gradient, factor, shift, chunk.rows, plan.run, sum, sum + plan.run)
+        }
+      }
+      for image in images {
+        sums.add(of: image)
+        let at = image * channels
+        let width = channels / groups
+        for group in 0..<groups {
+          let members = group * width..<(group + 1) * width
+          func mean(_ sum: (Int, Int) -> Double) -> Double {
+            members.reduce(0.0) { $0 + Double(weight.value.pointer[$1]) * sum(image, $1) }
+              / Double(rows * width)
+          }
+          let (gradientMean, productMean) = (mean(sums.first), mean(sums.second))
+          // dx = (γ·dy − mean(γ·dy) − x̂ · mean(γ·dy·x̂)) / σ, with x̂ = x · factor + shift.
+          for c in members {
+            let inverse = Double(coefficients.factor(image)[c])
+            let shift = Double(coefficients.shift(image)[c])
+            slope.pointer[at + c] = Float(-inverse * inverse * productMean)
+            constant.pointer[at + c] = Float(-inverse * (gradientMean + shift * productMean))
+          }
+        }
+      }
+      plan.forEachChunk(of: images) { chunk in
+        let (image, c) = (chunk.image, chunk.channel)
+        let (input, gradient) = (x.pointer + chunk.start, dy.pointer + chunk.start)
+        let (a, b) = (slope.pointer + image * channels + c, constant.pointer + image * channels + c)
+        if silu {
+          peco_group_norm_silu_backward(
+            dx.pointer + chunk.start, input, gradient, coefficients.scale(image) + c,
+            coefficients.offset(image) + c, a, b, chunk.rows, plan.run)
+        } else {
+          peco_group_norm_backward(
+            dx.pointer + chunk.start, input, gradient, coefficients.scale(image) + c, a, b, chunk.rows,
+            plan.run)
+        }
+      }
+    }
+    for image in 0..<plan.images {
+      for c in 0..<channels {
+        bias.gradient?.pointer[c] += Float(sums.first(image, c))
+        weight.gradient?.pointer[c] += Float(sums.second(image, c))
+      }
+    }
+    return dx
+  }
+}

@@ -1,0 +1,26 @@
+import Operations
+import Tensors
+import TestSupport
+import Testing
+
+@Suite struct ResamplingTests {
+  init() { useSeveralThreads() }
+
+  @Test(arguments: [2, 3]) func upsampleMatchesPyTorch(factor: Int) throws {
+    #expect(
+      try mismatches(with: FixtureFile("convolution.h5")["upsample"]["\(factor)"]) {
+        upsampleNearest($0, factor: factor)
+      } == [])
+  }
+
+  @Test(arguments: [2, 3]) func averagePoolMatchesPyTorch(window: Int) throws {
+    #expect(
+      try mismatches(with: FixtureFile("convolution.h5")["average_pool"]["\(window)"]) {
+        averagePool($0, window: window)
+      } == [])
+  }
+
+  @Test(arguments: ["even", "odd", "ties"]) func maxPoolMatchesPyTorch(name: String) throws {
+    #expect(try mismatches(with: FixtureFile("convolution.h5")["max_pool"][name]) { maxPool2x2($0) } == [])
+  }
+}
