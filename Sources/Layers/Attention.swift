@@ -34,10 +34,10 @@ public struct Attention {
     precondition(width % heads == 0, "\(heads) heads do not divide a width of \(width)")
     self.heads = heads
     self.width = width
-    weight = (scope / "qkv").parameter("weight", [3 * width, width], initializer)
-    fullBias = bias == .full ? (scope / "qkv").parameter("bias", [3 * width], .zeros) : nil
-    queryBias = bias == .queryValue ? scope.parameter("q_bias", [width], .zeros) : nil
-    valueBias = bias == .queryValue ? scope.parameter("v_bias", [width], .zeros) : nil
+    weight = (scope / "qkv").parameter("weight", [3 * width, width], initializer, role: .weight)
+    fullBias = bias == .full ? (scope / "qkv").parameter("bias", [3 * width], .zeros, role: .bias) : nil
+    queryBias = bias == .queryValue ? scope.parameter("q_bias", [width], .zeros, role: .bias) : nil
+    valueBias = bias == .queryValue ? scope.parameter("v_bias", [width], .zeros, role: .bias) : nil
     projection = Linear(width, width, in: scope / "proj", initializer: projectionInitializer)
   }
 

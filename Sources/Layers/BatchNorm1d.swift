@@ -25,8 +25,8 @@ public struct BatchNorm1d {
     _ channels: Int, affine: Bool = true, epsilon: Double = 1e-5, momentum: Double = 0.1,
     in scope: ParameterScope
   ) {
-    weight = affine ? scope.parameter("weight", [channels], .ones) : nil
-    bias = affine ? scope.parameter("bias", [channels], .zeros) : nil
+    weight = affine ? scope.parameter("weight", [channels], .ones, role: .norm) : nil
+    bias = affine ? scope.parameter("bias", [channels], .zeros, role: .norm) : nil
     runningMean = scope.state("running_mean", [channels], .zeros)
     runningVariance = scope.state("running_var", [channels], .ones)
     self.epsilon = epsilon

@@ -22,9 +22,9 @@ public struct Convolution2d {
   ) {
     let limit = 1 / Float(inChannels * kernel * kernel).squareRoot()
     weight = scope.parameter(
-      "weight", [outChannels, inChannels, kernel, kernel], initializer ?? .uniform(limit))
-    self.bias =
-      bias ? scope.parameter("bias", [outChannels], initializer == nil ? .uniform(limit) : .zeros) : nil
+      "weight", [outChannels, inChannels, kernel, kernel], initializer ?? .uniform(limit), role: .weight)
+    let start: Initializer = initializer == nil ? .uniform(limit) : .zeros
+    self.bias = bias ? scope.parameter("bias", [outChannels], start, role: .bias) : nil
     self.stride = stride
     self.padding = padding
   }

@@ -20,9 +20,9 @@ public struct ConvolutionTranspose2d {
   ) {
     let limit = 1 / Float(outChannels * kernel * kernel).squareRoot()
     weight = scope.parameter(
-      "weight", [inChannels, outChannels, kernel, kernel], initializer ?? .uniform(limit))
-    self.bias =
-      bias ? scope.parameter("bias", [outChannels], initializer == nil ? .uniform(limit) : .zeros) : nil
+      "weight", [inChannels, outChannels, kernel, kernel], initializer ?? .uniform(limit), role: .weight)
+    let start: Initializer = initializer == nil ? .uniform(limit) : .zeros
+    self.bias = bias ? scope.parameter("bias", [outChannels], start, role: .bias) : nil
     self.stride = stride
     self.padding = padding
   }

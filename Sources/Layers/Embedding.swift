@@ -10,7 +10,7 @@ public struct Embedding {
   public init(
     _ count: Int, _ width: Int, in scope: ParameterScope, initializer: Initializer = .normal(1)
   ) {
-    weight = scope.parameter("weight", [count, width], initializer)
+    weight = scope.parameter("weight", [count, width], initializer, role: .weight)
   }
 
   /// The rows at `indices`: [indices.count, width].

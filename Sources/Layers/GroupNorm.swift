@@ -16,8 +16,8 @@ public struct GroupNorm {
   /// A normalization of `channels` in `groups` equal parts.
   public init(groups: Int, channels: Int, epsilon: Float = 1e-6, in scope: ParameterScope) {
     precondition(channels % groups == 0, "\(channels) channels cannot be cut into \(groups) groups")
-    weight = scope.parameter("weight", [channels], .ones)
-    bias = scope.parameter("bias", [channels], .zeros)
+    weight = scope.parameter("weight", [channels], .ones, role: .norm)
+    bias = scope.parameter("bias", [channels], .zeros, role: .norm)
     self.groups = groups
     self.epsilon = epsilon
   }

@@ -12,8 +12,8 @@ public struct LayerNorm {
 
   /// Makes `weight` (ones) and `bias` (zeros) in `scope`.
   public init(_ width: Int, epsilon: Float = 1e-6, in scope: ParameterScope) {
-    weight = scope.parameter("weight", [width], .ones)
-    bias = scope.parameter("bias", [width], .zeros)
+    weight = scope.parameter("weight", [width], .ones, role: .norm)
+    bias = scope.parameter("bias", [width], .zeros, role: .norm)
     self.epsilon = epsilon
   }
 

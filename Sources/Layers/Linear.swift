@@ -13,8 +13,8 @@ public struct Linear {
     _ inputs: Int, _ outputs: Int, bias: Bool = true, in scope: ParameterScope,
     initializer: Initializer = .truncatedNormal(0.02)
   ) {
-    weight = scope.parameter("weight", [outputs, inputs], initializer)
-    self.bias = bias ? scope.parameter("bias", [outputs], .zeros) : nil
+    weight = scope.parameter("weight", [outputs, inputs], initializer, role: .weight)
+    self.bias = bias ? scope.parameter("bias", [outputs], .zeros, role: .bias) : nil
   }
 
   /// The parameters in the order in which they were made.

@@ -18,8 +18,9 @@ public struct PatchEmbedding {
   ) {
     self.patchSize = patchSize
     self.channels = channels
-    weight = (scope / "proj").parameter("weight", [width, channels, patchSize, patchSize], initializer)
-    bias = (scope / "proj").parameter("bias", [width], .zeros)
+    weight = (scope / "proj").parameter(
+      "weight", [width, channels, patchSize, patchSize], initializer, role: .weight)
+    bias = (scope / "proj").parameter("bias", [width], .zeros, role: .bias)
   }
 
   /// Embeds patches in row-major order of each image's grid.

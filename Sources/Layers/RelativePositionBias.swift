@@ -39,7 +39,7 @@ public struct RelativePositionBias {
     self.index = index
     self.tokens = tokens
     table = scope.parameter(
-      "relative_position_bias_table", [offsets + 3 * first, heads], .zeros, decayed: false)
+      "relative_position_bias_table", [offsets + 3 * first, heads], .zeros, role: .relativePositionBias)
   }
 
   /// The bias of every pair of tokens, [heads, tokens, tokens].

@@ -20,13 +20,13 @@ public struct TokenAssembly {
     in scope: ParameterScope, initializer: Initializer = .truncatedNormal(0.02)
   ) {
     self.patches = patches
-    classToken = scope.parameter("cls_token", [1, 1, width], initializer, decayed: false)
+    classToken = scope.parameter("cls_token", [1, 1, width], initializer, role: .token)
     self.maskToken =
-      maskToken ? scope.parameter("mask_token", [1, 1, width], initializer, decayed: false) : nil
+      maskToken ? scope.parameter("mask_token", [1, 1, width], initializer, role: .token) : nil
     let shape = [1, patches + 1, width]
     self.positions =
-      fixedPositions.map { scope.state("pos_embed", shape, .values($0)) }
-      ?? (positions ? scope.parameter("pos_embed", shape, initializer, decayed: false) : nil)
+      fixedPositions.map { scope.state("pos_embed", shape, .values($0), role: .positionEmbedding) }
+      ?? (positions ? scope.parameter("pos_embed", shape, initializer, role: .positionEmbedding) : nil)
   }
 
   /// The patches that are not masked, as flat numbers b · patches + p, ascending.

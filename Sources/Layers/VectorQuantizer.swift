@@ -60,8 +60,8 @@ public final class VectorQuantizer {
   ) {
     embedding =
       learning == .gradient
-      ? scope.parameter("embedding", [entries, length], .normal(1), decayed: false)
-      : scope.state("embedding", [entries, length], .normal(1))
+      ? scope.parameter("embedding", [entries, length], .normal(1), role: .codebook)
+      : scope.state("embedding", [entries, length], .normal(1), role: .codebook)
     if normalized { embedding.value.copyElements(from: unitChannels(embedding.value)) }
     // A size of 1 with the sum of one vector: entries start as their own average, and die out if unused.
     clusterSize = scope.state("cluster_size", [entries], .ones)

@@ -42,7 +42,7 @@ public struct ClassificationModel {
     self.pooling = pooling
     backbone = try VisionTransformer(configuration, norm: pooling.norm, in: scope)
     head = Linear(
-      configuration.width, classes, in: scope / "head",
+      configuration.width, classes, in: scope.at(depth: configuration.lastDepth) / "head",
       initializer: .truncatedNormal(configuration.initialDeviation * Self.headScale))
   }
 

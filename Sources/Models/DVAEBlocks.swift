@@ -8,8 +8,9 @@ struct DVAEConvolution {
 
   init(_ inChannels: Int, _ outChannels: Int, kernel: Int, in scope: ParameterScope) {
     let deviation = 1 / Float(inChannels * kernel * kernel).squareRoot()
-    weight = scope.parameter("w", [outChannels, inChannels, kernel, kernel], .normal(deviation))
-    bias = scope.parameter("b", [outChannels], .zeros)
+    weight = scope.parameter(
+      "w", [outChannels, inChannels, kernel, kernel], .normal(deviation), role: .weight)
+    bias = scope.parameter("b", [outChannels], .zeros, role: .bias)
   }
 
   private var padding: Padding { Padding((weight.shape[2] - 1) / 2) }

@@ -51,7 +51,7 @@ public struct MaskedImageModel {
       (name, outputs) = ("pixel_head", configuration.patchSize * configuration.patchSize * 3)
     }
     head = Linear(
-      configuration.width, outputs, in: scope / name,
+      configuration.width, outputs, in: scope.at(depth: configuration.lastDepth) / name,
       initializer: .truncatedNormal(configuration.initialDeviation))
   }
 

@@ -88,10 +88,10 @@ private struct FoldedConvolution {
       return Float(Double(offset[channel]) - Double(mean[channel]) * factor)
     }
     weight = Parameter(
-      name: layer.weight.name, kind: .frozen, isDecayed: false,
+      name: layer.weight.name, kind: .frozen, role: .weight,
       value: Tensor(kernels, shape: layer.weight.shape))
     bias = Parameter(
-      name: layer.offset.name, kind: .frozen, isDecayed: false, value: Tensor(offsets, shape: [channels]))
+      name: layer.offset.name, kind: .frozen, role: .bias, value: Tensor(offsets, shape: [channels]))
     self.stride = stride
     self.padding = padding
   }
@@ -114,10 +114,11 @@ public struct ResNet50Weights {
     /// Starts as He et al. (1502.01852) draw kernels, with a normalization that changes nothing.
     init(_ inputs: Int, _ outputs: Int, kernel: Int, in scope: ParameterScope, _ names: (String, String)) {
       let deviation = (2 / Float(inputs * kernel * kernel)).squareRoot()
-      weight = (scope / names.0).parameter("weight", [outputs, inputs, kernel, kernel], .normal(deviation))
+      weight = (scope / names.0).parameter(
+        "weight", [outputs, inputs, kernel, kernel], .normal(deviation), role: .weight)
       let norm = scope / names.1
-      scale = norm.parameter("weight", [outputs], .ones)
-      offset = norm.parameter("bias", [outputs], .zeros)
+      scale = norm.parameter("weight", [outputs], .ones, role: .norm)
+      offset = norm.parameter("bias", [outputs], .zeros, role: .norm)
       mean = norm.state("running_mean", [outputs], .zeros)
       variance = norm.state("running_var", [outputs], .ones)
     }

@@ -34,7 +34,9 @@ public struct VisionTransformer {
   ) throws {
     try configuration.validate()
     self.configuration = configuration
-    let patches = scope / "patch_embed"
+    let embedding = scope.at(depth: 0)
+    let end = scope.at(depth: configuration.lastDepth)
+    let patches = embedding / "patch_embed"
     patchEmbedding = PatchEmbedding(
       patchSize: configuration.patchSize, width: configuration.width,
       in: configuration.hasFixedPatchProjection ? patches.untrained : patches,
@@ -44,19 +46,19 @@ public struct VisionTransformer {
       patches: configuration.patches, width: configuration.width, maskToken: maskToken,
       positions: configuration.positions.contains(.absolute),
       fixedPositions: configuration.positions.contains(.sinCos)
-        ? sinCosPositions(grid: configuration.grid, width: configuration.width) : nil, in: scope,
+        ? sinCosPositions(grid: configuration.grid, width: configuration.width) : nil, in: embedding,
       initializer: configuration.initialization == .xavierUniform
         ? .normal(1e-6) : .truncatedNormal(configuration.initialDeviation))
     sharedBias =
       configuration.positions.contains(.sharedRelative)
       ? RelativePositionBias(
         gridHeight: configuration.grid, gridWidth: configuration.grid, heads: configuration.heads,
-        in: scope / "rel_pos_bias") : nil
+        in: end / "rel_pos_bias") : nil
     blocks = (0..<configuration.depth).map {
-      VisionTransformerBlock(configuration, number: $0, in: scope / "blocks" / $0)
+      VisionTransformerBlock(configuration, number: $0, in: scope.at(depth: $0 + 1) / "blocks" / $0)
     }
     self.norm = LayerNorm(
-      configuration.width, epsilon: configuration.normEpsilon, in: scope / norm.rawValue)
+      configuration.width, epsilon: configuration.normEpsilon, in: end / norm.rawValue)
   }
 
   /// The tokens after the last block, before the final norm: [B, N + 1, width], the class token first.

@@ -23,7 +23,7 @@ struct VisionTransformerBlock {
     let epsilon = configuration.normEpsilon
     let hidden = configuration.hiddenWidth
     func layerScale(_ name: String) -> Parameter? {
-      configuration.layerScale.map { scope.parameter(name, [width], .constant($0), decayed: false) }
+      configuration.layerScale.map { scope.parameter(name, [width], .constant($0), role: .layerScale) }
     }
     norm1 = LayerNorm(width, epsilon: epsilon, in: scope / "norm1")
     relativePositions =

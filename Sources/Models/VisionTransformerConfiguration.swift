@@ -95,6 +95,9 @@ public struct VisionTransformerConfiguration: Sendable, Equatable {
   /// Width of the MLP's hidden layer.
   public var hiddenWidth: Int { Int((Float(width) * mlpRatio).rounded()) }
 
+  /// The depth (`Parameter.depth`) of what comes after the last block.
+  public var lastDepth: Int { depth + 1 }
+
   /// How the weights of a linear map start.
   ///
   /// - Parameter block: The number of the block whose residual branch it ends.

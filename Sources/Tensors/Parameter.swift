@@ -10,14 +10,39 @@ public final class Parameter {
     case frozen
   }
 
+  /// What a parameter does in its layer, whatever it is called.
+  public enum Role: Sendable, CaseIterable {
+    /// A matrix, a kernel or a table of embeddings that inputs are mapped by.
+    case weight
+    /// Added to what a layer gives.
+    case bias
+    /// Scale or shift of a normalization.
+    case norm
+    /// Scale of a residual branch (Touvron et al., 2103.17239).
+    case layerScale
+    /// A token that stands for no patch: class token, mask token.
+    case token
+    /// Added to tokens by where they lie.
+    case positionEmbedding
+    /// Added to attention by where one token lies as seen from another.
+    case relativePositionBias
+    /// Entries of a codebook.
+    case codebook
+    /// What a layer has counted or averaged.
+    case statistic
+  }
+
   /// Path of the parameter in its model, such as `blocks.0.attn.qkv.weight`.
   public let name: String
   /// Sizes of the axes, as PyTorch lays the same weight out.
   public let shape: [Int]
   /// What changes it.
   public let kind: Kind
-  /// Whether weight decay applies: not to biases, norms, tokens and position embeddings.
-  public let isDecayed: Bool
+  /// What it does in its layer.
+  public let role: Role
+  /// How far from the images it lies, for rates that fall toward them: 0 for what embeds the images, i + 1 for block i,
+  /// one more than the last block's for all after it. Nil where the model does not tell.
+  public let depth: Int?
   /// The value. Moves into the flat buffer when `FlatParameters` takes the model over.
   public internal(set) var value: Tensor
   /// The gradient so far, to be added to; nil if the parameter is not being trained.
@@ -26,11 +51,12 @@ public final class Parameter {
   public internal(set) var index = 0
 
   /// A parameter with a value of its own.
-  public init(name: String, kind: Kind, isDecayed: Bool, value: Tensor) {
+  public init(name: String, kind: Kind, role: Role, depth: Int? = nil, value: Tensor) {
     self.name = name
     self.shape = value.shape
     self.kind = kind
-    self.isDecayed = isDecayed
+    self.role = role
+    self.depth = depth
     self.value = value
   }
 
@@ -39,7 +65,9 @@ public final class Parameter {
 
   /// A parameter of the same value, in the same memory, that gets no gradient: for passes that go through a model
   /// without training it. Good until the value moves.
-  public var held: Parameter { Parameter(name: name, kind: .frozen, isDecayed: isDecayed, value: value) }
+  public var held: Parameter {
+    Parameter(name: name, kind: .frozen, role: role, depth: depth, value: value)
+  }
 
   /// Gives the parameter a gradient of its own, zero at first; for use without `FlatParameters`.
   public func enableGradient() {
@@ -101,6 +129,7 @@ public struct ParameterScope {
   private let registry: Registry
   private let seed: UInt64
   private let path: String
+  private let depth: Int?
   private let isFrozen: Bool
   private let isUntrained: Bool
 
@@ -109,21 +138,26 @@ public struct ParameterScope {
     registry = Registry()
     self.seed = seed
     path = ""
+    depth = nil
     isFrozen = frozen
     isUntrained = false
   }
 
-  private init(_ parent: ParameterScope, path: String, untrained: Bool = false) {
+  private init(_ parent: ParameterScope, path: String? = nil, depth: Int? = nil, untrained: Bool = false) {
     registry = parent.registry
     seed = parent.seed
     isFrozen = parent.isFrozen
     isUntrained = parent.isUntrained || untrained
-    self.path = path
+    self.path = path ?? parent.path
+    self.depth = depth ?? parent.depth
   }
 
   /// The same place for what training leaves alone, but checkpoints save: weights that stay as they were drawn, or that
   /// the model itself changes. All that is made in it is `state`.
-  public var untrained: ParameterScope { ParameterScope(self, path: path, untrained: true) }
+  public var untrained: ParameterScope { ParameterScope(self, untrained: true) }
+
+  /// The same place for what lies at a depth of the model (`Parameter.depth`). All that is made in it has that depth.
+  public func at(depth: Int) -> ParameterScope { ParameterScope(self, depth: depth) }
 
   /// The scope named `component` inside this one.
   public static func / (scope: ParameterScope, component: String) -> ParameterScope {
@@ -137,29 +171,27 @@ public struct ParameterScope {
   public var parameters: [Parameter] { registry.parameters }
 
   /// Makes a parameter that training changes.
-  ///
-  /// - Parameter decayed: Whether weight decay applies; by default to matrices and kernels, not to vectors.
   public func parameter(
-    _ name: String, _ shape: [Int], _ initializer: Initializer, decayed: Bool? = nil
+    _ name: String, _ shape: [Int], _ initializer: Initializer, role: Parameter.Role
   ) -> Parameter {
-    make(
-      name, shape, initializer, kind: isFrozen ? .frozen : isUntrained ? .state : .trained,
-      decayed: decayed ?? (shape.count > 1))
+    make(name, shape, initializer, kind: isFrozen ? .frozen : isUntrained ? .state : .trained, role: role)
   }
 
   /// Makes a tensor that the model itself keeps up to date and checkpoints save.
-  public func state(_ name: String, _ shape: [Int], _ initializer: Initializer) -> Parameter {
-    make(name, shape, initializer, kind: isFrozen ? .frozen : .state, decayed: false)
+  public func state(
+    _ name: String, _ shape: [Int], _ initializer: Initializer, role: Parameter.Role = .statistic
+  ) -> Parameter {
+    make(name, shape, initializer, kind: isFrozen ? .frozen : .state, role: role)
   }
 
   private func make(
-    _ name: String, _ shape: [Int], _ initializer: Initializer, kind: Parameter.Kind, decayed: Bool
+    _ name: String, _ shape: [Int], _ initializer: Initializer, kind: Parameter.Kind, role: Parameter.Role
   ) -> Parameter {
     let name = path.isEmpty ? name : path + "." + name
     precondition(registry.names.insert(name).inserted, "two parameters are named \(name)")
     let value = Tensor(uninitialized: shape)
     initializer.fill(value, seed: seed, name: name)
-    let parameter = Parameter(name: name, kind: kind, isDecayed: decayed, value: value)
+    let parameter = Parameter(name: name, kind: kind, role: role, depth: depth, value: value)
     registry.parameters.append(parameter)
     return parameter
   }

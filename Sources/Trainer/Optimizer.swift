@@ -2,6 +2,11 @@ import Configuration
 import Operations
 import Tensors
 
+extension Parameter {
+  /// Whether weight decay applies: to weights, and not to biases, norms, layer scale, tokens, positions and codebooks.
+  public var isDecayed: Bool { role == .weight }
+}
+
 /// Adam and AdamW over flat parameters: value, gradient and both moments are four parallel arrays, and one pass
 /// over them is a step. The arithmetic is that of `torch.optim.Adam` and `torch.optim.AdamW`.
 public final class Optimizer {

@@ -73,7 +73,8 @@ public final class AveragedUnit: TrainableUnit {
       (
         leader: leader,
         follower: Parameter(
-          name: leader.name, kind: .state, isDecayed: false, value: leader.value.copy())
+          name: leader.name, kind: .state, role: leader.role, depth: leader.depth,
+          value: leader.value.copy())
       )
     }
     self.init(

@@ -19,7 +19,7 @@ import Testing
       norm = LayerNorm(24, in: scope / "norm")
       first = Linear(24, 40, in: scope / "first", initializer: .normal(0.3))
       second = Linear(40, 24, in: scope / "second", initializer: .normal(0.3))
-      gamma = hasGamma ? scope.parameter("gamma", [24], .normal(0.5)) : nil
+      gamma = hasGamma ? scope.parameter("gamma", [24], .normal(0.5), role: .layerScale) : nil
       parameters = scope.parameters
       for (index, parameter) in parameters.enumerated() where parameter.shape.count == 1 {
         parameter.set(randomTensor(parameter.shape, seed: UInt64(50 + index)))

@@ -7,7 +7,7 @@ import Testing
 @Suite struct ResidualTests {
   @Test func matchesPyTorch() throws {
     let fixture = try FixtureFile("transformer.h5", of: "OperationsTests")["residual"]
-    let gamma = ParameterScope(seed: 0).parameter("gamma", [21], .ones)
+    let gamma = ParameterScope(seed: 0).parameter("gamma", [21], .ones, role: .layerScale)
     gamma.set(try fixture.tensor("gamma"))
     let samples = try fixture.integers("samples")
     let inputs = [try fixture.tensor("x"), try fixture.tensor("branch")]
@@ -27,7 +27,7 @@ import Testing
   }
 
   @Test func aSkippedBranchReportsItsParametersReady() {
-    let parameter = ParameterScope(seed: 0).parameter("weight", [3], .ones)
+    let parameter = ParameterScope(seed: 0).parameter("weight", [3], .ones, role: .weight)
     parameter.enableGradient()
     let tape = Tape()
     let x = tape.leaf(Tensor([2, 3], filledWith: 1))

@@ -179,7 +179,7 @@ import Testing
     for parameter in scope.parameters {
       let isMatrix = parameter.shape.count > 1
       let isPosition = parameter.name.contains("token") || parameter.name.contains("pos")
-      #expect(parameter.isDecayed == (isMatrix && !isPosition), "\(parameter.name)")
+      #expect((parameter.role == .weight) == (isMatrix && !isPosition), "\(parameter.name)")
     }
   }
 

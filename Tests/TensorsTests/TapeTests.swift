@@ -33,7 +33,7 @@ private func total(_ x: Tensor) -> Tensor { innerProduct(x, Tensor(x.shape, fill
   private let scope = ParameterScope(seed: 0)
 
   private func parameter(_ name: String, _ values: [Float]) -> Parameter {
-    let parameter = scope.parameter(name, [values.count], .zeros)
+    let parameter = scope.parameter(name, [values.count], .zeros, role: .weight)
     parameter.set(Tensor(values, shape: [values.count]))
     return parameter
   }
@@ -107,7 +107,7 @@ private func total(_ x: Tensor) -> Tensor { innerProduct(x, Tensor(x.shape, fill
   }
 
   @Test func constantsAndFrozenParametersAreLeftAlone() {
-    let frozen = ParameterScope(seed: 0, frozen: true).parameter("frozen", [1], .constant(4))
+    let frozen = ParameterScope(seed: 0, frozen: true).parameter("frozen", [1], .constant(4), role: .weight)
     frozen.enableGradient()
     #expect(frozen.gradient == nil && frozen.kind == .frozen)
     let tape = Tape()

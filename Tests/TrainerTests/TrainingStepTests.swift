@@ -18,7 +18,7 @@ private final class ValidPlacesTask: TrainingTask, OptimizedUnit {
 
   init(countsImages: Bool = false) {
     let scope = ParameterScope(seed: 5)
-    _ = scope.parameter("weight", [1, 4], .normal(1))
+    _ = scope.parameter("weight", [1, 4], .normal(1), role: .weight)
     parameters = scope.parameters
     self.countsImages = countsImages
     lossWeightPerImage = countsImages ? 1 : 8
@@ -163,7 +163,7 @@ private final class EmptyBatches: BatchSource {
 
   @Test func averagesFollowInDoublePrecision() throws {
     let scope = ParameterScope(seed: 1)
-    let leader = scope.parameter("weight", [3], .values([1, 2, 3]))
+    let leader = scope.parameter("weight", [3], .values([1, 2, 3]), role: .weight)
     let unit = AveragedUnit(name: "ema", of: [leader], moment: .afterUpdate) { _ in 0.75 }
     leader.value.copyElements(from: Tensor([5, 2, -1], shape: [3]))
     #expect(unit.parameters[0].value.elements == [1, 2, 3])

@@ -49,8 +49,8 @@ extension Computing {
         let path = folder + "/a.h5"
         try Checkpoint.write(header(step: 3), parameters: trained.parameters, optimizer: nil, to: path)
         let scope = ParameterScope(seed: 5, frozen: true)
-        let weight = scope.parameter("blocks.0.weight", [5, 3], .zeros)
-        _ = scope.parameter("blocks.0.bias", [3], .zeros)
+        let weight = scope.parameter("blocks.0.weight", [5, 3], .zeros, role: .weight)
+        _ = scope.parameter("blocks.0.bias", [3], .zeros, role: .bias)
         _ = scope.state("codebook.uses", [4], .zeros)
         try Checkpoint.load(path, into: scope.parameters, includingFrozen: true)
         #expect(weight.value.elements == trained.parameters[0].value.elements)

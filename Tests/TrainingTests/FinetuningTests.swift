@@ -172,7 +172,7 @@ extension Computing {
         header.classes = nil
         let file = try WeightFile(opening: path, anchor: "patch_embed.proj.weight")
         let scope = ParameterScope(seed: 0)
-        for (name, shape) in file.shapes { _ = scope.parameter(name, shape, .zeros) }
+        for (name, shape) in file.shapes { _ = scope.parameter(name, shape, .zeros, role: .weight) }
         try file.fill(scope.parameters)
         try Checkpoint.write(header, parameters: scope.parameters, optimizer: nil, to: path)
         #expect(try evaluate(other).images == 8)

@@ -105,17 +105,6 @@ extension Computing {
       #expect(RandAugment("rand-m7-mstd101")?.deviation == .infinity)
     }
 
-    @Test func ratesFallTowardTheImages() {
-      let decay = LayerDecay(decay: 0.5, depth: 3)
-      for (name, expected) in [
-        ("cls_token", 0.0625), ("pos_embed", 0.0625), ("patch_embed.proj.weight", 0.0625),
-        ("blocks.0.norm1.weight", 0.125), ("blocks.1.attn.q_bias", 0.25), ("blocks.2.mlp.fc2.bias", 0.5),
-        ("fc_norm.weight", 1), ("head.bias", 1), ("rel_pos_bias.relative_position_bias_table", 1),
-      ] {
-        #expect(decay.scale(of: name) == expected, "\(name)")
-      }
-    }
-
     @Test func scoresCountRanksAndTies() {
       var score = ClassificationScore()
       score.add(Tensor([1, 3, 2, 0, -1, -2, 9, 9, 8, 7, 6, 5], shape: [2, 6]), labels: [5, 1])

@@ -21,10 +21,10 @@ extension Computing {
       let file = try fixture("training.h5")
       func read(_ key: String) throws -> [Float] { try file.read("\(name)/\(key)") }
       let weight = Parameter(
-        name: "weight", kind: .trained, isDecayed: true,
+        name: "weight", kind: .trained, role: .weight,
         value: Tensor(try read("weight_start"), shape: [7, 5]))
       let bias = Parameter(
-        name: "bias", kind: .trained, isDecayed: false, value: Tensor(try read("bias_start"), shape: [5]))
+        name: "bias", kind: .trained, role: .bias, value: Tensor(try read("bias_start"), shape: [5]))
       let flat = FlatParameters([weight, bias])
       var configuration = OptimizerConfiguration()
       configuration.name = rule
@@ -67,8 +67,8 @@ extension Computing {
     private func run() throws -> (values: [Float], norm: Double) {
       let scope = ParameterScope(seed: 3)
       for i in 0..<5 {
-        _ = scope.parameter("\(i).weight", [300, 301], .normal(1))
-        _ = scope.parameter("\(i).bias", [301], .normal(1))
+        _ = scope.parameter("\(i).weight", [300, 301], .normal(1), role: .weight)
+        _ = scope.parameter("\(i).bias", [301], .normal(1), role: .bias)
       }
       let flat = FlatParameters(scope.parameters)
       let optimizer = Optimizer(flat, configuration: OptimizerConfiguration())
@@ -88,8 +88,8 @@ extension Computing {
 
     @Test func learningRateScalePerParameter() {
       let scope = ParameterScope(seed: 3)
-      let still = scope.parameter("still", [4], .normal(1))
-      let moving = scope.parameter("moving", [4], .normal(1))
+      let still = scope.parameter("still", [4], .normal(1), role: .weight)
+      let moving = scope.parameter("moving", [4], .normal(1), role: .weight)
       let (before, beside) = (still.value.elements, moving.value.elements)
       let flat = FlatParameters(scope.parameters)
       let optimizer = Optimizer(flat, configuration: OptimizerConfiguration()) { $0 === still ? 0 : 1 }

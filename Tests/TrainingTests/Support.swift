@@ -32,10 +32,10 @@ struct SmallModel {
 
   init(seed: UInt64 = 1, rows: Int = 5, extraLayer: Bool = false) {
     let scope = ParameterScope(seed: seed)
-    _ = scope.parameter("blocks.0.weight", [rows, 3], .normal(1))
-    _ = scope.parameter("blocks.0.bias", [3], .normal(1))
+    _ = scope.parameter("blocks.0.weight", [rows, 3], .normal(1), role: .weight)
+    _ = scope.parameter("blocks.0.bias", [3], .normal(1), role: .bias)
     _ = scope.state("codebook.uses", [4], .uniform(1))
-    if extraLayer { _ = scope.parameter("head.weight", [2, 2], .normal(1)) }
+    if extraLayer { _ = scope.parameter("head.weight", [2, 2], .normal(1), role: .weight) }
     parameters = scope.parameters
     flat = FlatParameters(parameters)
     optimizer = Optimizer(flat, configuration: OptimizerConfiguration())

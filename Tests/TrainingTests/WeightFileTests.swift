@@ -36,11 +36,11 @@ extension Computing {
     @Test func otherShapesAreRefused() throws {
       let weights = try WeightFile(opening: Self.path, anchor: "patch_embed.proj.weight")
       let scope = ParameterScope(seed: 1)
-      _ = (scope / "blocks.0.norm1").parameter("weight", [25], .zeros)
+      _ = (scope / "blocks.0.norm1").parameter("weight", [25], .zeros, role: .weight)
       let error = #expect(throws: RunError.self) { try weights.fill(scope.parameters) }
       #expect("\(try #require(error))".contains("[24]"))
       #expect(throws: RunError.self) {
-        try weights.fill([ParameterScope(seed: 1).parameter("no", [1], .ones)])
+        try weights.fill([ParameterScope(seed: 1).parameter("no", [1], .ones, role: .weight)])
       }
     }
   }

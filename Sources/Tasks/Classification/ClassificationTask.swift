@@ -61,7 +61,7 @@ final class ClassificationTask: TrainingTask, OptimizedUnit {
     self.evaluation = evaluation
   }
 
-  func learningRateScale(of parameter: Parameter) -> Double { layerDecay.scale(of: parameter.name) }
+  func learningRateScale(of parameter: Parameter) -> Double { layerDecay.scale(of: parameter) }
 
   var units: [any TrainableUnit] { [self] + (average.map { [$0] } ?? []) }
 

@@ -86,7 +86,8 @@ package enum PerceptualNetworks {
     guard let path = settings.channelWeights else { return nil }
     let scope = ParameterScope(seed: 0, frozen: true)
     let parameters = taps.map { tap in
-      (scope / "lin\(tap.number)" / "model" / 1).parameter("weight", [1, tap.channels, 1, 1], .ones)
+      (scope / "lin\(tap.number)" / "model" / 1).parameter(
+        "weight", [1, tap.channels, 1, 1], .ones, role: .weight)
     }
     try communicator.agree {
       guard communicator.isRoot, let first = parameters.first else { return }
