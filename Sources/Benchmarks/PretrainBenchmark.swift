@@ -55,7 +55,7 @@ public enum PretrainBenchmark {
         tokens: tokens)
     }
     if options.problem != nil {
-      let loss = Double(try task.loss(of: batch(0), on: nil).mean.item)
+      let loss = Double(try task.loss(of: batch(0), on: nil, mode: .evaluation).mean.item)
       report.add("loss", "loss of the problem", loss, "", digits: 7)
     }
     let architecture = configuration.architecture

@@ -48,7 +48,8 @@ public enum TokenizerBenchmark {
     }
     if options.problem != nil {
       report.add(
-        "loss", "loss of the problem", Double(try task.loss(of: batch(0), on: nil).mean.item), "", digits: 7)
+        "loss", "loss of the problem",
+        Double(try task.loss(of: batch(0), on: nil, mode: .evaluation).mean.item), "", digits: 7)
     }
     switch work {
     case .training:

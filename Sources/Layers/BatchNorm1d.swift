@@ -33,15 +33,15 @@ public struct BatchNorm1d {
     self.momentum = momentum
   }
 
-  /// [rows, channels] → [rows, channels], normalized with the batch's statistics while training, and with the moving
-  /// averages otherwise.
+  /// [rows, channels] → [rows, channels], normalized with the batch's statistics in training, and with the moving
+  /// averages in evaluation.
   ///
   /// - Parameters:
-  ///   - training: Whether the batch's statistics are used, and enter the moving averages.
+  ///   - mode: In training the batch's statistics are used, and enter the moving averages.
   ///   - ranks: Who has the rest of the batch; nil where there is no rest.
-  public func callAsFunction(_ x: Tensor, training: Bool, over ranks: (any RankExchange)? = nil) -> Tensor {
+  public func callAsFunction(_ x: Tensor, mode: Mode, over ranks: (any RankExchange)? = nil) -> Tensor {
     batchNorm(
       x, runningMean: runningMean, runningVariance: runningVariance, weight: weight, bias: bias,
-      training: training, momentum: momentum, epsilon: epsilon, over: ranks)
+      mode: mode, momentum: momentum, epsilon: epsilon, over: ranks)
   }
 }

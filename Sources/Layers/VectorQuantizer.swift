@@ -77,11 +77,11 @@ public final class VectorQuantizer {
 
   /// Quantizes `z` [..., length].
   ///
-  /// - Parameter gathersStatistics: Whether the vectors count in the next `update`; by default if `z` is on a tape.
-  public func callAsFunction(_ z: Tensor, gathersStatistics: Bool? = nil) -> Output {
+  /// - Parameter mode: In training the vectors count in the next `update`.
+  public func callAsFunction(_ z: Tensor, mode: Mode) -> Output {
     let z = isNormalized ? unitChannels(z) : z
     let indices = nearestEntries(of: z, in: codebook)
-    if gathersStatistics ?? (z.tape != nil) {
+    if mode == .training {
       addAssignments(of: z, to: indices, into: statistics, entries: entries, withSums: learning != .gradient)
     }
     let entries =

@@ -26,10 +26,10 @@ struct ContrastiveHead {
   }
 
   /// [n, widths.first] → [n, widths.last]
-  func callAsFunction(_ x: Tensor, training: Bool, over ranks: (any RankExchange)?) -> Tensor {
+  func callAsFunction(_ x: Tensor, mode: Mode, over ranks: (any RankExchange)?) -> Tensor {
     var h = x
     for (number, layer) in layers.enumerated() {
-      h = layer.norm(layer.linear(h), training: training, over: ranks)
+      h = layer.norm(layer.linear(h), mode: mode, over: ranks)
       if number < layers.count - 1 { h = relu(h) }
     }
     return h

@@ -55,19 +55,19 @@ public struct MomentumContrast {
   /// - Parameters:
   ///   - first: A view of each image, [n, side, side, 3]; the same number on every rank.
   ///   - second: Another view of each.
-  ///   - isTraining: Whether batch normalization takes the batch's statistics, and learns from them.
+  ///   - mode: In training batch normalization takes the batch's statistics, and learns from them.
   ///   - ranks: Who has the rest of the batch; nil where there is no rest.
   public func callAsFunction(
-    _ first: Tensor, _ second: Tensor, training isTraining: Bool, over ranks: (any RankExchange)? = nil
+    _ first: Tensor, _ second: Tensor, mode: Mode, over ranks: (any RankExchange)? = nil
   ) -> (loss: Tensor, correct: Int) {
     func keys(_ view: Tensor) -> Tensor {
       let own = momentumProjector(
-        momentumEncoder.classTokens(view.detached), training: isTraining, over: ranks)
+        momentumEncoder.classTokens(view.detached), mode: mode, over: ranks)
       return ranks?.gather(own) ?? own
     }
     func queries(_ view: Tensor) -> Tensor {
       predictor(
-        projector(encoder.classTokens(view), training: isTraining, over: ranks), training: isTraining,
+        projector(encoder.classTokens(view), mode: mode, over: ranks), mode: mode,
         over: ranks)
     }
     // Keys first: they are off the tape, and what they take on the way is free again at once.

@@ -82,10 +82,10 @@ public final class VQVAE: Tokenizer {
       decode(quantizer.lookUp(tokens, shape: [images, grid, grid, configuration.codebookDimension])))
   }
 
-  /// Encodes, quantizes and decodes. On a tape, the vectors count in the codebook's next update.
-  public func callAsFunction(_ images: Tensor) -> Output {
+  /// Encodes, quantizes and decodes. In training, the vectors count in the codebook's next update.
+  public func callAsFunction(_ images: Tensor, mode: Mode) -> Output {
     let z = encode(images)
-    let entries = quantizer(z)
+    let entries = quantizer(z, mode: mode)
     let features = decoder.features(quantizerOutput(entries.quantized))
     return Output(
       reconstruction: decoder.output(features), features: features.detached, commitment: entries.commitment,

@@ -24,8 +24,12 @@ public protocol OptimizedUnit: TrainableUnit {
   func learningRateScale(of parameter: Parameter) -> Double
 
   /// The loss of a micro-batch, recorded on the tape. Units are asked in the order of `TrainingTask.units`, after the
-  /// backward of the one before. Without a tape nothing is dropped, and nothing learned from the images.
-  func loss(of batch: Batch, on tape: Tape?) throws -> Loss
+  /// backward of the one before. In evaluation nothing is dropped or mixed, and nothing learned from the images.
+  ///
+  /// - Parameters:
+  ///   - tape: Records the loss; nil where nobody asks for gradients.
+  ///   - mode: What the loss is for.
+  func loss(of batch: Batch, on tape: Tape?, mode: Mode) throws -> Loss
 }
 
 extension OptimizedUnit {

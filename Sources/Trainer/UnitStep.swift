@@ -32,7 +32,7 @@ final class UnitStep {
 
   /// The loss of a micro-batch.
   func loss(of batch: Batch, on tape: Tape) throws -> Loss {
-    let loss = try unit.loss(of: batch, on: tape)
+    let loss = try unit.loss(of: batch, on: tape, mode: .training)
     lossSum += loss.sum
     weight += loss.weight
     return loss

@@ -37,7 +37,7 @@ final class RotationTask: TrainingTask, OptimizedUnit {
 
   var units: [any TrainableUnit] { [self] }
 
-  func loss(of batch: Batch, on tape: Tape?) throws -> Loss {
+  func loss(of batch: Batch, on tape: Tape?, mode: Mode) throws -> Loss {
     guard let images = batch.images else { throw RotationError() }
     // The draw belongs to the sample and the step, not to the rank or the micro-batch.
     let turns = batch.samples.map { sample in

@@ -74,7 +74,7 @@ private final class Member: RankExchange, @unchecked Sendable {
       let batch = fixture[index]
       for parameter in [norm.weight, norm.bias] { parameter?.enableGradient() }
       let (y, gradients) = differentiate([try batch.tensor("x")], dy: try batch.tensor("dy")) {
-        norm($0[0], training: true)
+        norm($0[0], mode: .training)
       }
       #expect(relativeError(y, try batch.tensor("y")) < 2e-6)
       #expect(relativeError(gradients[0], try batch.tensor("dx")) < 2e-6)
@@ -87,7 +87,7 @@ private final class Member: RankExchange, @unchecked Sendable {
     }
     let evaluation = fixture["evaluation"]
     let (y, gradients) = differentiate([try evaluation.tensor("x")], dy: try evaluation.tensor("dy")) {
-      norm($0[0], training: false)
+      norm($0[0], mode: .evaluation)
     }
     #expect(relativeError(y, try evaluation.tensor("y")) < 2e-6)
     #expect(relativeError(gradients[0], try evaluation.tensor("dx")) < 2e-6)
@@ -97,7 +97,7 @@ private final class Member: RankExchange, @unchecked Sendable {
     let norm = BatchNorm1d(70, in: ParameterScope(seed: 0))
     let x = randomTensor([33, 70], seed: 1)
     let parameters = [norm.weight, norm.bias].compactMap { $0 }
-    #expect(gradientError(of: [x], parameters: parameters) { norm($0[0], training: true) } < 1e-2)
+    #expect(gradientError(of: [x], parameters: parameters) { norm($0[0], mode: .training) } < 1e-2)
   }
 
   @Test func theBatchOfSeveralRanksIsNormalizedAsOne() {
@@ -112,7 +112,7 @@ private final class Member: RankExchange, @unchecked Sendable {
         whole.view(at: range.lowerBound * channels, shape: [range.count, channels])
       }
       let (y, gradients) = differentiate([part(x)], dy: part(dy)) {
-        norm($0[0], training: true, over: exchange)
+        norm($0[0], mode: .training, over: exchange)
       }
       return [
         y.elements, gradients[0]?.elements ?? [], norm.runningMean.value.elements,
@@ -143,7 +143,7 @@ private final class Member: RankExchange, @unchecked Sendable {
   @Test func aValueThatIsNoNumberShows() {
     let norm = BatchNorm1d(3, in: ParameterScope(seed: 0))
     let x = Tensor([1, 2, 3, 4, .nan, 6], shape: [2, 3])
-    let y = norm(x, training: true).elements
+    let y = norm(x, mode: .training).elements
     #expect(y[0].isFinite && y[1].isNaN && y[4].isNaN && y[5].isFinite)
   }
 }

@@ -17,7 +17,7 @@ import Testing
       let fixture = fixture["step\(step)"]
       let tape = Tape()
       let z = tape.leaf(try fixture.tensor("z"))
-      let output = quantizer(z)
+      let output = quantizer(z, mode: .training)
       #expect(output.indices.map { Int($0) } == (try fixture.integers("indices")))
       #expect(relativeError(output.quantized, try fixture.tensor("quantized")) < 1e-5)
       #expect(relativeError(output.commitment, try fixture.tensor("commitment")) < 1e-5)
@@ -69,7 +69,7 @@ import Testing
 
   @Test func vectorsThatAreNoNumbersGetSomeEntry() {
     let quantizer = VectorQuantizer(entries: 70, length: 3, in: ParameterScope(seed: 1))
-    let output = quantizer(Tensor([2, 3], filledWith: .nan))
+    let output = quantizer(Tensor([2, 3], filledWith: .nan), mode: .evaluation)
     #expect(output.indices == [0, 0])
     #expect(output.commitment.item.isNaN)
   }
@@ -80,14 +80,21 @@ import Testing
     let parts = VectorQuantizer(entries: 16, length: 4, in: scope / "b")
     parts.revive(entries: Array(0..<16), with: whole.embedding.value)
     let z = randomTensor([40, 4], seed: 5)
-    _ = whole(z, gathersStatistics: true)
-    _ = parts(z.view(at: 0, shape: [12, 4]), gathersStatistics: true)
-    _ = parts(z.view(at: 48, shape: [28, 4]), gathersStatistics: true)
+    _ = whole(z, mode: .training)
+    _ = parts(z.view(at: 0, shape: [12, 4]), mode: .training)
+    _ = parts(z.view(at: 48, shape: [28, 4]), mode: .training)
     #expect(parts.statistics.elements == whole.statistics.elements)
-    // Off the tape nothing is gathered unless asked for.
-    let before = whole.statistics.elements
-    _ = whole(z)
-    #expect(whole.statistics.elements == before)
+  }
+
+  /// Statistics are a matter of the mode, and a tape one of gradients.
+  @Test(arguments: [false, true]) func statisticsAreGatheredInTrainingAlone(isOnTape: Bool) {
+    let quantizer = VectorQuantizer(entries: 16, length: 4, in: ParameterScope(seed: 1))
+    let tape = Tape()
+    let z = randomTensor([40, 4], seed: 5)
+    _ = quantizer(isOnTape ? tape.leaf(z) : z, mode: .evaluation)
+    #expect(quantizer.statistics.elements.allSatisfy { $0 == 0 })
+    _ = quantizer(isOnTape ? tape.leaf(z) : z, mode: .training)
+    #expect(quantizer.statistics.elements.prefix(16).reduce(0, +) == 40)
   }
 
   @Test func unusedEntriesDieAndComeBack() {
@@ -100,7 +107,7 @@ import Testing
     #expect(quantizer.deadEntries(below: 0.1).isEmpty)
     let z = Tensor([30, 0, 50, 0], shape: [2, 2])
     for _ in 0..<6 {
-      _ = quantizer(z, gathersStatistics: true)
+      _ = quantizer(z, mode: .training)
       quantizer.update()
     }
     #expect(quantizer.deadEntries(below: 0.1) == [0, 1, 2, 4, 6, 7])
@@ -115,7 +122,7 @@ import Testing
     quantizer.revive(entries: [0, 1, 2, 3], with: Tensor([0, 0, 10, 0, 20, 0, 30, 0], shape: [4, 2]))
     quantizer.retire(entries: [1, 3])
     #expect(quantizer.deadEntries(below: 1e-6) == [1, 3])
-    _ = quantizer(Tensor([0, 0, 20, 0, 29, 4], shape: [3, 2]), gathersStatistics: true)
+    _ = quantizer(Tensor([0, 0, 20, 0, 29, 4], shape: [3, 2]), mode: .training)
     quantizer.update()
     // Nothing chose the second; the last has become what chose it.
     #expect(quantizer.deadEntries(below: 1e-6) == [1])
@@ -143,7 +150,7 @@ import Testing
     quantizer.embedding.set(start)
     let tape = Tape()
     let z = tape.leaf(try fixture.tensor("z"))
-    let output = quantizer(z)
+    let output = quantizer(z, mode: .training)
     #expect(output.indices.map { Int($0) } == (try fixture.integers("indices")))
     #expect(quantizer.nearest(z) == output.indices)
     #expect(relativeError(output.quantized, try fixture.tensor("quantized")) < 1e-5)
@@ -183,7 +190,7 @@ import Testing
     }
     #expect(lengths().allSatisfy { abs($0 - 1) < 1e-5 })
     let z = randomTensor([64, 5], seed: 3)
-    let output = quantizer(z, gathersStatistics: true)
+    let output = quantizer(z, mode: .training)
     #expect(quantizer.nearest(scale(z, 7)) == output.indices)
     #expect(output.codebookLoss == nil)
     let before = quantizer.embedding.value.copy()
@@ -191,10 +198,10 @@ import Testing
     #expect(quantizer.embedding.value.elements != before.elements)
     #expect(lengths().allSatisfy { abs($0 - 1) < 1e-5 })
     // On average the entries have come nearer to their vectors.
-    #expect(quantizer(z).commitment.item < output.commitment.item)
+    #expect(quantizer(z, mode: .evaluation).commitment.item < output.commitment.item)
     quantizer.revive(entries: [3], with: Tensor([0, 0, 8, 0, 0], shape: [1, 5]))
     #expect(quantizer.lookUp([3], shape: [1, 5]).elements.map { $0.rounded() } == [0, 0, 1, 0, 0])
     // A short step, on which vectors keep their entries.
-    #expect(gradientError(of: [z], step: 3e-4) { quantizer($0[0]).commitment } < 1e-2)
+    #expect(gradientError(of: [z], step: 3e-4) { quantizer($0[0], mode: .evaluation).commitment } < 1e-2)
   }
 }

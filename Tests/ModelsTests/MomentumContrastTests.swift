@@ -61,7 +61,7 @@ import Testing
     let tape = Tape()
     let views = try ["first", "second"].map { tape.constant(try fixture["views"].tensor($0)) }
     follow(model, 0.9)
-    let (loss, correct) = model(views[0], views[1], training: true)
+    let (loss, correct) = model(views[0], views[1], mode: .training)
     #expect(relativeError(loss, try fixture.tensor("loss")) < 1e-5)
     #expect([correct] == (try fixture.integers("correct")))
     tape.backward(from: loss)
@@ -103,10 +103,10 @@ import Testing
     let (model, parameters) = try model(seed: 3)
     let before = parameters.map(\.parameter.value.elements)
     let (x, y) = (randomTensor([4, 12, 12, 3], seed: 1), randomTensor([4, 12, 12, 3], seed: 2))
-    let (loss, _) = model(x, y, training: false)
+    let (loss, _) = model(x, y, mode: .evaluation)
     #expect(loss.item.isFinite && parameters.map(\.parameter.value.elements) == before)
-    #expect(model(x, y, training: false).loss.item == loss.item)
-    _ = model(x, y, training: true)
+    #expect(model(x, y, mode: .evaluation).loss.item == loss.item)
+    _ = model(x, y, mode: .training)
     #expect(parameters.map(\.parameter.value.elements) != before)
   }
 }

@@ -40,7 +40,7 @@ import Testing
     let images = try fixture.tensor("images")
     let tape = Tape()
     let input = tape.constant(images)
-    let output = model(input)
+    let output = model(input, mode: .training)
     #expect(output.tokens.map { Int($0) } == (try fixture.integers("indices")))
     #expect(relativeError(output.encoded, try fixture.tensor("encoded")) < 1e-5)
     #expect(relativeError(output.commitment, try fixture.tensor("commitment")) < 1e-5)
@@ -69,8 +69,8 @@ import Testing
     let images = randomTensor([3, 16, 16, 3], seed: 2)
     let tokens = model.tokens(images)
     #expect(tokens.count == 3 * 8 * 8)
-    #expect(tokens == model(images).tokens)
-    let whole = model(images).reconstruction.elements
+    #expect(tokens == model(images, mode: .evaluation).tokens)
+    let whole = model(images, mode: .evaluation).reconstruction.elements
     #expect(whole.contains { $0 > 1 } && whole.contains { $0 < -1 })
     #expect(model.images(from: tokens).elements == whole.map { min(max($0, -1), 1) })
     let vectors = model.codebookVectors(tokens)
@@ -112,7 +112,7 @@ import Testing
       let tape = Tape()
       flat.gradients.fill(0)
       let input = tape.constant(images)
-      let output = model(input)
+      let output = model(input, mode: .training)
       let loss = weightedSum([
         (1, meanSquaredError(output.reconstruction, input)), (0.25, output.commitment),
       ])

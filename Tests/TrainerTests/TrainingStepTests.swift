@@ -29,7 +29,7 @@ private final class ValidPlacesTask: TrainingTask, OptimizedUnit {
   /// Places that count in an image, from none to eight.
   static func valid(in sample: Int) -> Int { sample * 5 % 9 }
 
-  func loss(of batch: Batch, on tape: Tape?) throws -> Loss {
+  func loss(of batch: Batch, on tape: Tape?, mode: Mode) throws -> Loss {
     let weight = parameters[0]
     var rows: [Float] = []
     for sample in batch.samples {

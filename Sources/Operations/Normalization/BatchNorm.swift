@@ -5,22 +5,22 @@ import CKernels
 /// `SyncBatchNorm` (Ioffe and Szegedy, 1502.03167): [rows, channels], of the same shape.
 ///
 /// - Parameters:
-///   - runningMean: Moving average of the means, [channels]; moved while training.
-///   - runningVariance: Moving average of the variances with Bessel's correction, [channels]; moved while training.
+///   - runningMean: Moving average of the means, [channels].
+///   - runningVariance: Moving average of the variances with Bessel's correction, [channels].
 ///   - weight: Factor of each channel, [channels]; nil for one.
 ///   - bias: Offset of each channel, [channels]; nil for none.
-///   - training: Whether the batch's statistics are used, or the moving averages.
+///   - mode: In training the batch's statistics are used, and enter the moving averages; in evaluation these are used.
 ///   - momentum: Share of a batch in the moving averages.
 ///   - epsilon: Added to the variance.
 ///   - ranks: Who has the rest of the batch; nil where there is no rest.
 public func batchNorm(
   _ x: Tensor, runningMean: Parameter, runningVariance: Parameter, weight: Parameter?, bias: Parameter?,
-  training: Bool, momentum: Double, epsilon: Double, over ranks: (any RankExchange)? = nil
+  mode: Mode, momentum: Double, epsilon: Double, over ranks: (any RankExchange)? = nil
 ) -> Tensor {
   let channels = runningMean.count
   precondition(x.shape.count == 2 && x.shape[1] == channels, "\(runningMean.name) and shape \(x.shape)")
   let rows = x.shape[0]
-  let batch = training ? BatchStatistics(of: x, over: ranks) : nil
+  let batch = mode == .training ? BatchStatistics(of: x, over: ranks) : nil
   batch?.enter(runningMean.value, runningVariance.value, momentum: momentum)
   let map = NormalizingMap(
     mean: batch?.mean ?? runningMean.value.elements.map(Double.init),

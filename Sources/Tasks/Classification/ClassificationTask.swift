@@ -65,19 +65,19 @@ final class ClassificationTask: TrainingTask, OptimizedUnit {
 
   var units: [any TrainableUnit] { [self] + (average.map { [$0] } ?? []) }
 
-  func loss(of batch: Batch, on tape: Tape?) throws -> Loss {
+  func loss(of batch: Batch, on tape: Tape?, mode: Mode) throws -> Loss {
     guard var images = batch.images else { throw RunError("the loader gives no images") }
     var shares: [Float]?
-    if tape != nil, let mixup = configuration.mixup {
+    if mode == .training, let mixup = configuration.mixup {
       (images, shares) = mixup(images, step: batch.step, samples: batch.samples)
     }
-    let depth = tape.map { _ in
-      StochasticDepth(seed: configuration.shared.seed, step: batch.step, samples: batch.samples)
-    }
+    let depth =
+      mode == .training
+      ? StochasticDepth(seed: configuration.shared.seed, step: batch.step, samples: batch.samples) : nil
     let logits = model(tape?.constant(images) ?? images, depth: depth)
     let targets = Mixup.targets(
       labels: batch.labels, shares: shares, classes: logits.shape[1],
-      smoothing: tape == nil ? 0 : Float(configuration.changes.labelSmoothing))
+      smoothing: mode == .training ? Float(configuration.changes.labelSmoothing) : 0)
     // Of a mixed image the class of its greater part counts.
     let main = batch.labels.indices.map { batch.labels[(shares?[$0] ?? 1) < 0.5 ? $0 ^ 1 : $0] }
     var score = ClassificationScore()

@@ -36,16 +36,10 @@ public final class DVAETask: TrainingTask, OptimizedUnit {
 
   public var units: [any TrainableUnit] { [self] }
 
-  public func loss(of batch: Batch, on tape: Tape?) throws -> Loss {
+  public func loss(of batch: Batch, on tape: Tape?, mode: Mode) throws -> Loss {
     guard let images = batch.tokenizerImages else { throw RunError("the loader gives no tokenizer view") }
-    let sampling = tape.map { _ in
-      let noise = GumbelNoise(seed: configuration.shared.seed, step: batch.step, samples: batch.samples)
-      let grid = model.gridSize
-      return DVAE.Sampling(
-        noise: noise([batch.count, grid, grid, model.vocabulary]),
-        temperature: Float(configuration.dvae.temperature(at: batch.step)))
-    }
-    let output = model(tape?.constant(images) ?? images, sampling: sampling)
+    let output = model(
+      tape?.constant(images) ?? images, sampling: mode == .training ? sampling(of: batch) : nil)
     let reconstruction = reconstructionLoss(
       output.reconstruction, images, addingTo: &metrics,
       likelihood: { [model] in model.likelihoodLoss(output.statistics, images) })
@@ -54,6 +48,15 @@ public final class DVAETask: TrainingTask, OptimizedUnit {
     let loss = weightedSum(
       reconstruction + [(Float(configuration.dvae.klWeight(at: batch.step)), output.divergence)])
     return Loss(mean: loss, weight: Double(batch.count))
+  }
+
+  /// The soft sample of tokens that a batch is trained with.
+  private func sampling(of batch: Batch) -> DVAE.Sampling {
+    let noise = GumbelNoise(seed: configuration.shared.seed, step: batch.step, samples: batch.samples)
+    let grid = model.gridSize
+    return DVAE.Sampling(
+      noise: noise([batch.count, grid, grid, model.vocabulary]),
+      temperature: Float(configuration.dvae.temperature(at: batch.step)))
   }
 
   public func finishStep(

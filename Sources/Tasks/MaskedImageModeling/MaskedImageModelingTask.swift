@@ -66,7 +66,7 @@ public final class MaskedImageModelingTask: TrainingTask, OptimizedUnit {
 
   public var units: [any TrainableUnit] { [self] }
 
-  public func loss(of batch: Batch, on tape: Tape?) throws -> Loss {
+  public func loss(of batch: Batch, on tape: Tape?, mode: Mode) throws -> Loss {
     guard let images = batch.images else {
       throw RunError("the loader gives no view for the transformer")
     }
@@ -74,7 +74,8 @@ public final class MaskedImageModelingTask: TrainingTask, OptimizedUnit {
     let predicted =
       settings.positions == .masked
       ? batch.masked : (0..<batch.count * architecture.patches).map { Int32($0) }
-    let depth = tape.map { _ in StochasticDepth(seed: seed, step: batch.step, samples: batch.samples) }
+    let depth =
+      mode == .training ? StochasticDepth(seed: seed, step: batch.step, samples: batch.samples) : nil
     func predict() -> Tensor {
       model(
         tape?.constant(images) ?? images, masked: batch.masked, predicted: predicted, depth: depth)

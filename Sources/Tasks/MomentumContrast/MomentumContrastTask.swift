@@ -63,12 +63,12 @@ public final class MomentumContrastTask: TrainingTask, OptimizedUnit {
 
   public var units: [any TrainableUnit] { [self, momentumEncoder] }
 
-  public func loss(of batch: Batch, on tape: Tape?) throws -> Loss {
+  public func loss(of batch: Batch, on tape: Tape?, mode: Mode) throws -> Loss {
     guard let first = batch.images, let second = batch.secondImages else {
       throw RunError("the loader does not give two views")
     }
     let (loss, hits) = model(
-      tape?.constant(first) ?? first, tape?.constant(second) ?? second, training: tape != nil, over: exchange)
+      tape?.constant(first) ?? first, tape?.constant(second) ?? second, mode: mode, over: exchange)
     try exchange.check()
     metrics.add("contrast_accuracy", sum: Double(hits), weight: Double(2 * batch.samples.count))
     // Where one rank's loss is not finite all stop here: backward is a matter of all of them.

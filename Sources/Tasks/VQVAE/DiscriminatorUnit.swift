@@ -44,7 +44,7 @@ final class DiscriminatorUnit: OptimizedUnit {
       discriminator: discriminator, reconstructionLoss: reconstructionLoss)
   }
 
-  func loss(of batch: Batch, on tape: Tape?) throws -> Loss {
+  func loss(of batch: Batch, on tape: Tape?, mode: Mode) throws -> Loss {
     guard let (real, fake) = pending else {
       throw RunError("the discriminator was asked for its loss before there were reconstructions")
     }

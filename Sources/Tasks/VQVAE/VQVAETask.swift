@@ -39,14 +39,14 @@ public final class VQVAETask: TrainingTask, OptimizedUnit {
 
   public var units: [any TrainableUnit] { [self] + (discriminator.map { [$0] } ?? []) }
 
-  public func loss(of batch: Batch, on tape: Tape?) throws -> Loss {
+  public func loss(of batch: Batch, on tape: Tape?, mode: Mode) throws -> Loss {
     guard let images = batch.tokenizerImages else { throw RunError("the loader gives no tokenizer view") }
-    let output = model(tape?.constant(images) ?? images)
-    if tape != nil, revives(atStep: batch.step + 1) { encoded.append(output.encoded.detached) }
+    let output = model(tape?.constant(images) ?? images, mode: mode)
+    if mode == .training, revives(atStep: batch.step + 1) { encoded.append(output.encoded.detached) }
 
     var metrics = metrics
     var terms: [(weight: Float, loss: Tensor)]
-    if let discriminator, tape != nil, discriminator.isActive(inStep: batch.step) {
+    if let discriminator, mode == .training, discriminator.isActive(inStep: batch.step) {
       let result = discriminator.generatorLoss(of: output, drawnBy: model, images: images) {
         weightedSum(reconstructionLoss($0, images, addingTo: &metrics))
       }
