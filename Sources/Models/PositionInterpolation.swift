@@ -1,4 +1,6 @@
 import Foundation
+import Operations
+import Tensors
 
 /// Takes tables of positions from one grid of patches to another, so that a transformer can see images of another
 /// size than those it was trained on; both as BEiT's published code does it for fine-tuning.
@@ -8,9 +10,8 @@ public enum PositionInterpolation {
   public static func absolute(_ table: [Float], width: Int, from: Int, to: Int) -> [Float] {
     precondition(table.count == (1 + from * from) * width, "a table of another grid than \(from)²")
     guard from != to else { return table }
-    let weights = bicubicWeights(from: from, to: to)
-    return Array(table[..<width])
-      + apply(weights, to: Array(table[width...]), from: from, to: to, channels: width)
+    let map = absoluteMap(from: from, height: to, width: to)
+    return resampleGrid(Tensor(table, shape: [1 + from * from, width]), map, first: 1).elements
   }
 
   /// Relative positions [(2 from − 1)² + 3, heads] for a grid of `to` × `to`.
@@ -19,41 +20,22 @@ public enum PositionInterpolation {
   /// so that near offsets keep their meaning; a cubic spline through them gives the new offsets. The three rows of
   /// the class token stay.
   public static func relative(_ table: [Float], heads: Int, from: Int, to: Int) -> [Float] {
-    let (source, target) = (2 * from - 1, 2 * to - 1)
+    let source = 2 * from - 1
     precondition(table.count == (source * source + 3) * heads, "a table of another grid than \(from)²")
     guard from != to else { return table }
-    let places = geometricPlaces(source: source, target: target)
-    let wanted = (0..<target).map { Double($0 - target / 2) }
-    let weights = splineWeights(places, at: wanted)
-    let offsets = source * source * heads
-    return apply(weights, to: Array(table[..<offsets]), from: source, to: target, channels: heads)
-      + table[offsets...]
+    let map = relativeMap(from: from, height: to, width: to)
+    return resampleGrid(Tensor(table, shape: [source * source + 3, heads]), map).elements
   }
 
-  /// Rows and columns of a square [from, from, channels] through the same weights [to][from].
-  private static func apply(
-    _ weights: [[Double]], to square: [Float], from: Int, to: Int, channels: Int
-  ) -> [Float] {
-    var columns = [Double](repeating: 0, count: from * to * channels)
-    for row in 0..<from {
-      for (column, weights) in weights.enumerated() {
-        let at = (row * to + column) * channels
-        for (place, weight) in weights.enumerated() where weight != 0 {
-          for channel in 0..<channels {
-            columns[at + channel] += weight * Double(square[(row * from + place) * channels + channel])
-          }
-        }
-      }
-    }
-    var result = [Double](repeating: 0, count: to * to * channels)
-    for (row, weights) in weights.enumerated() {
-      for (place, weight) in weights.enumerated() where weight != 0 {
-        for i in 0..<to * channels {
-          result[row * to * channels + i] += weight * columns[place * to * channels + i]
-        }
-      }
-    }
-    return result.map { Float($0) }
+  /// What absolute positions of a grid of `from` × `from` become on one of `height` × `width`.
+  static func absoluteMap(from: Int, height: Int, width: Int) -> GridMap {
+    GridMap(rows: bicubicWeights(from: from, to: height), columns: bicubicWeights(from: from, to: width))
+  }
+
+  /// What relative positions of a grid of `from` × `from` become on one of `height` × `width`. Along a side that keeps its
+  /// length they stay.
+  static func relativeMap(from: Int, height: Int, width: Int) -> GridMap {
+    GridMap(rows: offsetWeights(from: from, to: height), columns: offsetWeights(from: from, to: width))
   }
 
   // MARK: - Absolute
@@ -79,6 +61,16 @@ public enum PositionInterpolation {
   }
 
   // MARK: - Relative
+
+  /// What each offset along a side of `from` patches weighs in those along one of `to`.
+  private static func offsetWeights(from: Int, to: Int) -> [[Double]] {
+    let (source, target) = (2 * from - 1, 2 * to - 1)
+    guard from != to else {
+      return (0..<source).map { index in (0..<source).map { $0 == index ? 1 : 0 } }
+    }
+    let wanted = (0..<target).map { Double($0 - target / 2) }
+    return splineWeights(geometricPlaces(source: source, target: target), at: wanted)
+  }
 
   /// Where the old offsets lie on the new scale: 0, ±1, ±(1 + q), ±(1 + q + q²), ..., with q such that the last is the
   /// new scale's.

@@ -99,12 +99,45 @@ public struct VisionTransformer {
   ///
   /// - Parameter blocks: How many blocks the tokens have passed; 0 stands for the embedding.
   public func features(_ images: Tensor, blocks wanted: [Int]) -> [Tensor] {
+    states(embed(images, masked: []), after: wanted, depth: nil)
+  }
+
+  /// The patch tokens after several blocks as maps of the image, before the final norm: [B, H / patch, W / patch, width]
+  /// each, as dense prediction takes them from a backbone. Blocks after the last one asked for are not computed.
+  ///
+  /// On another grid of patches than the trained one positions are interpolated as in fine-tuning
+  /// (`PositionInterpolation`), and trained through the interpolation.
+  ///
+  /// - Parameters:
+  ///   - images: [B, H, W, 3], H and W multiples of the patch size.
+  ///   - wanted: How many blocks the tokens have passed: i + 1 for block i of timm's `forward_intermediates`; 0 stands
+  ///     for the embedding.
+  ///   - depth: The draws of stochastic depth; nil to use every branch of every sample.
+  public func featureMaps(
+    of images: Tensor, at wanted: [Int], depth: StochasticDepth? = nil
+  ) -> [Tensor] {
+    let shape = images.shape
+    let patch = configuration.patchSize
+    precondition(
+      shape.count == 4 && shape[1] > 0 && shape[2] > 0 && shape[1] % patch == 0 && shape[2] % patch == 0,
+      "images of shape \(shape) do not fall into patches of \(patch)")
+    let (height, width) = (shape[1] / patch, shape[2] / patch)
+    let entry =
+      ResampledPositions(configuration, height: height, width: width).map { embed(images, at: $0) }
+      ?? embed(images, masked: [])
+    let rows = (0..<shape[0] * height * width).map { $0 + $0 / (height * width) + 1 }
+    return states(entry, after: wanted, depth: depth).map {
+      gatherRows($0, rows).reshaped([shape[0], height, width, configuration.width])
+    }
+  }
+
+  /// The tokens after some numbers of blocks.
+  private func states(_ entry: Entry, after wanted: [Int], depth: StochasticDepth?) -> [Tensor] {
     precondition(wanted.allSatisfy { $0 >= 0 && $0 <= blocks.count }, "no such block among \(wanted)")
-    let entry = embed(images, masked: [])
     var tokens = entry.tokens
     var states = [0: tokens]
     for number in 0..<(wanted.max() ?? 0) {
-      tokens = blocks[number](tokens, bias: entry.bias, depth: nil)
+      tokens = blocks[number](tokens, bias: entry.bias, positions: entry.positions, depth: depth)
       if wanted.contains(number + 1) { states[number + 1] = tokens }
     }
     return wanted.compactMap { states[$0] }
@@ -130,6 +163,8 @@ public struct VisionTransformer {
     let repetition: RowRepetition?
     /// Of all blocks' attention.
     let bias: Tensor?
+    /// Of another grid than the trained one.
+    var positions: ResampledPositions?
   }
 
   private func embed(_ images: Tensor, masked: [Int32]) -> Entry {
@@ -143,6 +178,14 @@ public struct VisionTransformer {
     return Entry(
       tokens: tokens, repetition: assembly.repetition(visible: visible, samples: samples),
       bias: sharedBias?(alongside: tokens))
+  }
+
+  /// What enters the first block from images of another grid than the trained one.
+  private func embed(_ images: Tensor, at positions: ResampledPositions) -> Entry {
+    let tokens = positions.sequence(patchEmbedding(images), of: assembly, samples: images.shape[0])
+    return Entry(
+      tokens: tokens, repetition: nil, bias: sharedBias?(alongside: tokens, on: positions),
+      positions: positions)
   }
 
   /// The tokens after the first blocks.

@@ -47,12 +47,15 @@ struct VisionTransformerBlock {
 
   /// [B, N, width] → [B, N, width]
   ///
-  /// - Parameter repetition: Which tokens of x are the same.
+  /// - Parameters:
+  ///   - repetition: Which tokens of x are the same.
+  ///   - positions: Those of another grid than the trained one.
   func callAsFunction(
-    _ x: Tensor, repetition: RowRepetition? = nil, bias: Tensor?, depth: StochasticDepth?
+    _ x: Tensor, repetition: RowRepetition? = nil, bias: Tensor?, positions: ResampledPositions? = nil,
+    depth: StochasticDepth?
   ) -> Tensor {
     let kept = depth?.kept(layer: number, branch: 0, rate: dropRate)
-    let bias = relativePositions?(alongside: x) ?? bias
+    let bias = relativePositions?(alongside: x, on: positions) ?? bias
     let middle = attend(x, kept: kept, depth: depth) {
       attention.heads(x, normalizedBy: norm1, samples: kept, repetition: repetition, bias: bias)
     }

@@ -1,0 +1,58 @@
+@_spi(TensorMemory) import Tensors
+
+/// The row of a table of relative positions for each pair of tokens, [tokens · tokens]: a row for each offset of two
+/// patches on a grid, then class token to patch, patch to class token, class token to itself (BEiT).
+public func relativePositionRows(gridHeight: Int, gridWidth: Int, classToken: Bool = true) -> [Int32] {
+  let first = classToken ? 1 : 0
+  let offsets = (2 * gridHeight - 1) * (2 * gridWidth - 1)
+  let tokens = gridHeight * gridWidth + first
+  var rows = [Int32](repeating: 0, count: tokens * tokens)
+  for i in first..<tokens {
+    let (row, column) = (i - first).quotientAndRemainder(dividingBy: gridWidth)
+    for j in first..<tokens {
+      let (otherRow, otherColumn) = (j - first).quotientAndRemainder(dividingBy: gridWidth)
+      let down = row - otherRow + gridHeight - 1
+      let right = column - otherColumn + gridWidth - 1
+      rows[i * tokens + j] = Int32(down * (2 * gridWidth - 1) + right)
+    }
+  }
+  if classToken {
+    for j in 0..<tokens { rows[j] = Int32(offsets) }
+    for i in 0..<tokens { rows[i * tokens] = Int32(offsets + 1) }
+    rows[0] = Int32(offsets + 2)
+  }
+  return rows
+}
+
+/// The bias of attention for every pair of tokens, [heads, tokens, tokens], from a table of relative positions.
+///
+/// - Parameters:
+///   - table: [offsets, heads]
+///   - rows: The table's row for each pair of tokens (`relativePositionRows`).
+public func relativePositionBias(_ table: Tensor, rows: [Int32], tokens: Int) -> Tensor {
+  let heads = table.shape[1]
+  let pairs = rows.count
+  precondition(pairs == tokens * tokens, "\(pairs) rows for the pairs of \(tokens) tokens")
+  let bias = Tensor(uninitialized: [heads, tokens, tokens])
+  rows.withUnsafeBufferPointer { rows in
+    ThreadPool.current.forEachRange(of: heads) { range in
+      for head in range {
+        let plane = bias.pointer + head * pairs
+        for pair in 0..<pairs { plane[pair] = table.pointer[Int(rows[pair]) * heads + head] }
+      }
+    }
+  }
+  let target = table.gradientTarget
+  return Tape.record(bias, from: [table]) { dy in
+    let gradient = Tensor(target.shape)
+    rows.withUnsafeBufferPointer { rows in
+      ThreadPool.current.forEachRange(of: heads) { range in
+        for head in range {
+          let plane = dy.pointer + head * pairs
+          for pair in 0..<pairs { gradient.pointer[Int(rows[pair]) * heads + head] += plane[pair] }
+        }
+      }
+    }
+    target.add(gradient)
+  }
+}
