@@ -6,9 +6,8 @@ import Tensors
 /// these.
 struct ResampledPositions {
   private let absolute: GridMap
-  private let relative: GridMap
-  /// The table's row for each pair of tokens.
-  private let rows: [Int32]
+  /// Of a table of relative positions, and its row for each pair of tokens; nil in a transformer that has none.
+  private let relative: (map: GridMap, rows: [Int32])?
   private let tokens: Int
 
   /// Positions on a grid of `height` × `width` of a transformer of `configuration`; nil where that is its own grid.
@@ -16,10 +15,14 @@ struct ResampledPositions {
     let grid = configuration.grid
     guard height != grid || width != grid else { return nil }
     absolute = PositionInterpolation.absoluteMap(from: grid, height: height, width: width)
-    relative = PositionInterpolation.relativeMap(from: grid, height: height, width: width)
-    tokens = height * width + 1
     let isRelative = !configuration.positions.isDisjoint(with: [.relative, .sharedRelative])
-    rows = isRelative ? relativePositionRows(gridHeight: height, gridWidth: width) : []
+    relative =
+      isRelative
+      ? (
+        PositionInterpolation.relativeMap(from: grid, height: height, width: width),
+        relativePositionRows(gridHeight: height, gridWidth: width)
+      ) : nil
+    tokens = height * width + 1
   }
 
   /// The sequence [samples, 1 + patches, width] of all patches, [samples · patches, width].
@@ -31,12 +34,14 @@ struct ResampledPositions {
       value(of: assembly.classToken, alongside: patches), patches, positions: positions, samples: samples)
   }
 
-  /// The bias of every pair of tokens, [heads, tokens, tokens].
+  /// The bias of every pair of tokens, [heads, tokens, tokens]; nil in a transformer without relative positions.
   ///
   /// - Parameter x: Any tensor of the tape that is to record this.
-  func bias(_ trained: RelativePositionBias, alongside x: Tensor) -> Tensor {
-    relativePositionBias(
-      resampleGrid(value(of: trained.table, alongside: x), relative), rows: rows, tokens: tokens)
+  func bias(_ trained: RelativePositionBias, alongside x: Tensor) -> Tensor? {
+    relative.map { map, rows in
+      relativePositionBias(
+        resampleGrid(value(of: trained.table, alongside: x), map), rows: rows, tokens: tokens)
+    }
   }
 }
 
