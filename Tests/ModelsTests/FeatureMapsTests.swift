@@ -1,4 +1,5 @@
 import Layers
+import Operations
 import Models
 import Tensors
 import TestSupport

@@ -18,8 +18,8 @@ import Testing
     #expect(target.elements.suffix(48).allSatisfy { abs($0) < 1e-3 })
 
     let scope = ParameterScope(seed: 0)
-    let weight = scope.parameter("weight", [48, 10], .zeros)
-    let bias = scope.parameter("bias", [48], .zeros)
+    let weight = scope.parameter("weight", [48, 10], .zeros, role: .weight)
+    let bias = scope.parameter("bias", [48], .zeros, role: .bias)
     weight.set(try fixture.tensor("weight"))
     bias.set(try fixture.tensor("bias"))
     let tape = Tape()
