@@ -83,9 +83,8 @@ let package = Package(
     .target(
       name: "Interoperability",
       dependencies: [
-        "Trainer", "Configuration", "Models", "Operations", "Datasets", "Imaging", "Tensors", "Communication",
-        "Storage",
-        "Terminal", "Yams",
+        "Trainer", "Configuration", "Models", "Operations", "Imaging", "Tensors", "Communication", "Storage",
+        "Terminal",
       ]),
     .target(
       name: "Evaluation",

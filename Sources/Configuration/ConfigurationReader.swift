@@ -73,6 +73,16 @@ public final class ConfigurationReader {
     return value(key, form, default: fallback)
   }
 
+  /// The value of a key, or where it is left out or `null`, the one that is known from elsewhere.
+  public func optional<Value>(
+    _ key: String, _ form: ConfigurationForm<Value>, known value: Value?
+  ) -> Value? {
+    guard let value, !isGiven(key) else { return optional(key, form) }
+    known.insert(key)
+    resolved.append((key, form.render(value)))
+    return value
+  }
+
   /// Sees to it that at most one of several keys is given, and tells which.
   ///
   /// A key given by `--set` puts aside those that the file has. Call before asking for their values, which

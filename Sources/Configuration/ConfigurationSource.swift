@@ -2,8 +2,8 @@ import Foundation
 import Yams
 
 /// A value of the configuration before anybody has asked for it, and where it came from.
-package struct ConfigurationEntry {
-  package let node: Node
+struct ConfigurationEntry {
+  let node: Node
   let source: String
   let line: Int?
   /// Whether it came from `--set` rather than from the file.
@@ -15,12 +15,12 @@ package struct ConfigurationEntry {
 }
 
 /// A YAML text and the `--set` options over it as one flat list of key paths.
-package struct ConfigurationSource {
+struct ConfigurationSource {
   let name: String
-  package private(set) var entries: [String: ConfigurationEntry] = [:]
+  private(set) var entries: [String: ConfigurationEntry] = [:]
   private(set) var issues: [ConfigurationError.Issue] = []
 
-  package init(yaml: String, name: String, overrides: [String]) throws {
+  init(yaml: String, name: String, overrides: [String]) throws {
     self.name = name
     switch try Self.parse(yaml, source: name) {
     case .none: break
@@ -116,7 +116,7 @@ func describe(_ node: Node) -> String {
 
 extension Node {
   /// Whether the value is empty or `null`.
-  package var isNull: Bool {
+  var isNull: Bool {
     guard case .scalar(let scalar) = self, scalar.style == .plain || scalar.style == .any else {
       return false
     }

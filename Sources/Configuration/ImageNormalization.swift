@@ -7,6 +7,11 @@ public struct ImageNormalization: Codable, Equatable, Sendable {
   public var mean: [Double]
   public var standardDeviation: [Double]
 
+  private enum CodingKeys: String, CodingKey {
+    case mean
+    case standardDeviation = "std"
+  }
+
   /// ImageNet's, for what says nothing else.
   public static let imageNet = ImageNormalization(
     mean: [0.485, 0.456, 0.406], standardDeviation: [0.229, 0.224, 0.225])

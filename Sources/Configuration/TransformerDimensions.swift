@@ -93,7 +93,7 @@ public struct TransformerDimensions: Sendable, Equatable {
 }
 
 /// `model.positions`: how a token of a vision transformer knows where it lies.
-public enum PositionKind: String, Sendable, CaseIterable {
+public enum PositionKind: String, Codable, Sendable, CaseIterable {
   /// One table of relative position biases for all blocks.
   case sharedRelative = "shared_relative"
   /// A table of relative position biases a block.

@@ -1,4 +1,5 @@
 import Communication
+import Configuration
 import Datasets
 import Foundation
 import Interoperability
@@ -138,6 +139,7 @@ public enum FeatureExtraction {
       try file.setAttribute("normalized", source.isNormalized(block: request.block, request.pooling) ? 1 : 0)
       try file.setAttribute("pooling", request.pooling.rawValue)
       try file.setAttribute("checkpoint", (source.path as NSString).lastPathComponent)
+      try file.setAttribute("model_card", try source.card.json())
       try file.setAttribute("dataset_fingerprint", dataset.fingerprint)
       try file.write(dataset.labels, shape: [dataset.count], to: "labels")
       try file.createDataset("features", shape: [dataset.count] + shape, of: Float.self)
@@ -150,7 +152,7 @@ public enum FeatureExtraction {
 /// A trained transformer as it stands, and how it is shown images.
 package struct FrozenTransformer {
   package let path: String
-  let form: TransformerForm
+  let card: ModelCard
   package let model: TransformerModel
   package let samples: SamplePipeline
   package let batchSize: Int
@@ -167,17 +169,18 @@ package struct FrozenTransformer {
     }
     self.path = weights.path
     model = try weights.loadModel(imageSize: view.imageSize, communicator: communicator)
-    form = weights.form
+    card = weights.card
+    let preprocessing = card.preprocessing
     let size = model.backbone.configuration.imageSize
     // A given resize of the shorter side is only for the image size that it was given for.
-    let resize = view.resize ?? (size == form.architecture?.imageSize ? form.resize : nil)
+    let resize = view.resize ?? (size == card.architecture.imageHeight ? preprocessing.resize : nil)
     guard resize.map({ $0 >= size }) ?? true else {
       throw RunError("--resize is \(resize ?? 0), less than the \(size) pixels that are cut out")
     }
-    var image = ImageView(size: size, interpolation: form.interpolation ?? .bicubic)
-    if let mean = view.mean ?? form.normalization?.mean { image.mean = mean.map { Float($0) } }
-    if let deviation = view.standardDeviation ?? form.normalization?.standardDeviation {
-      image.deviation = deviation.map { Float($0) }
+    var image = ImageView(size: size, interpolation: preprocessing.interpolation)
+    image.mean = (view.mean ?? preprocessing.normalization.mean).map { Float($0) }
+    image.deviation = (view.standardDeviation ?? preprocessing.normalization.standardDeviation).map {
+      Float($0)
     }
     samples = SamplePipeline(
       seed: 0, augmentation: .evaluation(shortSide: resize, size: size), image: image)
@@ -193,11 +196,11 @@ package struct FrozenTransformer {
   /// Throws where a dataset does not have the classes of the transformer.
   package func requireClasses(of dataset: ImageDataset) throws {
     try dataset.requireLabels()
-    let classes = form.classes ?? 0
+    let classes = card.architecture.classes ?? 0
     guard dataset.classes.count == classes else {
       throw RunError("\(dataset.path) has \(dataset.classes.count) classes, \(path) tells \(classes) apart")
     }
-    if let (found, known) = form.classNames.flatMap({ zip(dataset.classes, $0).first { $0 != $1 } }) {
+    if let (found, known) = card.classes.flatMap({ zip(dataset.classes, $0).first { $0 != $1 } }) {
       throw RunError(
         "\(dataset.path) has other classes than those that \(path) tells apart: '\(found)' stands where "
           + "'\(known)' is expected")
@@ -233,13 +236,13 @@ package struct FrozenTransformer {
     let backbone = model.backbone
     let states = backbone.features(images, blocks: [block ?? backbone.configuration.depth])[0]
     guard isNormalized(block: block, pooling) else { return pool(states, pooling) }
-    return form.norm == .pooled
+    return card.architecture.norm == .pooled
       ? backbone.norm(pool(states, pooling)) : pool(backbone.norm(states), pooling)
   }
 
   /// Whether tokens are normalized: those after the last block, and where the norm is for their mean, this alone.
   func isNormalized(block: Int?, _ pooling: FeatureExtraction.Pooling) -> Bool {
-    block == nil && (form.norm != .pooled || pooling == .mean)
+    block == nil && (card.architecture.norm != .pooled || pooling == .mean)
   }
 
   /// Tokens pooled.

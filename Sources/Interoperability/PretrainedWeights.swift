@@ -4,21 +4,20 @@ import Terminal
 
 /// Fills a classification model with pretrained weights, as BEiT's fine-tuning does.
 package enum PretrainedWeights {
-  /// Fills `parameters` of a transformer of form `target` from a file, on the rank that has it.
+  /// Fills `parameters` of the transformer `target` from a file of those of `source`, on the rank that has it.
   ///
   /// Tables of positions are interpolated to the grid, a shared one goes to every block that has its own. The head and
   /// its norm stay as they are where the file has none of their shape.
   ///
   /// - Returns: The names of what was not in the file.
   package static func fill(
-    _ parameters: [Parameter], from file: WeightFile, form: TransformerForm,
+    _ parameters: [Parameter], from file: WeightFile, of source: VisionTransformerConfiguration,
     target: VisionTransformerConfiguration
   ) throws -> [String] {
-    guard let source = form.architecture else { throw RunError("\(file.path) holds no vision transformer") }
     var fresh: [String] = []
     for parameter in parameters {
-      let name = stored(parameter.name, in: form)
-      guard let shape = form.shapes[name] else {
+      let name = stored(parameter.name, in: file.shapes)
+      guard let shape = file.shapes[name] else {
         guard isHead(name) else {
           throw RunError("\(file.path) has no \(name), which the transformer needs")
         }
@@ -51,10 +50,10 @@ package enum PretrainedWeights {
   }
 
   /// The name under which a parameter's values lie in a file.
-  private static func stored(_ name: String, in form: TransformerForm) -> String {
+  private static func stored(_ name: String, in shapes: [String: [Int]]) -> String {
     let shared = WeightLayout.sharedTable
-    return WeightLayout.block(of: name, in: WeightLayout.table) != nil && form.shapes[name] == nil
-      && form.shapes[shared] != nil ? shared : name
+    return WeightLayout.block(of: name, in: WeightLayout.table) != nil && shapes[name] == nil
+      && shapes[shared] != nil ? shared : name
   }
 
   private static func isHead(_ name: String) -> Bool {

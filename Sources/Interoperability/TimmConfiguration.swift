@@ -34,27 +34,25 @@ struct TimmConfiguration {
   /// Writes the one of a transformer, unless it is there already.
   ///
   /// - Returns: Where it is there, in which keys it says something else, if in any.
-  static func write(
-    beside output: String, _ architecture: VisionTransformerConfiguration, _ form: TransformerForm,
-    _ description: WeightDescription
-  ) throws -> [String] {
-    let size = architecture.imageSize
-    let normalization = description.normalization ?? .imageNet
-    let pooling = form.norm == .pooled ? "avg" : "token"
+  static func write(beside output: String, _ card: ModelCard) throws -> [String] {
+    let (architecture, preprocessing) = (card.architecture, card.preprocessing)
+    let (size, normalization) = (architecture.imageHeight, preprocessing.normalization)
+    let pooling = architecture.norm == .pooled ? "avg" : "token"
     let trained: [String: Any] = [
       "mean": normalization.mean, "std": normalization.standardDeviation, "input_size": [3, size, size],
-      "fixed_input_size": true, "interpolation": (description.interpolation ?? .bicubic).rawValue,
+      "fixed_input_size": true, "interpolation": preprocessing.interpolation.rawValue,
       "crop_mode": "center",
-      "crop_pct": cropShare(size, of: description.resize ?? size), "first_conv": "patch_embed.proj",
+      "crop_pct": cropShare(size, of: preprocessing.shortSide(imageSize: size)),
+      "first_conv": "patch_embed.proj",
       "classifier": "head",
     ]
     var object: [String: Any] = [
-      "num_classes": form.classes ?? 0, "num_features": architecture.width, "global_pool": pooling,
+      "num_classes": architecture.classes ?? 0, "num_features": architecture.width, "global_pool": pooling,
       // The pooling above is there to be read; this makes the model, with the norm that goes with it.
       "model_args": ["global_pool": pooling], "pretrained_cfg": trained,
     ]
-    if let name = architecture.timmName { object["architecture"] = name }
-    if let names = description.classes { object["label_names"] = names }
+    if let name = architecture.transformer.timmName { object["architecture"] = name }
+    if let names = card.classes { object["label_names"] = names }
     return try SidecarFile.model.write(object, beside: output).map { [$0] } ?? []
   }
 

@@ -96,16 +96,20 @@ public enum WeightConversion {
         "\(request.source) does not tell how many attention heads its transformer, \(width) wide, has; say it "
           + "with --heads")
     }
-    let epsilon = told.normEpsilon ?? request.layout.normEpsilon
-    let form = TransformerForm(shapes: shapes, heads: heads, normEpsilon: epsilon)
+    guard
+      let architecture = ModelCard.Architecture(
+        parameterShapes: shapes, heads: heads, normEpsilon: told.normEpsilon ?? request.layout.normEpsilon)
+    else {
+      throw RunError("\(request.source) holds no vision transformer: its names are not BEiT's")
+    }
     let scope = ParameterScope(seed: 0)
-    let model = try form.makeModel(in: scope, of: request.source)
-    if let names = request.classes, names.count != form.classes ?? 0 {
+    let model = try architecture.makeModel(in: scope, of: request.source)
+    if let names = request.classes, names.count != architecture.classes ?? 0 {
       throw RunError(
         "\(names.count) names of classes are given; the head of \(request.source) tells "
-          + "\(form.classes ?? 0) classes apart")
+          + "\(architecture.classes ?? 0) classes apart")
     }
-    let classes = told.classes?.count == form.classes ? told.classes : nil
+    let classes = told.classes?.count == architecture.classes ? told.classes : nil
     let taken = Set(scope.parameters.map(\.name))
     var report = Report(summary: model.summary, tensors: taken.count, unmatched: foreign.unmatched)
     report.unmatched += shapes.keys.filter { !taken.contains($0) }.sorted().map {
@@ -130,31 +134,20 @@ public enum WeightConversion {
       return report
     }
     try foreign.weights.fill(scope.parameters)
-    var settings: [(key: String, value: String)] = [
-      ("weights.source", JSONObject.quoted((request.source as NSString).lastPathComponent)),
-      ("weights.layout", request.layout.rawValue), ("model.heads", "\(heads)"),
-      ("model.norm_epsilon", "\(epsilon)"),
-    ]
-    if let normalization = told.normalization {
-      settings += [
-        ("data.mean", "\(normalization.mean)"), ("data.std", "\(normalization.standardDeviation)"),
-      ]
-      report.summary += "; \(normalization.summary)"
-    } else {
-      report.summary += "; nothing says what images are normalized by, ImageNet's is taken"
-    }
-    if let interpolation = told.interpolation {
-      settings.append(("data.interpolation", interpolation.rawValue))
-    }
-    if let resize = told.resize { settings.append(("evaluation.resize", "\(resize)")) }
+    report.summary +=
+      told.normalization.map { "; \($0.summary)" }
+      ?? "; nothing says what images are normalized by, ImageNet's is taken"
     if let first = classes?.first, let last = classes?.last {
       report.summary += "; the classes are '\(first)' to '\(last)'"
     }
-    let text = ResolvedConfiguration.yaml(settings)
+    let source: [(key: String, value: String)] = [
+      ("weights.source", JSONObject.quoted((request.source as NSString).lastPathComponent)),
+      ("weights.layout", request.layout.rawValue),
+    ]
     let header = CheckpointHeader(
       task: CheckpointHeader.imported, step: 0, epoch: 0, samplePosition: 0, updates: 0, seed: 0,
-      configuration: text,
-      classes: classes)
+      configuration: ResolvedConfiguration.yaml(source),
+      card: ModelCard(architecture, told.preprocessing, classes: classes))
     try Checkpoint.write(header, parameters: scope.parameters, optimizer: nil, to: request.output)
     return report
   }
@@ -173,20 +166,16 @@ public enum WeightConversion {
     checkpoint: String, layout: WeightLayout, output: String, averaged: Bool, isStrict: Bool = false
   ) throws -> Report {
     try FileSystem.requireOutput(output, madeFrom: [checkpoint])
-    let (file, form) = try TransformerWeights.open(checkpoint, averaged: averaged)
-    guard let architecture = form.architecture else {
-      throw RunError("\(file.path) holds no vision transformer")
-    }
+    let (file, card) = try TransformerWeights.open(checkpoint, averaged: averaged)
+    let architecture = card.architecture.transformer
     guard architecture.qkvBias != .none || layout != .huggingface else {
       throw RunError(
         "\(file.path): its queries and values have no bias, as Hugging Face's BEiT must have them")
     }
-    let description = form.description(imageSize: architecture.imageSize)
     let model: NameRule.Model = layout == .timm && architecture.isPlain ? .plain : .beit
-    var report = Report(summary: architecture.summary)
-    if let normalization = description.normalization { report.summary += "; \(normalization.summary)" }
+    var report = Report(summary: "\(architecture.summary); \(card.preprocessing.normalization.summary)")
     var tensors: [(name: String, shape: [Int], values: [Float])] = []
-    for (name, shape) in form.shapes.sorted(by: { $0.key < $1.key }) {
+    for (name, shape) in file.shapes.sorted(by: { $0.key < $1.key }) {
       guard let (rule, block) = rule(for: name, in: layout, model) else {
         report.unmatched.append("\(name) \(shape): \(layout.rawValue) has no place for it")
         continue
@@ -206,7 +195,7 @@ public enum WeightConversion {
             "\(name), the keys' part: \(layout.rawValue) has no place for it, and it changes no result")
           continue
         }
-        let prefix = layout.exportPrefix(of: name, form)
+        let prefix = layout.exportPrefix(of: name, card.architecture)
         tensors.append(
           (
             prefix + WeightLayout.name(pattern, block: block),
@@ -220,15 +209,13 @@ public enum WeightConversion {
       return report
     }
     report.tensors = tensors.count
-    var metadata = description.metadata
     // Transformers reads files of PyTorch's alone.
-    metadata["format"] = "pt"
+    let metadata = ["format": "pt", ModelCard.metadataKey: try card.json()]
     try SafetensorsFile.write(tensors: tensors, metadata: metadata, to: output)
     switch layout {
     case .beit: break
-    case .timm: report.kept = try TimmConfiguration.write(beside: output, architecture, form, description)
-    case .huggingface:
-      report.kept = try HuggingFaceConfiguration.write(beside: output, architecture, form, description)
+    case .timm: report.kept = try TimmConfiguration.write(beside: output, card)
+    case .huggingface: report.kept = try HuggingFaceConfiguration.write(beside: output, card)
     }
     return report
   }
@@ -324,11 +311,11 @@ extension WeightLayout {
   ///
   /// Hugging Face's models with a head have their transformer inside, but for the last norm of the one that predicts masked
   /// patches.
-  fileprivate func exportPrefix(of ours: String, _ form: TransformerForm) -> String {
-    guard form.vocabulary != nil || form.classes != nil else { return "" }
+  fileprivate func exportPrefix(of ours: String, _ card: ModelCard.Architecture) -> String {
+    guard card.head != nil else { return "" }
     let isOutside =
       ours.hasPrefix("lm_head.") || ours.hasPrefix("head.")
-      || (ours.hasPrefix("norm.") && form.vocabulary != nil)
+      || (ours.hasPrefix("norm.") && card.vocabulary != nil)
     return isOutside ? "" : prefix
   }
 }

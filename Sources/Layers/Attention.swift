@@ -4,13 +4,13 @@ import Tensors
 /// Multi-head self-attention with BEiT's parameters.
 public struct Attention {
   /// Which of queries, keys and values have a bias.
-  public enum Bias: String, Sendable, CaseIterable {
-    /// None of them.
-    case none
+  public enum Bias: String, Codable, Sendable, CaseIterable {
     /// Queries and values (`q_bias`, `v_bias`): the keys' would cancel in the softmax. As in BEiT.
-    case queryValue
+    case queryValue = "query_value"
     /// All three, in one (`qkv.bias`). As in ViT, DeiT, MoCo v3.
     case full
+    /// None of them.
+    case none
   }
 
   /// [3 width, width]: queries, keys, values.

@@ -6,7 +6,7 @@ import Tensors
 /// and of timm.
 public struct VisionTransformer {
   /// What the last norm is applied to, and its name.
-  public enum FinalNorm: String, Sendable, CaseIterable {
+  public enum FinalNorm: String, Codable, Sendable, CaseIterable {
     /// Tokens: `norm`.
     case tokens = "norm"
     /// The mean of tokens: `fc_norm`.

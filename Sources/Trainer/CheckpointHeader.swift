@@ -4,7 +4,7 @@ import Storage
 /// What a checkpoint says about itself: attributes of the file, quick to read.
 public struct CheckpointHeader: Sendable, Equatable {
   /// The layout this program writes.
-  public static let currentFormat = 2
+  public static let currentFormat = 3
 
   /// Layout of the file.
   public var format = CheckpointHeader.currentFormat
@@ -22,15 +22,14 @@ public struct CheckpointHeader: Sendable, Equatable {
   public var seed: UInt64
   /// The resolved configuration, YAML.
   public var configuration: String
-  /// The names of the classes that a classifier tells apart, in the order of its logits; nil for other models, and
-  /// where they are not known.
-  public var classes: [String]?
+  /// What a vision transformer is; nil for other models.
+  public var card: ModelCard?
   /// What the run reads beside its configuration, told from others by checksums.
   public var inputs: [RunInput: UInt64]
 
   public init(
     task: String, step: Int, epoch: Int, samplePosition: Int, updates: Int, seed: UInt64,
-    configuration: String, classes: [String]? = nil, inputs: [RunInput: UInt64] = [:]
+    configuration: String, card: ModelCard? = nil, inputs: [RunInput: UInt64] = [:]
   ) {
     self.task = task
     self.step = step
@@ -39,15 +38,14 @@ public struct CheckpointHeader: Sendable, Equatable {
     self.updates = updates
     self.seed = seed
     self.configuration = configuration
-    self.classes = classes
+    self.card = card
     self.inputs = inputs
   }
 
   /// The task of weights that came from elsewhere; nothing is trained.
   public static let imported = "imported"
 
-  /// Where the names of the classes lie; there may be more of them than an attribute holds.
-  private static let classesName = "classes"
+  private static let cardAttribute = "model_card"
 
   func write(to file: HDF5File) throws {
     try file.setAttribute("format", format)
@@ -59,7 +57,7 @@ public struct CheckpointHeader: Sendable, Equatable {
     try file.setAttribute("seed", seed)
     try file.setAttribute("configuration", configuration)
     for (input, checksum) in inputs { try file.setAttribute(input.attribute, checksum) }
-    if let classes { try file.write(strings: classes, to: Self.classesName) }
+    if let card { try file.setAttribute(Self.cardAttribute, try card.json()) }
   }
 
   init(reading file: HDF5File) throws {
@@ -86,7 +84,13 @@ public struct CheckpointHeader: Sendable, Equatable {
     configuration = try required("configuration")
     inputs = [:]
     for input in RunInput.allCases { inputs[input] = try file.attribute(input.attribute, as: UInt64.self) }
-    if try file.exists(Self.classesName) { classes = try file.readStrings(Self.classesName) }
+    if let text = try file.attribute(Self.cardAttribute, as: String.self) {
+      do {
+        card = try ModelCard(json: text)
+      } catch let error as ModelCardError {
+        throw CheckpointError(path: file.path, problem: "its model card cannot be read: \(error)")
+      }
+    }
   }
 }
 

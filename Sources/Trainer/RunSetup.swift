@@ -26,7 +26,12 @@ package struct RunSetup<Configuration: RunConfiguration> {
   private let lock: FileLock?
 
   /// Collective. Rank 0 reads the configuration for all.
-  package init(_ request: RunRequest, communicator: Communicator) throws {
+  ///
+  /// - Parameter interpret: Makes the configuration of what was read.
+  package init(
+    _ request: RunRequest, communicator: Communicator,
+    interpret: (ConfigurationReader) -> Configuration = { Configuration($0) }
+  ) throws {
     StopSignal.listen()
     let logger = ConsoleLog.logger(rank: communicator.rank)
     self.logger = logger
@@ -35,7 +40,9 @@ package struct RunSetup<Configuration: RunConfiguration> {
         communicator.isRoot ? try RunSetup.read(request.configuration) : ""
       })
     let (configuration, resolved) = try communicator.agree {
-      try Configuration.load(yaml: text, source: request.configuration, overrides: request.overrides)
+      let reader = try ConfigurationReader(
+        yaml: text, source: request.configuration, overrides: request.overrides)
+      return (interpret(reader), try reader.finish())
     }
     self.configuration = configuration
     self.resolved = resolved

@@ -140,7 +140,7 @@ public final class TrainingLoop {
         task: task.task, step: done, epoch: done / plan.stepsPerEpoch,
         samplePosition: done % plan.stepsPerEpoch * plan.shared.training.globalBatchSize,
         updates: step.units[0].optimizer.updates, seed: plan.shared.seed, configuration: configuration,
-        classes: task.classes, inputs: inputs)
+        card: task.card, inputs: inputs)
       try run.checkpoints.save(header, units: units)
     }
     do {

@@ -1,4 +1,5 @@
 import Communication
+import Configuration
 import Datasets
 import Tensors
 
@@ -16,8 +17,8 @@ public protocol TrainingTask: AnyObject {
   /// What changes in a step. The first is the model.
   var units: [any TrainableUnit] { get }
 
-  /// The names of the classes that the model tells apart, if it does.
-  var classes: [String]? { get }
+  /// What the model is, if it is a vision transformer: checkpoints carry it, so that it serves elsewhere.
+  var card: ModelCard? { get }
 
   /// What this rank has gathered in the step.
   var metrics: MetricSums { get set }
@@ -31,7 +32,7 @@ public protocol TrainingTask: AnyObject {
 }
 
 extension TrainingTask {
-  public var classes: [String]? { nil }
+  public var card: ModelCard? { nil }
 
   public func evaluate(after step: Int, communicator: Communicator) throws -> [NamedValue] { [] }
 

@@ -1,4 +1,5 @@
 import Communication
+import Configuration
 import Datasets
 import Foundation
 import Imaging
@@ -71,18 +72,24 @@ struct FigureWorkshop {
     architecture.initialDeviation = 0.5
     let scope = ParameterScope(seed: seed)
     _ = try MaskedImageModel(architecture, vocabulary: vocabulary, in: scope)
-    return try write("masked_image_modeling", resolved, scope.parameters, name)
+    let card = ModelCard(
+      .init(
+        architecture, norm: .tokens, hasMaskToken: true, head: .init(.tokens, outputs: vocabulary)),
+      .init(configuration.shared.data))
+    return try write("masked_image_modeling", resolved, scope.parameters, name, card)
   }
 
   /// Writes a checkpoint as a run's.
   private func write(
-    _ task: String, _ configuration: String, _ parameters: [Parameter], _ name: String
+    _ task: String, _ configuration: String, _ parameters: [Parameter], _ name: String,
+    _ card: ModelCard? = nil
   ) throws -> String {
     let run = "\(folder)/\(name)"
     try FileManager.default.createDirectory(atPath: run + "/checkpoints", withIntermediateDirectories: true)
     try Checkpoint.write(
       CheckpointHeader(
-        task: task, step: 1, epoch: 0, samplePosition: 0, updates: 1, seed: 0, configuration: configuration),
+        task: task, step: 1, epoch: 0, samplePosition: 0, updates: 1, seed: 0, configuration: configuration,
+        card: card),
       parameters: parameters, optimizer: nil, to: run + "/checkpoints/step-000000001.h5")
     return run
   }

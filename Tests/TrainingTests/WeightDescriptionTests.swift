@@ -30,31 +30,28 @@ extension Computing {
       (form.positions, form.qkvBias, form.normEpsilon, form.initialDeviation) = (.absolute, .full, 1e-3, 0.2)
       let scope = ParameterScope(seed: 4)
       let model = try ClassificationModel(form, classes: classes.count, in: scope)
-      let configuration = """
-        model: {heads: 12, norm_epsilon: 0.001}
-        data: {mean: [0.5, 0.5, 0.5], std: [0.5, 0.25, 0.5], interpolation: bilinear}
-        evaluation: {resize: 53}
-        """
+      let card = ModelCard(
+        .init(form, norm: .pooled, head: .init(.classes, outputs: classes.count)),
+        Self.preprocessing, classes: classes)
       try Checkpoint.write(
         CheckpointHeader(
           task: CheckpointHeader.imported, step: 0, epoch: 0, samplePosition: 0, updates: 0, seed: 0,
-          configuration: configuration, classes: classes),
+          configuration: "", card: card),
         parameters: scope.parameters, optimizer: nil, to: path)
       return model
     }
 
+    private static let preprocessing = ModelCard.Preprocessing(
+      normalization: ImageNormalization(mean: [0.5, 0.5, 0.5], standardDeviation: [0.5, 0.25, 0.5]),
+      interpolation: .bilinear, resize: 53)
     private static let birds = ["wren", "a \"crow\"", "größer"]
 
     /// Expects a checkpoint to say the same as the unusual one, and to compute the same.
     private func expectUnusual(_ path: String, _ model: ClassificationModel, _ layout: WeightLayout) throws {
-      let header = try Checkpoint.header(of: path)
-      for line in [
-        "heads: 12", "norm_epsilon: 0.001", "mean: [0.5, 0.5, 0.5]", "std: [0.5, 0.25, 0.5]", "resize: 53",
-        "interpolation: bilinear",
-      ] {
-        #expect(header.configuration.contains(" \(line)\n"), "\(layout), \(line): \(header.configuration)")
-      }
-      #expect(header.classes == Self.birds, "\(layout)")
+      let card = try #require(try Checkpoint.header(of: path).card)
+      #expect(card.architecture.heads == 12 && card.architecture.normEpsilon == 0.001, "\(layout): \(card)")
+      #expect(card.preprocessing == Self.preprocessing, "\(layout): \(card)")
+      #expect(card.classes == Self.birds, "\(layout)")
       let weights = try TransformerWeights(opening: path, communicator: Communicator())
       guard case .classification(let found) = try weights.loadModel(communicator: Communicator()) else {
         Issue.record("no classification model")
@@ -88,8 +85,8 @@ extension Computing {
         request.normalization = ImageNormalization(mean: [0, 0, 0.1], standardDeviation: [1, 1, 1])
         request.classes = ["a", "b", "c"]
         _ = try WeightConversion.importWeights(request)
-        let asked = try Checkpoint.header(of: second)
-        #expect(asked.configuration.contains("heads: 6") && asked.configuration.contains("[0.0, 0.0, 0.1]"))
+        let asked = try #require(try Checkpoint.header(of: second).card)
+        #expect(asked.architecture.heads == 6 && asked.preprocessing.normalization.mean == [0, 0, 0.1])
         #expect(asked.classes == ["a", "b", "c"])
 
         // Beside the file, without its header. timm's models are known by their names.
@@ -109,15 +106,23 @@ extension Computing {
       try withTemporaryFolder { folder in
         let path = folder + "/model.safetensors"
         let tensors = try WeightConversionTests.contents(of: published("timm_vit"))
-        for (key, text) in [
-          ("peco.heads", "0"), ("peco.mean", "[0.5, 0.5]"), ("peco.classes", "a, b"),
+        let whole = try ModelCard(.init(.tiny, norm: .tokens)).json()
+        for (text, problem) in [
+          ("a, b", "it is not JSON"), ("{}", "architecture is missing"),
+          (whole.replacingOccurrences(of: #""heads":3"#, with: #""heads":0"#), "the heads is 0"),
+          (whole.replacingOccurrences(of: "[0.485,", with: "["), "three numbers"),
+          (
+            whole.replacingOccurrences(of: #""norm""#, with: #""gelu""#), "norm has a value that is not known"
+          ),
         ] {
-          try SafetensorsFile.write(tensors: tensors, metadata: [key: text], to: path)
+          try SafetensorsFile.write(tensors: tensors, metadata: ["peco.card": text], to: path)
           let error = #expect(throws: RunError.self) {
             try WeightConversion.importWeights(
               .init(source: path, layout: .timm, output: folder + "/out.h5", heads: 3))
           }
-          #expect("\(try #require(error))".contains("\(key) in its metadata is '\(text)'"))
+          let message = "\(try #require(error))"
+          #expect(message.contains("peco.card in its metadata is '\(text.prefix(40))'"), "\(message)")
+          #expect(message.contains(problem), "\(message)")
         }
       }
     }
@@ -140,9 +145,7 @@ extension Computing {
         try FileManager.default.copyItem(atPath: published("timm_beit"), toPath: source)
         try text.write(toFile: "\(folder)/\(name)", atomically: true, encoding: .utf8)
         _ = try WeightConversion.importWeights(.init(source: source, layout: .timm, output: output))
-        let found = try Checkpoint.header(of: output).configuration
-        #expect(found.contains("resize") == (expected != nil), "\(found)")
-        if let expected { #expect(found.contains("resize: \(expected)\n"), "\(found)") }
+        #expect(try Checkpoint.header(of: output).card?.preprocessing.resize == expected)
       }
     }
 
@@ -155,7 +158,7 @@ extension Computing {
             .init(
               source: source + "/model.safetensors", layout: .huggingface, output: folder + "/out.h5",
               classes: given))
-          return try Checkpoint.header(of: folder + "/out.h5").classes
+          return try Checkpoint.header(of: folder + "/out.h5").card?.classes
         }
         #expect(try classes() == nil)
         let text = try String(contentsOfFile: source + "/config.json", encoding: .utf8)

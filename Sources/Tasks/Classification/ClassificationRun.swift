@@ -13,9 +13,10 @@ import Trainer
 public enum Finetuning {
   /// Trains a classifier as a request asks. Collective.
   public static func run(_ request: RunRequest, communicator: Communicator) throws -> TrainingLoop.Outcome {
-    var request = request
-    request.overrides += try pretrainedSettings(request, communicator: communicator)
-    let setup = try RunSetup<FinetuneConfiguration>(request, communicator: communicator)
+    let pretrained = try pretrainedCard(request, communicator: communicator)
+    let setup = try RunSetup(request, communicator: communicator) {
+      FinetuneConfiguration($0, startingFrom: pretrained)
+    }
     let configuration = setup.configuration
     let data = configuration.shared.data
     let classes = setup.dataset.classes
@@ -41,7 +42,8 @@ public enum Finetuning {
       try ClassificationTask(configuration, classes: classes, evaluation: evaluation) { parameters in
         guard let weights, let file = weights.file else { return }
         let fresh = try PretrainedWeights.fill(
-          parameters, from: file, form: weights.form, target: configuration.architecture)
+          parameters, from: file, of: weights.card.architecture.transformer,
+          target: configuration.architecture)
         let others = fresh.isEmpty ? "" : ", but for \(fresh.joined(separator: ", "))"
         setup.logger.notice("weights from \(weights.path)\(others)")
       }
@@ -51,12 +53,14 @@ public enum Finetuning {
     return try setup.train(task, samples: samples, communicator: communicator)
   }
 
-  /// What the weights to start from settle, as `--set` would. Collective; rank 0 looks.
+  /// What the weights to start from are; nil where there are none. Collective; rank 0 looks.
   ///
   /// A run that goes on has weights of its own: its checkpoint says the same.
-  private static func pretrainedSettings(
+  ///
+  /// - Throws: `RunError` where the configuration says something else.
+  private static func pretrainedCard(
     _ request: RunRequest, communicator: Communicator
-  ) throws -> [String] {
+  ) throws -> ModelCard? {
     let text = try communicator.broadcast(
       try communicator.agree {
         guard communicator.isRoot else { return "" }
@@ -64,20 +68,21 @@ public enum Finetuning {
         let configuration = FinetuneConfiguration(reader)
         try reader.finish()
         guard let path = configuration.model.weights else { return "" }
-        let settled: PretrainedWeights.Settled
+        let model: PretrainedModel
         if let own = try RunDirectory(request.directory, keep: 1).checkpoint(
           request.resume, report: { _ in }),
           case let header = try Checkpoint.header(of: own), header.task == "classification",
-          let (earlier, _) = try? FinetuneConfiguration.load(yaml: header.configuration, source: own)
+          let card = header.card
         {
-          settled = PretrainedWeights.Settled(path: own, earlier)
+          model = PretrainedModel(path: own, card: card)
         } else {
-          let (file, form) = try TransformerWeights.open(path, averaged: false)
-          settled = try PretrainedWeights.Settled(path: file.path, form)
+          let (file, card) = try TransformerWeights.open(path, averaged: false)
+          model = PretrainedModel(path: file.path, card: card)
         }
-        return try settled.settings(for: configuration, isGiven: reader.isGiven).joined(separator: "\n")
+        try model.require(agreementOf: configuration, isGiven: reader.isGiven)
+        return try model.card.json()
       })
-    return text.split(separator: "\n").map(String.init)
+    return text.isEmpty ? nil : try ModelCard(json: text)
   }
 
   private static func requireEvenMicroBatches(

@@ -20,7 +20,7 @@ final class ClassificationTask: TrainingTask, OptimizedUnit {
   private let average: AveragedUnit?
   var metrics = MetricSums(["accuracy"])
   private let configuration: FinetuneConfiguration
-  let classes: [String]?
+  let card: ModelCard?
   private let layerDecay: LayerDecay
   private let evaluation: ClassificationData?
   /// When the model is evaluated; set before training begins.
@@ -57,7 +57,11 @@ final class ClassificationTask: TrainingTask, OptimizedUnit {
     }
     layerDecay = LayerDecay(decay: configuration.layerDecay, depth: configuration.architecture.depth)
     self.configuration = configuration
-    self.classes = classes
+    card = ModelCard(
+      ModelCard.Architecture(
+        configuration.architecture, norm: configuration.model.pooling.norm,
+        head: .init(.classes, outputs: classes.count)),
+      .init(configuration.shared.data, resize: configuration.evaluation.resize), classes: classes)
     self.evaluation = evaluation
   }
 

@@ -8,10 +8,7 @@ public struct FinetuneConfiguration: RunConfiguration {
   /// `model.*`: the vision transformer.
   public struct Model: Sendable, Equatable {
     /// Which of queries, keys and values have a bias.
-    public enum Bias: String, Sendable, CaseIterable {
-      case queryValue = "query_value"
-      case full, none
-    }
+    public typealias Bias = Attention.Bias
 
     /// The checkpoint to start from; nil to start from nothing.
     public var weights: String?
@@ -82,10 +79,18 @@ public struct FinetuneConfiguration: RunConfiguration {
     return defaults
   }
 
-  public init(_ reader: ConfigurationReader) {
-    shared = SharedConfiguration(reader, defaults: Self.sharedDefaults)
+  public init(_ reader: ConfigurationReader) { self.init(reader, startingFrom: nil) }
+
+  /// Asks the reader for every key; what is not given is as the card of the weights to start from has it.
+  init(_ reader: ConfigurationReader, startingFrom card: ModelCard?) {
+    var defaults = Self.sharedDefaults
+    if let normalization = card?.preprocessing.normalization {
+      defaults.data.mean = normalization.mean
+      defaults.data.standardDeviation = normalization.standardDeviation
+    }
+    shared = SharedConfiguration(reader, defaults: defaults)
     labelsShare = reader.value("data.labels_share", .double(.between(1e-6, 1)), default: labelsShare)
-    readModel(reader)
+    readModel(reader, card?.architecture)
     layerDecay = reader.value(
       "optimizer.layer_decay", .double(.between(0.01, 1)), default: model.weights == nil ? 1 : layerDecay)
     readChanges(reader)
@@ -101,18 +106,27 @@ public struct FinetuneConfiguration: RunConfiguration {
       of: ["evaluation.every_epochs", "evaluation.resize"], evaluation.path != nil, needed: "evaluation.path")
   }
 
-  private mutating func readModel(_ reader: ConfigurationReader) {
+  private mutating func readModel(_ reader: ConfigurationReader, _ known: ModelCard.Architecture?) {
     model.weights = reader.optional("model.weights", .text("the path of a transformer's checkpoint or run"))
     model.size = reader.value("model.size", .choice(), default: model.size)
-    model.explicitWidth = reader.optional("model.width", .int(.between(1, 65536)))
-    model.explicitDepth = reader.optional("model.depth", .int(.between(1, 1000)))
-    model.explicitHeads = reader.optional("model.heads", .int(.between(1, 1024)))
-    model.explicitMLPRatio = reader.optional("model.mlp_ratio", .double(.between(0.1, 64)))
-    model.explicitPatchSize = reader.optional("model.patch_size", .int(.between(1, 256)))
-    model.explicitNormEpsilon = reader.optional("model.norm_epsilon", .double(.above(0)))
-    model.explicitPositions = reader.optional("model.positions", .choice())
-    model.bias = reader.value("model.qkv_bias", .choice(), default: model.bias)
-    model.layerScale = reader.optional("model.layer_scale", .double(.above(0)), default: model.layerScale)
+    model.explicitWidth = reader.optional("model.width", .int(.between(1, 65536)), known: known?.width)
+    model.explicitDepth = reader.optional("model.depth", .int(.between(1, 1000)), known: known?.depth)
+    model.explicitHeads = reader.optional("model.heads", .int(.between(1, 1024)), known: known?.heads)
+    model.explicitMLPRatio = reader.optional(
+      "model.mlp_ratio", .double(.between(0.1, 64)), known: known?.mlpRatio)
+    model.explicitPatchSize = reader.optional(
+      "model.patch_size", .int(.between(1, 256)), known: known?.patchSize)
+    model.explicitNormEpsilon = reader.optional(
+      "model.norm_epsilon", .double(.above(0)), known: known?.normEpsilon)
+    model.explicitPositions = reader.optional(
+      "model.positions", .choice(), known: known?.positions.first)
+    model.bias = reader.value("model.qkv_bias", .choice(), default: known?.qkvBias ?? model.bias)
+    if let known {
+      model.layerScale = reader.optional(
+        "model.layer_scale", .double(.above(0)), known: known.hasLayerScale ? model.layerScale : nil)
+    } else {
+      model.layerScale = reader.optional("model.layer_scale", .double(.above(0)), default: model.layerScale)
+    }
     model.dropPath = reader.value("model.drop_path", .double(.from(0, below: 1)), default: model.dropPath)
     model.pooling = reader.value("model.pooling", .choice(), default: model.pooling)
     let architecture = architecture
@@ -165,12 +179,7 @@ public struct FinetuneConfiguration: RunConfiguration {
     result.dropPath = Float(model.dropPath)
     result.normEpsilon = model.explicitNormEpsilon.map { Float($0) } ?? result.normEpsilon
     result.positions = (model.explicitPositions ?? .sharedRelative).positions
-    result.qkvBias =
-      switch model.bias {
-      case .queryValue: .queryValue
-      case .full: .full
-      case .none: .none
-      }
+    result.qkvBias = model.bias
     return result
   }
 

@@ -29,6 +29,7 @@ public final class MaskedImageModelingTask: TrainingTask, OptimizedUnit {
   public let parameters: [Parameter]
   public var metrics: MetricSums
   public let lossWeightPerImage: Double
+  public let card: ModelCard?
   private let model: MaskedImageModel
   private let target: Target
   private let settings: PretrainConfiguration.Target
@@ -55,6 +56,12 @@ public final class MaskedImageModelingTask: TrainingTask, OptimizedUnit {
     let scope = ParameterScope(seed: configuration.shared.seed)
     model = try MaskedImageModel(configuration.architecture, predicting: predicted, in: scope)
     parameters = scope.parameters
+    let outputs = model.head.weight.shape[0]
+    let head: ModelCard.Architecture.Head =
+      predicted == .pixels ? .init(.pixels, outputs: outputs) : .init(.tokens, outputs: outputs)
+    card = ModelCard(
+      .init(configuration.architecture, norm: .tokens, hasMaskToken: true, head: head),
+      .init(configuration.shared.data))
     self.target = target
     self.metrics = metrics
     settings = configuration.target

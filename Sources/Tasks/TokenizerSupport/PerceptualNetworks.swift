@@ -48,18 +48,19 @@ package enum PerceptualNetworks {
       network = ResNet50(weights, taps: Set(stages))
       taps = stages.map { ($0 - 1, 256 << ($0 - 1)) }
     case .vit:
-      let (architecture, form) = try vitForm(configuration, weights, naming, communicator: communicator)
+      let card = try vitCard(configuration, weights, naming, communicator: communicator)
+      let architecture = try vitArchitecture(configuration, card)
       let blocks = settings.taps ?? Set((1...4).map { max(1, architecture.depth * $0 / 4) }).sorted()
       network = try PerceptualViT(
         VisionTransformer(architecture, in: scope), blocks: blocks,
-        normalization: form?.normalization?.affine ?? .imageNetNormalization)
+        normalization: card?.preprocessing.normalization.affine ?? .imageNetNormalization)
       taps = blocks.indices.map { ($0, architecture.width) }
       // What comes after the last block is not looked at: files have `norm`, `fc_norm` or none.
       let needed = scope.parameters.filter { !$0.name.hasPrefix("norm.") }
       try fill(needed) { file in
-        guard let form else { return }
-        _ = try PretrainedWeights.fill(needed, from: file, form: form, target: architecture)
-        if let trained = form.architecture, trained.grid != architecture.grid {
+        guard let trained = card?.architecture.transformer else { return }
+        _ = try PretrainedWeights.fill(needed, from: file, of: trained, target: architecture)
+        if trained.grid != architecture.grid {
           logger.notice(
             """
             \(file.path) was trained on images of \(trained.imageSize)² and is shown \(architecture.imageSize)²: \
@@ -124,65 +125,59 @@ package enum PerceptualNetworks {
     }
   }
 
-  /// A ViT's architecture: the one that the names and shapes in its file tell, which comes with what else is known of it,
-  /// or where its weights are random, BEiT's of the configured size. Collective.
-  private static func vitForm(
-    _ configuration: TokenizerConfiguration, _ weights: WeightFile?, _ naming: PerceptualNaming?,
-    communicator: Communicator
-  ) throws -> (VisionTransformerConfiguration, TransformerForm?) {
+  /// A ViT's architecture: as its card has it, or where its weights are random, BEiT's of the configured size.
+  private static func vitArchitecture(
+    _ configuration: TokenizerConfiguration, _ card: ModelCard?
+  ) throws -> VisionTransformerConfiguration {
     let settings = configuration.perceptual
     let side = settings.imageSize ?? configuration.shared.data.imageSize
-    if settings.weights == "random" {
+    guard var result = card?.architecture.transformer else {
       var result = VisionTransformerConfiguration()
       result.imageSize = side
       result.patchSize = settings.patchSize
       result.width = settings.size.width
       result.depth = settings.size.depth
       result.heads = settings.heads ?? settings.size.heads
-      return (result, nil)
-    }
-    let text = try communicator.broadcast(
-      try communicator.agree {
-        guard let weights, let naming else { return "" }
-        return String(
-          decoding: try JSONEncoder().encode(vitForm(of: weights, naming, settings)), as: UTF8.self)
-      })
-    let form = try JSONDecoder().decode(TransformerForm.self, from: Data(text.utf8))
-    let path = settings.weights ?? ""
-    guard var result = form.architecture else {
-      throw RunError(
-        "\(path) holds no vision transformer in BEiT's, timm's, MoCo v3's, torchvision's or Hugging Face's naming"
-      )
+      return result
     }
     guard side % result.patchSize == 0 else {
       throw RunError(
-        "\(path) has patches of \(result.patchSize)², which images of \(side)² cannot be cut into; set "
-          + "data.image_size or perceptual.image_size to a multiple")
+        "\(settings.weights ?? "") has patches of \(result.patchSize)², which images of \(side)² cannot be cut into; "
+          + "set data.image_size or perceptual.image_size to a multiple")
     }
     result.imageSize = side
-    return (result, form)
+    return result
   }
 
-  /// A ViT's form. Its number of attention heads does not show in its weights: the configuration may say it, or a
-  /// checkpoint's own, or what a file says of itself or what lies beside it, and what its images were normalized by; for
-  /// others the configured size does.
-  private static func vitForm(
+  /// The card of a ViT's weights; nil where they are random. Collective.
+  private static func vitCard(
+    _ configuration: TokenizerConfiguration, _ weights: WeightFile?, _ naming: PerceptualNaming?,
+    communicator: Communicator
+  ) throws -> ModelCard? {
+    guard configuration.perceptual.weights != "random" else { return nil }
+    let text = try communicator.broadcast(
+      try communicator.agree {
+        guard let weights, let naming else { return "" }
+        return try vitCard(of: weights, naming, configuration.perceptual).json()
+      })
+    return try ModelCard(json: text)
+  }
+
+  /// A checkpoint's own card. For other files names and shapes tell the network, but for its attention heads: the
+  /// configuration may say them, or a file of itself, or what lies beside it; for others the configured size does.
+  private static func vitCard(
     of weights: WeightFile, _ naming: PerceptualNaming, _ settings: TokenizerConfiguration.Perceptual
-  ) throws -> TransformerForm {
-    let told = settings.heads ?? TransformerWeights.attentionHeads(weights.shapes)
+  ) throws -> ModelCard {
     guard weights.path.hasSuffix(".safetensors") else {
       let header = try Checkpoint.header(of: weights.path)
-      guard TokenizerConfiguration.Model.Kind(rawValue: header.task) == nil else {
+      guard var card = header.card else {
         throw RunError(
           "\(weights.path) is of task '\(header.task)'; perceptual.weights needs a transformer's")
       }
-      let trained = try TransformerWeights.settings(of: header, weights.path)
-      var form = TransformerForm(
-        shapes: weights.shapes, heads: told ?? trained.heads ?? settings.size.heads,
-        normEpsilon: trained.normEpsilon)
-      form.normalization = trained.normalization
-      return form
+      card.architecture.heads = settings.heads ?? card.architecture.heads
+      return card
     }
+    let told = settings.heads ?? TransformerWeights.attentionHeads(weights.shapes)
     let described = try WeightDescription().completed(
       by: SafetensorsFile(opening: weights.path).metadata, beside: weights.path,
       layout: naming.layout ?? .timm,
@@ -193,13 +188,17 @@ package enum PerceptualNetworks {
         "\(weights.path) holds a transformer \(width) wide; perceptual.size is \(settings.size.rawValue), "
           + "which is \(settings.size.width) wide; set perceptual.size, or perceptual.heads")
     }
-    var form = TransformerForm(
-      shapes: weights.shapes,
+    let architecture = ModelCard.Architecture(
+      parameterShapes: weights.shapes,
       heads: told ?? described.heads ?? ViTSize.heads(width: width, prefix: weights.prefix)
         ?? settings.size.heads,
       normEpsilon: described.normEpsilon ?? naming.normEpsilon)
-    form.normalization = described.normalization
-    return form
+    guard let architecture else {
+      throw RunError(
+        "\(weights.path) holds no vision transformer in BEiT's, timm's, MoCo v3's, torchvision's or Hugging Face's "
+          + "naming")
+    }
+    return ModelCard(architecture, described.preprocessing)
   }
 
   /// Shows the network smaller images where the configuration asks for it.
