@@ -52,7 +52,7 @@ package enum PretrainedWeights {
   /// The name under which a parameter's values lie in a file.
   private static func stored(_ name: String, in shapes: [String: [Int]]) -> String {
     let shared = WeightLayout.sharedTable
-    return WeightLayout.block(of: name, in: WeightLayout.table) != nil && shapes[name] == nil
+    return NameRule.block(of: name, in: WeightLayout.table) != nil && shapes[name] == nil
       && shapes[shared] != nil ? shared : name
   }
 

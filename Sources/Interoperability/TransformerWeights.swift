@@ -64,8 +64,7 @@ public struct TransformerWeights {
       throw RunError("\(path) holds no moving averages; train with ema.decay to have them")
     }
     let file = try WeightFile(opening: path, unit: averaged ? average : CheckpointUnit.model, anchor: anchor)
-    let shapes = file.shapes.filter { !MomentumContrast.isBesideEncoder($0.key) }
-    return (WeightFile(path: path, shapes: shapes) { try file.values(of: $0) }, card)
+    return (WeightFile(file) { !MomentumContrast.isBesideEncoder($0) }, card)
   }
 
   /// What a checkpoint file says of its transformer; throws where there is none.
@@ -94,7 +93,7 @@ public struct TransformerWeights {
 
   /// The heads of each block that a table of relative positions has a column for, if there is one.
   package static func attentionHeads(_ shapes: [String: [Int]]) -> Int? {
-    let ofBlocks = shapes.keys.filter { WeightLayout.block(of: $0, in: WeightLayout.table) != nil }.sorted()
+    let ofBlocks = shapes.keys.filter { NameRule.block(of: $0, in: WeightLayout.table) != nil }.sorted()
     for name in [WeightLayout.sharedTable] + ofBlocks {
       if let table = shapes[name], table.count == 2 { return table[1] }
     }

@@ -81,8 +81,9 @@ public enum WeightConversion {
   /// - Throws: `RunError` where something that the transformer needs is missing or has another shape.
   public static func importWeights(_ request: ImportRequest) throws -> Report {
     try FileSystem.requireOutput(request.output, madeFrom: [request.source])
-    let foreign = try ForeignWeights(opening: request.source, layout: request.layout)
-    let shapes = foreign.weights.shapes
+    let names = request.layout.importTable
+    let foreign = try WeightFile(StoredTensors.safetensors(request.source), named: names)
+    let shapes = foreign.shapes
     let width = shapes["patch_embed.proj.weight"]?.first ?? 0
     // The size of images does not hang on heads.
     let imageSize = VisionTransformerConfiguration(parameterShapes: shapes, heads: 1)?.imageSize
@@ -98,7 +99,7 @@ public enum WeightConversion {
     }
     guard
       let architecture = ModelCard.Architecture(
-        parameterShapes: shapes, heads: heads, normEpsilon: told.normEpsilon ?? request.layout.normEpsilon)
+        parameterShapes: shapes, heads: heads, normEpsilon: told.normEpsilon ?? names.normEpsilon)
     else {
       throw RunError("\(request.source) holds no vision transformer: its names are not BEiT's")
     }
@@ -133,7 +134,7 @@ public enum WeightConversion {
       report.isWritten = false
       return report
     }
-    try foreign.weights.fill(scope.parameters)
+    try foreign.fill(scope.parameters)
     report.summary +=
       told.normalization.map { "; \($0.summary)" }
       ?? "; nothing says what images are normalized by, ImageNet's is taken"
@@ -172,11 +173,11 @@ public enum WeightConversion {
       throw RunError(
         "\(file.path): its queries and values have no bias, as Hugging Face's BEiT must have them")
     }
-    let model: NameRule.Model = layout == .timm && architecture.isPlain ? .plain : .beit
+    let names = layout.table(of: layout == .timm && architecture.isPlain ? .plain : .beit)
     var report = Report(summary: "\(architecture.summary); \(card.preprocessing.normalization.summary)")
     var tensors: [(name: String, shape: [Int], values: [Float])] = []
     for (name, shape) in file.shapes.sorted(by: { $0.key < $1.key }) {
-      guard let (rule, block) = rule(for: name, in: layout, model) else {
+      guard let parts = names.parts(of: name) else {
         report.unmatched.append("\(name) \(shape): \(layout.rawValue) has no place for it")
         continue
       }
@@ -184,22 +185,21 @@ public enum WeightConversion {
       if layout == .timm, name == WeightLayout.sharedTable {
         for block in 0..<architecture.depth {
           tensors.append(
-            (name: WeightLayout.name(WeightLayout.table, block: block), shape: shape, values: values))
+            (name: NameRule.name(WeightLayout.table, block: block), shape: shape, values: values))
         }
         continue
       }
-      let size = values.count / rule.theirs.count
-      for (part, pattern) in rule.theirs.enumerated() {
-        guard let pattern else {
+      let size = values.count / parts.count
+      for (part, theirs) in parts.enumerated() {
+        guard let theirs else {
           report.notes.append(
             "\(name), the keys' part: \(layout.rawValue) has no place for it, and it changes no result")
           continue
         }
-        let prefix = layout.exportPrefix(of: name, card.architecture)
+        let prefix = layout.exportPrefix(of: name, names.prefix, card.architecture)
         tensors.append(
           (
-            prefix + WeightLayout.name(pattern, block: block),
-            [shape[0] / rule.theirs.count] + shape.dropFirst(),
+            prefix + theirs, [shape[0] / parts.count] + shape.dropFirst(),
             Array(values[part * size..<(part + 1) * size])
           ))
       }
@@ -210,7 +210,11 @@ public enum WeightConversion {
     }
     report.tensors = tensors.count
     // Transformers reads files of PyTorch's alone.
-    let metadata = ["format": "pt", ModelCard.metadataKey: try card.json()]
+    let metadata = [
+      "format": "pt",
+      ModelCard.metadataKey: try exportedCard(tensors.map { ($0.name, $0.shape) }, card, layout, output)
+        .json(),
+    ]
     try SafetensorsFile.write(tensors: tensors, metadata: metadata, to: output)
     switch layout {
     case .beit: break
@@ -219,99 +223,31 @@ public enum WeightConversion {
     }
     return report
   }
-
-  private static func rule(
-    for name: String, in layout: WeightLayout, _ model: NameRule.Model
-  ) -> (NameRule, block: Int)? {
-    for rule in layout.rules where rule.model == nil || rule.model == model {
-      if let block = WeightLayout.block(of: name, in: rule.ours) { return (rule, block) }
-    }
-    return nil
-  }
 }
 
-/// A safetensors file of others' naming, under our names.
-struct ForeignWeights {
-  let weights: WeightFile
-  /// The free-form strings in the file's header.
-  let metadata: [String: String]
-  /// What the names of the transformer begin with in the file.
-  package let prefix: String
-  /// Names that no rule knows, or whose other parts are missing, each with its shape and the reason.
-  let unmatched: [String]
-
-  init(opening path: String, layout: WeightLayout) throws {
-    let file = try SafetensorsFile(opening: path)
-    let anchors = file.names.filter { $0 == layout.anchor || $0.hasSuffix("." + layout.anchor) }
-    guard let anchor = anchors.min(by: { $0.count < $1.count }) else {
-      throw RunError(
-        "\(path) has no '\(layout.anchor)' among its \(file.names.count) names (the first: "
-          + file.names.prefix(3).map { "'\($0)'" }.joined(separator: ", ")
-          + "); is its layout another than \(layout.rawValue)?")
-    }
-    // Heads may stand beside what has the prefix.
-    let prefix = String(anchor.dropLast(layout.anchor.count))
-    var parts: [String: [Int: String]] = [:]
-    var rules: [String: NameRule] = [:]
-    var unmatched: [String] = []
-    for stored in file.names where !WeightLayout.isBuffer(stored) {
-      let isInside = stored.hasPrefix(prefix)
-      let name = isInside ? String(stored.dropFirst(prefix.count)) : stored
-      guard isInside || prefix == layout.prefix, let (rule, part, block) = Self.match(name, layout) else {
-        unmatched.append("\(stored) \(try file.shape(of: stored)): not a name of \(layout.rawValue)'s")
-        continue
-      }
-      let ours = WeightLayout.name(rule.ours, block: block)
-      if let other = parts[ours]?[part] {
-        unmatched.append("\(stored) \(try file.shape(of: stored)): stands for the same as \(other)")
-        continue
-      }
-      parts[ours, default: [:]][part] = stored
-      rules[ours] = rule
-    }
-
-    var shapes: [String: [Int]] = [:]
-    var sources: [String: [String]] = [:]
-    for (ours, found) in parts {
-      let count = rules[ours]?.theirs.count ?? 1
-      let stored = (0..<count).compactMap { found[$0] }
-      let all = try stored.map { try file.shape(of: $0) }
-      guard stored.count == count, let first = all.first, all.allSatisfy({ $0 == first }) else {
-        for (name, shape) in zip(stored, all) {
-          unmatched.append("\(name) \(shape): the other parts of \(ours) are missing or have other shapes")
-        }
-        continue
-      }
-      shapes[ours] = count == 1 ? first : [first[0] * count] + first.dropFirst()
-      sources[ours] = stored
-    }
-    metadata = file.metadata
-    self.prefix = prefix
-    self.unmatched = unmatched.sorted()
-    weights = WeightFile(path: path, shapes: shapes) { name in
-      try (sources[name] ?? []).flatMap { try file.readFloats($0) }
-    }
-  }
-
-  private static func match(_ name: String, _ layout: WeightLayout) -> (NameRule, part: Int, block: Int)? {
-    for rule in layout.rules where rule.isWhole {
-      for (part, pattern) in rule.theirs.enumerated() {
-        if let pattern, let block = WeightLayout.block(of: name, in: pattern) { return (rule, part, block) }
-      }
-    }
-    return nil
+extension WeightConversion {
+  /// The card of what is in a file, which may be less than what it was made of, or have its tables in other places.
+  private static func exportedCard(
+    _ tensors: [(name: String, shape: [Int])], _ card: ModelCard, _ layout: WeightLayout, _ output: String
+  ) throws -> ModelCard {
+    let shapes = try NameMapping(tensors, by: layout.importTable, of: output).shapes
+    let architecture = ModelCard.Architecture(
+      parameterShapes: shapes, heads: card.architecture.heads,
+      normEpsilon: Float(card.architecture.normEpsilon))
+    guard let architecture else { return card }
+    return ModelCard(
+      architecture, card.preprocessing, classes: architecture.classes == nil ? nil : card.classes)
   }
 }
 
 extension WeightLayout {
-  /// What layer normalization adds to the variance unless a model says otherwise.
-  fileprivate var normEpsilon: Float { self == .huggingface ? 1e-12 : 1e-6 }
-
   /// What a name of theirs begins with in a file we write.
   ///
   /// Hugging Face's models with a head have their transformer inside, but for the last norm of the one that predicts masked
   /// patches.
-  fileprivate func exportPrefix(of ours: String, _ card: ModelCard.Architecture) -> String {
+  fileprivate func exportPrefix(
+    of ours: String, _ prefix: String, _ card: ModelCard.Architecture
+  ) -> String {
     guard card.head != nil else { return "" }
     let isOutside =
       ours.hasPrefix("lm_head.") || ours.hasPrefix("head.")

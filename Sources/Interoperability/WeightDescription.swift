@@ -74,7 +74,12 @@ extension WeightDescription {
   /// - Throws: `RunError` where the card is not as we write it.
   package init(metadata: [String: String], of path: String) throws {
     self.init()
-    guard let text = metadata[ModelCard.metadataKey] else { return }
+    guard let text = metadata[ModelCard.metadataKey] else {
+      guard metadata["peco.heads"] == nil else {
+        throw RunError("\(path) was exported by an earlier version of peco; export it again with this one")
+      }
+      return
+    }
     do {
       let card = try ModelCard(json: text)
       heads = card.architecture.heads

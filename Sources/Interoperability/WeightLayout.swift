@@ -1,5 +1,3 @@
-import Foundation
-
 /// Whose names weights have in a safetensors file.
 public enum WeightLayout: String, Sendable, CaseIterable {
   /// BEiT's published code (unilm/beit).
@@ -11,60 +9,24 @@ public enum WeightLayout: String, Sendable, CaseIterable {
   case huggingface
 }
 
-/// How a tensor of ours is called elsewhere, and what it is made of there.
-///
-/// `*` stands for a block's number.
-struct NameRule: Sendable {
-  /// In which of a layout's models the rule holds; both where it is nil.
-  enum Model: Sendable {
-    /// BEiT's: relative positions, `q_bias` and `v_bias`.
-    case beit
-    /// A plain vision transformer: absolute positions, one `qkv.bias`.
-    case plain
-  }
-
-  /// Our name.
-  let ours: String
-  /// Their names: equal parts along the first axis, one after another. A part without a name is left out there.
-  let theirs: [String?]
-  let model: Model?
-
-  init(_ ours: String, _ theirs: String?..., in model: Model? = nil) {
-    self.ours = ours
-    self.theirs = theirs
-    self.model = model
-  }
-
-  /// Whether everything of ours has a place there, so that ours can be made of theirs.
-  var isWhole: Bool { !theirs.isEmpty && theirs.allSatisfy { $0 != nil } }
-
-  /// The rules of a layer's `weight` and `bias`.
-  fileprivate static func layer(_ ours: String, _ theirs: String) -> [NameRule] {
-    ["weight", "bias"].map { NameRule("\(ours).\($0)", "\(theirs).\($0)") }
-  }
-}
-
 extension WeightLayout {
-  /// What a name of theirs may begin with that does not matter when weights are read.
-  package var prefix: String { self == .huggingface ? "beit." : "" }
+  /// The table by which files are imported. timm's names tell its two models apart; Hugging Face's do not.
+  var importTable: NameTable { table(of: self == .huggingface ? .beit : nil) }
 
-  /// A name that every file of this layout has, after any prefix.
-  var anchor: String {
-    self == .huggingface ? "embeddings.patch_embeddings.projection.weight" : "patch_embed.proj.weight"
-  }
-
-  /// The rules. The first that fits a name is followed; what no rule fits has no place in the other naming.
-  var rules: [NameRule] {
-    switch self {
-    case .beit: Self.beitRules
-    case .timm: Self.timmRules
-    case .huggingface: Self.huggingFaceRules
-    }
-  }
-
-  /// Names that a file may hold beside weights: what can be computed.
-  static func isBuffer(_ name: String) -> Bool {
-    name.hasSuffix("relative_position_index") || name.hasSuffix("num_batches_tracked")
+  /// The table of the names in one of a layout's models; in all of them where it is nil.
+  func table(of model: NameRule.Model?, isPartial: Bool = false) -> NameTable {
+    let rules: [NameRule] =
+      switch self {
+      case .beit: Self.beitRules
+      case .timm: Self.timmRules
+      case .huggingface: Self.huggingFaceRules
+      }
+    let isHuggingFaces = self == .huggingface
+    return NameTable(
+      rawValue,
+      anchor: isHuggingFaces ? "embeddings.patch_embeddings.projection.weight" : "patch_embed.proj.weight",
+      rules: rules.filter { model == nil || $0.model == nil || $0.model == model }, isPartial: isPartial,
+      prefix: isHuggingFaces ? "beit." : "", normEpsilon: isHuggingFaces ? 1e-12 : 1e-6, layout: self)
   }
 
   // MARK: - The tables
@@ -105,17 +67,17 @@ extension WeightLayout {
   private static let huggingFaceRules: [NameRule] = {
     let block = "encoder.layer.*"
     let attention = "\(block).attention.attention"
+    let (query, key, value) = ("\(attention).query", "\(attention).key", "\(attention).value")
     return [
       NameRule("cls_token", "embeddings.cls_token"), NameRule("mask_token", "embeddings.mask_token"),
       NameRule("pos_embed", "embeddings.position_embeddings"),
       NameRule(sharedTable, "encoder.relative_position_bias.relative_position_bias_table"),
       NameRule(table, "\(attention).relative_position_bias.relative_position_bias_table"),
-      NameRule(
-        "blocks.*.attn.qkv.weight", "\(attention).query.weight", "\(attention).key.weight",
-        "\(attention).value.weight"),
-      NameRule("blocks.*.attn.q_bias", "\(attention).query.bias"),
-      NameRule("blocks.*.attn.v_bias", "\(attention).value.bias"),
-      NameRule("blocks.*.attn.qkv.bias", "\(attention).query.bias", nil, "\(attention).value.bias"),
+      NameRule("blocks.*.attn.qkv.weight", "\(query).weight", "\(key).weight", "\(value).weight"),
+      NameRule("blocks.*.attn.qkv.bias", "\(query).bias", "\(key).bias", "\(value).bias", in: .plain),
+      NameRule("blocks.*.attn.qkv.bias", "\(query).bias", nil, "\(value).bias", in: .beit),
+      NameRule("blocks.*.attn.q_bias", "\(query).bias", in: .beit),
+      NameRule("blocks.*.attn.v_bias", "\(value).bias", in: .beit),
       NameRule("blocks.*.gamma_1", "\(block).lambda_1"), NameRule("blocks.*.gamma_2", "\(block).lambda_2"),
     ]
       + [
@@ -127,21 +89,4 @@ extension WeightLayout {
         ("fc_norm", "pooler.layernorm"), ("lm_head", "lm_head"), ("head", "classifier"),
       ].flatMap { NameRule.layer($0, $1) }
   }()
-
-  // MARK: - Matching
-
-  /// The number that `*` stands for where a name follows a pattern; 0 where the pattern has none, nil where it does
-  /// not follow.
-  static func block(of name: String, in pattern: String) -> Int? {
-    guard let star = pattern.firstIndex(of: "*") else { return name == pattern ? 0 : nil }
-    let (head, tail) = (pattern[..<star], pattern[pattern.index(after: star)...])
-    guard name.count > head.count + tail.count, name.hasPrefix(head), name.hasSuffix(tail) else { return nil }
-    let number = name.dropFirst(head.count).dropLast(tail.count)
-    return number.allSatisfy { $0.isASCII && $0.isNumber } ? Int(number) : nil
-  }
-
-  /// The name that a pattern gives for a block.
-  static func name(_ pattern: String, block: Int) -> String {
-    pattern.replacingOccurrences(of: "*", with: String(block))
-  }
 }

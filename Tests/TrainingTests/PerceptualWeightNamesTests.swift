@@ -17,16 +17,16 @@ extension Computing {
 
     @Test func aTransformerOfHuggingFacesGivesItsFeatures() throws {
       let fixture = try FixtureFile("huggingface_perceptual.h5")["vit"]
-      let (weights, naming) = try WeightFile.open(path("huggingface_vit.safetensors"), of: .vit)
-      #expect(naming.normEpsilon == 1e-12)
-      try compare(try transformer(weights, naming), with: fixture)
+      let (weights, names) = try WeightFile.open(path("huggingface_vit.safetensors"), of: .vit)
+      #expect(names.normEpsilon == 1e-12)
+      try compare(try transformer(weights, names), with: fixture)
     }
 
     @Test func aTransformerOfTorchvisionsGivesItsFeatures() throws {
       let fixture = try FixtureFile("torchvision_perceptual.h5")["vit"]
-      let (weights, naming) = try WeightFile.open(path("torchvision_vit.safetensors"), of: .vit)
-      #expect(naming.normEpsilon == 1e-6)
-      try compare(try transformer(weights, naming), with: fixture)
+      let (weights, names) = try WeightFile.open(path("torchvision_vit.safetensors"), of: .vit)
+      #expect(names.normEpsilon == 1e-6)
+      try compare(try transformer(weights, names), with: fixture)
     }
 
     /// Those of torchvision's published files, which its model renames when it loads them.
@@ -52,10 +52,10 @@ extension Computing {
     }
 
     /// The transformer that a fixture's weights are of, read after each of its blocks.
-    private func transformer(_ weights: WeightFile, _ naming: PerceptualNaming) throws -> PerceptualViT {
+    private func transformer(_ weights: WeightFile, _ names: NameTable) throws -> PerceptualViT {
       var form = try #require(VisionTransformerConfiguration(parameterShapes: weights.shapes, heads: 3))
       #expect(form.imageSize == 16 && form.depth == 3 && form.qkvBias == .full)
-      form.normEpsilon = naming.normEpsilon
+      form.normEpsilon = names.normEpsilon
       let scope = ParameterScope(seed: 1, frozen: true)
       let network = try PerceptualViT(VisionTransformer(form, in: scope), blocks: [1, 2, 3])
       try weights.fill(scope.parameters)
@@ -82,9 +82,9 @@ extension Computing {
     /// timm calls layer scale otherwise than BEiT.
     @Test func aTransformerOfTimmsWithLayerScaleGivesItsFeatures() throws {
       let fixture = try FixtureFile("transfer.h5")
-      let (weights, naming) = try WeightFile.open(path("transfer/timm_vit.safetensors"), of: .vit)
+      let (weights, names) = try WeightFile.open(path("transfer/timm_vit.safetensors"), of: .vit)
       var form = try #require(VisionTransformerConfiguration(parameterShapes: weights.shapes, heads: 3))
-      form.normEpsilon = naming.normEpsilon
+      form.normEpsilon = names.normEpsilon
       let scope = ParameterScope(seed: 1, frozen: true)
       let transformer = try VisionTransformer(form, in: scope)
       try weights.fill(scope.parameters)

@@ -112,7 +112,8 @@ extension Computing {
           (whole.replacingOccurrences(of: #""heads":3"#, with: #""heads":0"#), "the heads is 0"),
           (whole.replacingOccurrences(of: "[0.485,", with: "["), "three numbers"),
           (
-            whole.replacingOccurrences(of: #""norm""#, with: #""gelu""#), "norm has a value that is not known"
+            whole.replacingOccurrences(of: #""norm":"norm""#, with: #""norm":"gelu""#),
+            "norm has a value that is not known"
           ),
         ] {
           try SafetensorsFile.write(tensors: tensors, metadata: ["peco.card": text], to: path)

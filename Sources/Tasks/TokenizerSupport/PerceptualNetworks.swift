@@ -19,7 +19,7 @@ package enum PerceptualNetworks {
   ) throws -> (network: any PerceptualNetwork, checksum: UInt64?)? {
     let settings = configuration.perceptual
     guard settings.network != .none, configuration.loss.perceptualWeight > 0 else { return nil }
-    let (weights, naming) = try openWeights(settings, communicator: communicator, logger: logger)
+    let (weights, names) = try openWeights(settings, communicator: communicator, logger: logger)
     let scope = ParameterScope(seed: configuration.shared.seed, frozen: true)
     /// Fills parameters on rank 0, and then on all.
     func fill(_ parameters: [Parameter], from file: (WeightFile) throws -> Void) throws {
@@ -48,7 +48,7 @@ package enum PerceptualNetworks {
       network = ResNet50(weights, taps: Set(stages))
       taps = stages.map { ($0 - 1, 256 << ($0 - 1)) }
     case .vit:
-      let card = try vitCard(configuration, weights, naming, communicator: communicator)
+      let card = try vitCard(configuration, weights, names, communicator: communicator)
       let architecture = try vitArchitecture(configuration, card)
       let blocks = settings.taps ?? Set((1...4).map { max(1, architecture.depth * $0 / 4) }).sorted()
       network = try PerceptualViT(
@@ -106,7 +106,7 @@ package enum PerceptualNetworks {
   /// weights are random. Collective.
   private static func openWeights(
     _ settings: TokenizerConfiguration.Perceptual, communicator: Communicator, logger: Logger
-  ) throws -> (WeightFile?, PerceptualNaming?) {
+  ) throws -> (WeightFile?, NameTable?) {
     try communicator.agree {
       guard communicator.isRoot, let path = settings.weights else { return (nil, nil) }
       guard path != "random" else {
@@ -151,14 +151,14 @@ package enum PerceptualNetworks {
 
   /// The card of a ViT's weights; nil where they are random. Collective.
   private static func vitCard(
-    _ configuration: TokenizerConfiguration, _ weights: WeightFile?, _ naming: PerceptualNaming?,
+    _ configuration: TokenizerConfiguration, _ weights: WeightFile?, _ names: NameTable?,
     communicator: Communicator
   ) throws -> ModelCard? {
     guard configuration.perceptual.weights != "random" else { return nil }
     let text = try communicator.broadcast(
       try communicator.agree {
-        guard let weights, let naming else { return "" }
-        return try vitCard(of: weights, naming, configuration.perceptual).json()
+        guard let weights, let names else { return "" }
+        return try vitCard(of: weights, names, configuration.perceptual).json()
       })
     return try ModelCard(json: text)
   }
@@ -166,7 +166,7 @@ package enum PerceptualNetworks {
   /// A checkpoint's own card. For other files names and shapes tell the network, but for its attention heads: the
   /// configuration may say them, or a file of itself, or what lies beside it; for others the configured size does.
   private static func vitCard(
-    of weights: WeightFile, _ naming: PerceptualNaming, _ settings: TokenizerConfiguration.Perceptual
+    of weights: WeightFile, _ names: NameTable, _ settings: TokenizerConfiguration.Perceptual
   ) throws -> ModelCard {
     guard weights.path.hasSuffix(".safetensors") else {
       let header = try Checkpoint.header(of: weights.path)
@@ -179,8 +179,8 @@ package enum PerceptualNetworks {
     }
     let told = settings.heads ?? TransformerWeights.attentionHeads(weights.shapes)
     let described = try WeightDescription().completed(
-      by: SafetensorsFile(opening: weights.path).metadata, beside: weights.path,
-      layout: naming.layout ?? .timm,
+      by: weights.metadata, beside: weights.path,
+      layout: names.layout ?? .timm,
       imageSize: 0)
     let width = weights.shapes["patch_embed.proj.weight"]?.first ?? 0
     guard width == settings.size.width || (settings.heads ?? described.heads) != nil else {
@@ -192,7 +192,7 @@ package enum PerceptualNetworks {
       parameterShapes: weights.shapes,
       heads: told ?? described.heads ?? ViTSize.heads(width: width, prefix: weights.prefix)
         ?? settings.size.heads,
-      normEpsilon: described.normEpsilon ?? naming.normEpsilon)
+      normEpsilon: described.normEpsilon ?? names.normEpsilon)
     guard let architecture else {
       throw RunError(
         "\(weights.path) holds no vision transformer in BEiT's, timm's, MoCo v3's, torchvision's or Hugging Face's "

@@ -1,0 +1,114 @@
+import Models
+import Tensors
+import Terminal
+
+extension NameTable {
+  /// The names in which a perceptual network's weights may come; the first are ours.
+  static func all(of network: PerceptualNetworkKind) -> [NameTable] {
+    switch network {
+    case .none: []
+    // torchvision's, which is timm's.
+    case .vgg16: [NameTable("torchvision", anchor: "features.0.weight")]
+    // torchvision's, which is timm's and MoCo v3's; Hugging Face's `ResNetModel`.
+    case .resnet50:
+      [
+        NameTable("torchvision", anchor: "layer1.0.conv1.weight"),
+        NameTable(
+          "huggingface", anchor: "embedder.embedder.convolution.weight", rules: huggingFaceResNet),
+      ]
+    // BEiT's, which is timm's but for layer scale, and MoCo v3's; Hugging Face's `ViTModel`; torchvision's.
+    case .vit:
+      [
+        WeightLayout.timm.table(of: nil, isPartial: true),
+        WeightLayout.huggingface.table(of: .plain, isPartial: true),
+        NameTable("torchvision", anchor: "conv_proj.weight", rules: torchvisionViT),
+      ]
+    }
+  }
+
+  private static let huggingFaceResNet: [NameRule] = {
+    var rules = convolution("conv1", "bn1", "embedder.embedder")
+    for stage in 0..<4 {
+      let (ours, theirs) = ("layer\(stage + 1).*", "encoder.stages.\(stage).layers.*")
+      for number in 0..<3 {
+        rules += convolution(
+          "\(ours).conv\(number + 1)", "\(ours).bn\(number + 1)", "\(theirs).layer.\(number)")
+      }
+      rules += convolution("\(ours).downsample.0", "\(ours).downsample.1", "\(theirs).shortcut")
+    }
+    return rules
+  }()
+
+  /// A convolution and its normalization.
+  private static func convolution(_ weight: String, _ norm: String, _ theirs: String) -> [NameRule] {
+    [NameRule("\(weight).weight", "\(theirs).convolution.weight")]
+      + ["weight", "bias", "running_mean", "running_var"].map {
+        NameRule("\(norm).\($0)", "\(theirs).normalization.\($0)")
+      }
+  }
+
+  private static let torchvisionViT: [NameRule] = {
+    let block = "encoder.layers.encoder_layer_*"
+    let layers = [
+      ("patch_embed.proj", "conv_proj"), ("blocks.*.norm1", "\(block).ln_1"),
+      ("blocks.*.attn.proj", "\(block).self_attention.out_proj"), ("blocks.*.norm2", "\(block).ln_2"),
+      // Of the file, and what its loading turns them into.
+      ("blocks.*.mlp.fc1", "\(block).mlp.linear_1"), ("blocks.*.mlp.fc2", "\(block).mlp.linear_2"),
+      ("blocks.*.mlp.fc1", "\(block).mlp.0"), ("blocks.*.mlp.fc2", "\(block).mlp.3"),
+      ("norm", "encoder.ln"),
+    ]
+    return [NameRule("cls_token", "class_token"), NameRule("pos_embed", "encoder.pos_embedding")]
+      + ["weight", "bias"].flatMap { kind in
+        [NameRule("blocks.*.attn.qkv.\(kind)", "\(block).self_attention.in_proj_\(kind)")]
+          + layers.map { NameRule("\($0).\(kind)", "\($1).\(kind)") }
+      }
+  }()
+}
+
+extension WeightFile {
+  /// Opens a file of a perceptual network in whichever names it has, and gives it ours; what no rule knows keeps its own.
+  ///
+  /// - Returns: The weights, and the table of the names that they came in.
+  /// - Throws: `RunError` where some parts of one of our tensors are missing, or do not fit together.
+  public static func open(
+    _ path: String, of network: PerceptualNetworkKind
+  ) throws -> (weights: WeightFile, names: NameTable) {
+    let tables = NameTable.all(of: network)
+    guard let ours = tables.first else {
+      throw RunError("\(path): the network \(network.rawValue) has no weights")
+    }
+    let stored = try StoredTensors.open(path)
+    // Of several names that are looked for, ours is the one to tell of.
+    let table = tables.first { $0.prefix(in: stored.shapes.map(\.name)) != nil } ?? ours
+    return (try WeightFile(stored, named: table), table)
+  }
+
+  /// Throws where a network's body has weights that are not among `parameters`: it is another one then, and without them
+  /// its features would be wrong. What comes after the body, heads and deeper stages, may be there.
+  public func requireWhole(
+    _ network: PerceptualNetworkKind, known parameters: [Parameter]
+  ) throws {
+    let known = Set(parameters.map(\.name))
+    let body: [String] =
+      switch network {
+      case .none: []
+      // A deeper one has its stages elsewhere; its first convolution that is not here betrays it.
+      case .vgg16: [1, 16, 23, 25, 30, 32, 34].map { "features.\($0)" }
+      case .resnet50:
+        ["conv1", "bn1"] + (1...4).map { "layer\($0)" }.filter { known.contains("\($0).0.conv1.weight") }
+      case .vit:
+        [
+          "blocks", "encoder", "patch_embed", "embeddings", "pos_embed", "cls_token", "norm_pre", "reg_token",
+          "register_tokens", "dist_token", "rel_pos_bias",
+        ]
+      }
+    let unread = shapes.keys.filter { name in
+      body.contains { name == $0 || name.hasPrefix($0 + ".") } && !known.contains(name)
+        && !name.hasSuffix("mask_token")
+    }.sorted()
+    guard let first = unread.first else { return }
+    throw RunError(
+      "\(path) has \(unread.count) weights that this \(network.rawValue) does not, the first \(first) "
+        + "\(shapes[first] ?? []); is it another kind of network?")
+  }
+}
