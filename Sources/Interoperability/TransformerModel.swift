@@ -1,5 +1,4 @@
 import Configuration
-import Layers
 import Models
 import Tensors
 import Terminal

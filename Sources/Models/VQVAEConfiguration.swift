@@ -1,4 +1,5 @@
 import Layers
+import Operations
 
 /// The size of a VQ-VAE tokenizer.
 public struct VQVAEConfiguration: Sendable, Equatable, Codable {

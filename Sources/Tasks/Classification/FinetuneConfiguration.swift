@@ -1,5 +1,6 @@
 import Configuration
 import Datasets
+import Layers
 import Models
 
 /// The configuration of `peco finetune`: classification, from pretrained weights or from nothing (PeCo, section 4; BEiT,
