@@ -1,3 +1,5 @@
+import Foundation
+
 extension Communicator {
   /// The value, where every rank has one; otherwise the same error on all ranks, which names the rank that failed
   /// and why. Collective.
@@ -20,6 +22,16 @@ extension Communicator {
   /// Runs `body` on every rank; where it throws on any, all throw the same error. Collective.
   public func agree<Value>(_ body: () throws -> Value) throws -> Value {
     try agree(on: Result { try body() })
+  }
+
+  /// What rank 0 reads, on every rank; where it cannot, all throw the same error. Collective.
+  ///
+  /// The others get by without the file, and all see the same of one that somebody is writing.
+  public func readOnRoot<Value: Codable>(_ read: () throws -> Value) throws -> Value {
+    guard size > 1 else { return try read() }
+    let mine = try agree { isRoot ? Array(try JSONEncoder().encode(try read())) : [] }
+    let bytes = try broadcast(bytes: mine)
+    return try agree { try JSONDecoder().decode(Value.self, from: Data(bytes)) }
   }
 
   /// Throws on every rank, naming those that differ, unless all ranks bring the same checksum. Collective.

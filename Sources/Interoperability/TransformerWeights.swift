@@ -25,13 +25,14 @@ public struct TransformerWeights {
     opening path: String, averaged: Bool = false, communicator: Communicator,
     report: (String) -> Void = { _ in }
   ) throws {
-    let opened = try communicator.agree {
-      communicator.isRoot ? try Self.open(path, averaged: averaged, report: report) : nil
+    var file: WeightFile?
+    card = try communicator.readOnRoot {
+      let opened = try Self.open(path, averaged: averaged, report: report)
+      file = opened.file
+      return opened.card
     }
-    let text = try communicator.broadcast(try communicator.agree { try opened?.card.json() ?? "" })
-    self.path = try communicator.broadcast(opened?.file.path ?? "")
-    card = try communicator.agree { try ModelCard(json: text) }
-    file = opened?.file
+    self.path = try communicator.readOnRoot { file?.path ?? path }
+    self.file = file
   }
 
   /// The model that the weights belong to, with their values. Collective.
@@ -41,7 +42,7 @@ public struct TransformerWeights {
   public func loadModel(imageSize: Int? = nil, communicator: Communicator) throws -> TransformerModel {
     let scope = ParameterScope(seed: 0, frozen: true)
     let model = try card.architecture.makeModel(in: scope, of: path, imageSize: imageSize)
-    try communicator.agree {
+    try communicator.readOnRoot(into: scope.parameters) {
       guard let file else { return }
       let fresh = try PretrainedWeights.fill(
         scope.parameters, from: file, of: card.architecture.transformer,
@@ -50,7 +51,6 @@ public struct TransformerWeights {
         throw RunError("\(path) lacks \(fresh.joined(separator: ", ")), or has them in another shape")
       }
     }
-    try communicator.broadcast(scope.parameters)
     return model
   }
 

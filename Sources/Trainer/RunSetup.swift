@@ -35,10 +35,7 @@ package struct RunSetup<Configuration: RunConfiguration> {
     StopSignal.listen()
     let logger = ConsoleLog.logger(rank: communicator.rank)
     self.logger = logger
-    let text = try communicator.broadcast(
-      try communicator.agree {
-        communicator.isRoot ? try RunSetup.read(request.configuration) : ""
-      })
+    let text = try communicator.readOnRoot { try RunSetup.read(request.configuration) }
     let (configuration, resolved) = try communicator.agree {
       let reader = try ConfigurationReader(
         yaml: text, source: request.configuration, overrides: request.overrides)

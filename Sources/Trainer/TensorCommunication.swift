@@ -30,6 +30,12 @@ extension Communicator {
     for parameter in parameters { try broadcast(parameter.value, from: root) }
   }
 
+  /// Fills parameters on every rank with what rank 0 reads into them; where it cannot, all throw the same error. Collective.
+  package func readOnRoot(into parameters: [Parameter], _ read: () throws -> Void) throws {
+    try agree { if isRoot { try read() } }
+    try broadcast(parameters)
+  }
+
   /// Writes the elements of all ranks' tensors, all of one size, into `all` in rank order.
   public func allGather(_ tensor: Tensor, into all: Tensor) throws {
     precondition(all.count == size * tensor.count, "\(size) tensors \(tensor.shape) do not fill \(all.shape)")

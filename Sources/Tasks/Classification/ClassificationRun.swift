@@ -61,28 +61,25 @@ public enum Finetuning {
   private static func pretrainedCard(
     _ request: RunRequest, communicator: Communicator
   ) throws -> ModelCard? {
-    let text = try communicator.broadcast(
-      try communicator.agree {
-        guard communicator.isRoot else { return "" }
-        let reader = try ConfigurationReader(file: request.configuration, overrides: request.overrides)
-        let configuration = FinetuneConfiguration(reader)
-        try reader.finish()
-        guard let path = configuration.model.weights else { return "" }
-        let model: PretrainedModel
-        if let own = try RunDirectory(request.directory, keep: 1).checkpoint(
-          request.resume, report: { _ in }),
-          case let header = try Checkpoint.header(of: own), header.task == "classification",
-          let card = header.card
-        {
-          model = PretrainedModel(path: own, card: card)
-        } else {
-          let (file, card) = try TransformerWeights.open(path, averaged: false)
-          model = PretrainedModel(path: file.path, card: card)
-        }
-        try model.require(agreementOf: configuration, isGiven: reader.isGiven)
-        return try model.card.json()
-      })
-    return text.isEmpty ? nil : try ModelCard(json: text)
+    try communicator.readOnRoot {
+      let reader = try ConfigurationReader(file: request.configuration, overrides: request.overrides)
+      let configuration = FinetuneConfiguration(reader)
+      try reader.finish()
+      guard let path = configuration.model.weights else { return nil }
+      let model: PretrainedModel
+      if let own = try RunDirectory(request.directory, keep: 1).checkpoint(
+        request.resume, report: { _ in }),
+        case let header = try Checkpoint.header(of: own), header.task == "classification",
+        let card = header.card
+      {
+        model = PretrainedModel(path: own, card: card)
+      } else {
+        let (file, card) = try TransformerWeights.open(path, averaged: false)
+        model = PretrainedModel(path: file.path, card: card)
+      }
+      try model.require(agreementOf: configuration, isGiven: reader.isGiven)
+      return model.card
+    }
   }
 
   private static func requireEvenMicroBatches(

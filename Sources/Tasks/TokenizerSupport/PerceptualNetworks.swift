@@ -23,12 +23,11 @@ package enum PerceptualNetworks {
     let scope = ParameterScope(seed: configuration.shared.seed, frozen: true)
     /// Fills parameters on rank 0, and then on all.
     func fill(_ parameters: [Parameter], from file: (WeightFile) throws -> Void) throws {
-      try communicator.agree {
+      try communicator.readOnRoot(into: parameters) {
         guard let weights else { return }
         try weights.requireWhole(settings.network, known: scope.parameters)
         try file(weights)
       }
-      try communicator.broadcast(parameters)
     }
     let network: any PerceptualNetwork
     /// Channels at each tap, and the number of each in a file of channel weights.
@@ -90,15 +89,14 @@ package enum PerceptualNetworks {
       (scope / "lin\(tap.number)" / "model" / 1).parameter(
         "weight", [1, tap.channels, 1, 1], .ones, role: .weight)
     }
-    try communicator.agree {
-      guard communicator.isRoot, let first = parameters.first else { return }
+    try communicator.readOnRoot(into: parameters) {
+      guard let first = parameters.first else { return }
       try WeightFile(opening: path, anchor: first.name).fill(parameters)
       for parameter in parameters where !parameter.value.elements.allSatisfy({ $0 >= 0 && $0.isFinite }) {
         throw RunError(
           "\(parameter.name) in \(path) has weights below 0 or none at all; LPIPS's are 0 and more")
       }
     }
-    try communicator.broadcast(parameters)
     return parameters
   }
 
@@ -155,12 +153,10 @@ package enum PerceptualNetworks {
     communicator: Communicator
   ) throws -> ModelCard? {
     guard configuration.perceptual.weights != "random" else { return nil }
-    let text = try communicator.broadcast(
-      try communicator.agree {
-        guard let weights, let names else { return "" }
-        return try vitCard(of: weights, names, configuration.perceptual).json()
-      })
-    return try ModelCard(json: text)
+    return try communicator.readOnRoot {
+      guard let weights, let names else { return nil }
+      return try vitCard(of: weights, names, configuration.perceptual)
+    }
   }
 
   /// A checkpoint's own card. For other files names and shapes tell the network, but for its attention heads: the

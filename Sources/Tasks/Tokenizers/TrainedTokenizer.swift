@@ -31,10 +31,8 @@ public struct TrainedTokenizer {
   public init(
     path: String, size: Size = .trained, communicator: Communicator, report: (String) -> Void = { _ in }
   ) throws {
-    let file = try communicator.broadcast(
-      try communicator.agree { communicator.isRoot ? try Self.checkpointFile(path, report: report) : "" })
-    let text = try communicator.broadcast(
-      try communicator.agree { communicator.isRoot ? try Self.configurationText(file) : "" })
+    let file = try communicator.readOnRoot { try Self.checkpointFile(path, report: report) }
+    let text = try communicator.readOnRoot { try Self.configurationText(file) }
     var (configuration, _) = try TokenizerConfiguration.load(yaml: text, source: file)
     let patch = configuration.model.patchSize
     switch size {
@@ -50,11 +48,9 @@ public struct TrainedTokenizer {
     }
     let scope = ParameterScope(seed: 0, frozen: true)
     let model = try configuration.family.makeModel(configuration, scope)
-    try communicator.agree {
-      guard communicator.isRoot else { return }
+    try communicator.readOnRoot(into: scope.parameters) {
       _ = try Checkpoint.load(file, into: scope.parameters, includingFrozen: true)
     }
-    try communicator.broadcast(scope.parameters)
     self.model = model
     self.configuration = configuration
     self.path = file
