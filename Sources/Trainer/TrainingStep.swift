@@ -61,7 +61,7 @@ public final class TrainingStep {
     for unit in active { own += [unit.lossSum, unit.weight] }
     let sums = try communicator.allReduce(.sum, own + task.metrics.take())
     if sums[0] > 0 {
-      throw NonFiniteError.loss(step: step + 1, places: try communicator.allGather(gradients.trouble ?? ""))
+      throw NonFinite.loss(step: step + 1, places: try communicator.allGather(gradients.trouble ?? ""))
     }
     let losses = active.indices.map { index in (sum: sums[7 + 2 * index], weight: sums[8 + 2 * index]) }
     let loss = losses[0].weight > 0 ? losses[0].sum / losses[0].weight : 0

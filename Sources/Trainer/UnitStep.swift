@@ -55,7 +55,7 @@ final class UnitStep {
   func gradientNorm(ofStep step: Int, loss: Double, factor: Double) throws -> Double {
     let norm = GradientNorm.norm(of: flat)
     guard norm.isFinite else {
-      throw NonFiniteError.gradient(step: step + 1, loss: loss, in: flat)
+      throw NonFinite.gradient(step: step + 1, loss: loss, in: flat)
     }
     return norm * factor
   }

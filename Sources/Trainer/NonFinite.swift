@@ -1,3 +1,4 @@
+import Communication
 import Tensors
 
 /// Another rank's loss is not finite, and this one's has no backward without it: the step is over here, and that rank says
@@ -6,25 +7,27 @@ package struct NonFiniteElsewhere: Error {
   package init() {}
 }
 
-/// A loss or a gradient that is infinite or not a number. The run ends; the last checkpoint stays as it is.
-public struct NonFiniteError: Error, CustomStringConvertible {
-  public let description: String
-
+/// Losses and gradients that are infinite or not a number. All ranks know of it: the run ends, and the last checkpoint
+/// stays as it is.
+enum NonFinite {
   /// - Parameter places: For each rank, where it met the loss, or an empty string.
-  static func loss(step: Int, places: [String]) -> NonFiniteError {
+  static func loss(step: Int, places: [String]) -> AgreedError {
     let found = places.filter { !$0.isEmpty }.joined(separator: "; ")
-    return NonFiniteError(description: "the loss of step \(step) is not finite (\(found)); \(advice)")
+    return AgreedError(
+      rank: places.firstIndex { !$0.isEmpty } ?? 0,
+      description: "the loss of step \(step) is not finite (\(found)); \(advice)")
   }
 
   /// Names the parameters whose summed gradients are not finite.
-  static func gradient(step: Int, loss: Double, in flat: FlatParameters) -> NonFiniteError {
+  static func gradient(step: Int, loss: Double, in flat: FlatParameters) -> AgreedError {
     let names = flat.parameters.filter { parameter in
       guard let gradient = parameter.gradient else { return false }
       return !GradientNorm.norm(of: gradient).isFinite
     }.map(\.name)
     let shown =
       names.prefix(4).joined(separator: ", ") + (names.count > 4 ? " and \(names.count - 4) more" : "")
-    return NonFiniteError(
+    return AgreedError(
+      rank: 0,
       description: "the gradient of step \(step) is not finite (loss \(loss); in \(shown)); \(advice)")
   }
 
