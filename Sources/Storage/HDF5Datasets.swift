@@ -190,7 +190,7 @@ extension HDF5File {
     _ name: String, shape: [Int], type: HDF5ElementType, checksum: Bool,
     _ body: (_ dataset: hid_t, _ count: Int) throws -> Void
   ) throws {
-    try withFile { file in
+    try withFile { _ in
       let count = try elementCount(shape, name)
       if try exists(name) {
         throw StorageError(path: path, object: name, problem: "the file already holds an object of this name")
@@ -202,10 +202,7 @@ extension HDF5File {
         peco_h5_dataset_creation(Int32(shape.count), checksum && count > 0 ? chunk : nil), name,
         "describe the layout")
       defer { H5Pclose(creation) }
-      let links = try check(peco_h5_link_creation(), name, "create the dataset")
-      defer { H5Pclose(links) }
-      let dataset = try check(
-        H5Dcreate2(file, name, type.nativeType, space, links, creation, 0), name, "create the dataset")
+      let dataset = try makeDataset(name, type.nativeType, space, creation)
       do {
         try body(dataset, count)
       } catch {
@@ -214,6 +211,23 @@ extension HDF5File {
       }
       // Chunks still in memory are written here.
       try check(H5Dclose(dataset), name, "write the dataset")
+    }
+  }
+
+  /// Creates a dataset, and the groups on the way to it. HDF5 would make these too, but with times.
+  func makeDataset(_ name: String, _ type: hid_t, _ space: hid_t, _ creation: hid_t) throws -> hid_t {
+    try withFile { file in
+      let links = try check(peco_h5_link_creation(), name, "create the dataset")
+      defer { H5Pclose(links) }
+      let groupCreation = try check(peco_h5_group_creation(), name, "create the dataset")
+      defer { H5Pclose(groupCreation) }
+      var group = ""
+      for part in name.split(separator: "/").dropLast() {
+        group += "/" + part
+        guard try !exists(group) else { continue }
+        H5Gclose(try check(H5Gcreate2(file, group, links, groupCreation, 0), group, "create the group"))
+      }
+      return try check(H5Dcreate2(file, name, type, space, links, creation, 0), name, "create the dataset")
     }
   }
 

@@ -4,7 +4,7 @@ import Foundation
 extension HDF5File {
   /// Writes a one-dimensional dataset of UTF-8 strings of variable length, which h5py reads as `str`.
   public func write(strings: [String], to name: String) throws {
-    try withFile { file in
+    try withFile { _ in
       if try exists(name) {
         throw StorageError(path: path, object: name, problem: "the file already holds an object of this name")
       }
@@ -13,10 +13,9 @@ extension HDF5File {
       defer { H5Tclose(type) }
       let space = try check(HDF5File.makeSpace([strings.count]), name, "describe the shape")
       defer { H5Sclose(space) }
-      let links = try check(peco_h5_link_creation(), name, "create the dataset")
-      defer { H5Pclose(links) }
-      let dataset = try check(
-        H5Dcreate2(file, name, type, space, links, 0, 0), name, "create the dataset")
+      let creation = try check(peco_h5_string_creation(), name, "describe the layout")
+      defer { H5Pclose(creation) }
+      let dataset = try makeDataset(name, type, space, creation)
       defer { H5Dclose(dataset) }
       guard !strings.isEmpty else { return }
       try HDF5File.withCStrings(strings) { pointers in

@@ -15,6 +15,25 @@ import Testing
     #expect(try !file.exists("labels/below"))
   }
 
+  @Test func theTimeOfWritingIsNotInTheFile() throws {
+    try withTemporaryFolder { folder in
+      let contents = try ["now", "later"].map { name in
+        let path = "\(folder)/\(name).h5"
+        try HDF5File.atomicallyWrite(to: path) { file in
+          try file.setAttribute("format", "test")
+          try file.write([1, 2, 3] as [Float], shape: [3], to: "a/b/values", checksum: true)
+          try file.write([4, 5] as [Float], shape: [2], to: "plain")
+          try file.write(strings: ["x", "y"], to: "a/names")
+          try file.setAttribute("unit", "none", on: "a")
+        }
+        // HDF5 counts seconds.
+        if name == "now" { sleep(1) }
+        return try Data(contentsOf: URL(filePath: path))
+      }
+      #expect(contents[0] == contents[1])
+    }
+  }
+
   @Test func missingObjectIsAnErrorThatNamesItsNeighbors() throws {
     let path = fixture("h5py.h5")
     let file = try HDF5File(opening: path)

@@ -41,10 +41,23 @@ static inline hid_t peco_h5_file_access(void) {
   return list;
 }
 
+// How an object of a class is created; the caller closes it. It has no times, so that the same contents are the same
+// bytes whenever they are written.
+static inline hid_t peco_h5_object_creation(hid_t class) {
+  hid_t list = H5Pcreate(class);
+  if (list >= 0) H5Pset_obj_track_times(list, 0);
+  return list;
+}
+
+static inline hid_t peco_h5_group_creation(void) { return peco_h5_object_creation(H5P_GROUP_CREATE); }
+
+// How a dataset of strings is created: as HDF5 does by default.
+static inline hid_t peco_h5_string_creation(void) { return peco_h5_object_creation(H5P_DATASET_CREATE); }
+
 // How a file is created; the caller closes it. `user_block`: bytes at the start of the file that HDF5 leaves alone,
 // 0 or a power of two from 512.
 static inline hid_t peco_h5_file_creation(hsize_t user_block) {
-  hid_t list = H5Pcreate(H5P_FILE_CREATE);
+  hid_t list = peco_h5_object_creation(H5P_FILE_CREATE);
   if (list >= 0) H5Pset_userblock(list, user_block);
   return list;
 }
@@ -57,11 +70,10 @@ static inline hid_t peco_h5_open_file(const char *path, hid_t access) {
   return H5Fopen(path, H5F_ACC_RDONLY, access);
 }
 
-// A link-creation list that makes the groups on the way; the caller closes it.
+// A link-creation list for names in UTF-8; the caller closes it.
 static inline hid_t peco_h5_link_creation(void) {
   hid_t list = H5Pcreate(H5P_LINK_CREATE);
   if (list < 0) return list;
-  H5Pset_create_intermediate_group(list, 1);
   H5Pset_char_encoding(list, H5T_CSET_UTF8);
   return list;
 }
@@ -69,7 +81,7 @@ static inline hid_t peco_h5_link_creation(void) {
 // How a dataset lies in the file: contiguous and allocated at once (rank 0 or chunk NULL), or chunked with
 // Fletcher-32 checksums.
 static inline hid_t peco_h5_dataset_creation(int rank, const hsize_t *chunk) {
-  hid_t list = H5Pcreate(H5P_DATASET_CREATE);
+  hid_t list = peco_h5_object_creation(H5P_DATASET_CREATE);
   if (list < 0) return list;
   // Every element is written by its owner; filling first would write the payload twice.
   H5Pset_fill_time(list, H5D_FILL_TIME_NEVER);
