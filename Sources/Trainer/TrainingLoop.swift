@@ -68,7 +68,7 @@ public final class TrainingLoop {
     }
     let progress =
       communicator.isRoot
-      ? ProgressLine(from: firstStep, to: plan.lastStep, everySteps: plan.shared.logEverySteps) : nil
+      ? TrainingProgress(from: firstStep, to: plan.lastStep, everySteps: plan.shared.logEverySteps) : nil
     checkpointClock.restart()
 
     var done = firstStep

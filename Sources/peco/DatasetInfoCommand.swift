@@ -1,6 +1,7 @@
 import ArgumentParser
 import Datasets
 import Foundation
+import Terminal
 
 /// `peco dataset info`: what a dataset file holds.
 struct DatasetInfoCommand: ParsableCommand {
@@ -40,7 +41,7 @@ struct DatasetInfoCommand: ParsableCommand {
     }
     row(
       "images",
-      "\(dataset.count), \(formatted(bytes: bytes)), \(formatted(bytes: bytes / dataset.count)) each")
+      "\(dataset.count), \(Quantity.bytes(bytes)), \(Quantity.bytes(bytes / dataset.count)) each")
     row("size", "width \(widths.0) to \(widths.1), height \(heights.0) to \(heights.1) pixels")
     if dataset.classes.isEmpty {
       row("classes", "none: the images have no labels")

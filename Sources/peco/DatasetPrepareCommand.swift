@@ -59,7 +59,7 @@ struct DatasetPrepareCommand: ParsableCommand {
     let resized = shortSide == nil ? "" : ", \(summary.resized) resized"
     let rate = Double(summary.images) / max(summary.seconds, 1e-3)
     print(
-      "\(output): \(summary.images) images, \(classes), \(formatted(bytes: summary.bytes))\(resized), "
+      "\(output): \(summary.images) images, \(classes), \(Quantity.bytes(summary.bytes))\(resized), "
         + "\(summary.skipped.count) skipped, \(formatted(seconds: summary.seconds)) (\(Int(rate)) images/s), "
         + "fingerprint \(hexadecimal(summary.fingerprint))")
   }
@@ -68,7 +68,7 @@ struct DatasetPrepareCommand: ParsableCommand {
     if let written = progress.written { return "writing \(Int(written * 100)) %" }
     let rate = Int(Double(progress.images) / max(progress.seconds, 1e-3))
     return
-      "\(progress.images) images, \(formatted(bytes: progress.bytes)), \(progress.skipped) skipped, \(rate) images/s"
+      "\(progress.images) images, \(Quantity.bytes(progress.bytes)), \(progress.skipped) skipped, \(rate) images/s"
   }
 
   private func list(_ skipped: [DatasetPreparation.Skipped]) {

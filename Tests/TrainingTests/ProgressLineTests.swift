@@ -14,7 +14,7 @@ import Testing
 
   private func run(_ console: Console) {
     var now = 0.0
-    let progress = ProgressLine(from: 5, to: 25, everySteps: 10, console: console) { now }
+    let progress = TrainingProgress(from: 5, to: 25, everySteps: 10, console: console) { now }
     for step in 6...25 {
       now += 6
       progress.update(step: step, loss: 2, imagesPerSecond: 64, others: [("codebook_usage", 0.5)])
@@ -40,11 +40,11 @@ import Testing
   }
 
   @Test func durations() {
-    #expect(ProgressLine.duration(59.4) == "59 s")
-    #expect(ProgressLine.duration(200) == "3 min 20 s")
-    #expect(ProgressLine.duration(7500) == "2 h 05 min")
-    #expect(ProgressLine.duration(90_000) == "1 d 01 h")
-    #expect(ProgressLine.duration(.infinity) == "?")
+    #expect(Quantity.duration(59.4) == "59 s")
+    #expect(Quantity.duration(200) == "3 min 20 s")
+    #expect(Quantity.duration(7500) == "2 h 05 min")
+    #expect(Quantity.duration(90_000) == "1 d 01 h")
+    #expect(Quantity.duration(.infinity) == "?")
   }
 
   @Test func logsAreCompleteInFilesAndQuietOnOtherRanks() {
