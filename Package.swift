@@ -195,28 +195,49 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
-    .executableTarget(
-      name: "communication-probe", dependencies: ["Communication"], path: "Tests/Support/CommunicationProbe"),
-    .testTarget(name: "CommunicationTests", dependencies: ["Communication", "communication-probe"]),
-    .testTarget(name: "ThreadsTests", dependencies: ["Threads"]),
-    .testTarget(name: "StorageTests", dependencies: ["Storage"], exclude: ["Fixtures"]),
-    .testTarget(name: "ImagingTests", dependencies: ["Imaging"], exclude: ["Fixtures"]),
-    .testTarget(name: "TensorsTests", dependencies: ["Tensors", "Threads", "TestSupport"]),
+    // Tests: a target a module, and what several of them share
     .target(
       name: "TestSupport", dependencies: ["Operations", "Tensors", "Storage"],
       path: "Tests/Support/TestSupport"),
+    .target(
+      name: "PublishedWeights", dependencies: ["Interoperability"], path: "Tests/Support/PublishedWeights"),
+    .target(
+      name: "FigureWorkshop",
+      dependencies: [
+        "MaskedImageModeling", "Tokenizers", "TokenizerSupport", "Visualization", "Trainer", "Configuration",
+        "Models", "Layers", "Preparation", "Datasets", "Imaging", "Tensors", "Communication",
+      ], path: "Tests/Support/FigureWorkshop"),
+    .executableTarget(
+      name: "communication-probe", dependencies: ["Communication"], path: "Tests/Support/CommunicationProbe"),
+    .testTarget(name: "ArchitectureTests", swiftSettings: strict),
+    .testTarget(name: "ThreadsTests", dependencies: ["Threads"]),
+    .testTarget(name: "CommunicationTests", dependencies: ["Communication", "communication-probe"]),
+    .testTarget(name: "StorageTests", dependencies: ["Storage"], exclude: ["Fixtures"]),
+    .testTarget(name: "ImagingTests", dependencies: ["Imaging"], exclude: ["Fixtures"]),
+    .testTarget(
+      name: "TerminalTests", dependencies: ["Terminal", .product(name: "Logging", package: "swift-log")]),
+    .testTarget(name: "VisualizationTests", dependencies: ["Visualization"]),
+    .testTarget(name: "TensorsTests", dependencies: ["Tensors", "Threads", "TestSupport"]),
     .testTarget(
       name: "OperationsTests", dependencies: ["Operations", "Tensors", "CKernels", "TestSupport"],
       exclude: ["Fixtures"]),
-    .testTarget(
-      name: "LayersTests", dependencies: ["Layers", "Operations", "Tensors", "TestSupport"]),
+    .testTarget(name: "LayersTests", dependencies: ["Layers", "Operations", "Tensors", "TestSupport"]),
     .testTarget(
       name: "DatasetsTests",
-      dependencies: ["Preparation", "Datasets", "Tensors", "Storage", "Imaging", "Threads"]),
+      dependencies: [
+        "Preparation", "Datasets", "Imaging", "Storage", "Layers", "Operations", "Tensors", "Threads",
+        "TestSupport",
+      ], exclude: ["Fixtures"]),
     .testTarget(
       name: "ModelsTests", dependencies: ["Models", "Layers", "Operations", "Tensors", "TestSupport"],
       exclude: ["Fixtures"]),
-    .testTarget(name: "ArchitectureTests", swiftSettings: strict),
+    .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"]),
+    .testTarget(
+      name: "TrainerTests",
+      dependencies: [
+        "Trainer", "Configuration", "Models", "Visualization", "Datasets", "Imaging", "Tensors",
+        "Communication", "Storage", "Terminal", "TestSupport",
+      ], exclude: ["Fixtures"]),
     .testTarget(
       name: "AddingATaskTests",
       dependencies: [
@@ -225,15 +246,50 @@ let package = Package(
         "Threads",
       ]),
     .testTarget(
-      name: "TrainerTests",
-      dependencies: ["Trainer", "Configuration", "Datasets", "Communication", "Tensors"]),
-    .testTarget(
-      name: "TrainingTests",
+      name: "InteroperabilityTests",
       dependencies: [
-        "Tasks", "Evaluation", "Interoperability", "Trainer", "Configuration", "Visualization", "Terminal",
-        "Models", "Layers", "Operations", "Datasets", "Imaging", "Tensors", "Communication", "Storage",
-        "TestSupport",
+        "Interoperability", "TokenizerSupport", "Trainer", "Configuration", "Models", "Datasets", "Tensors",
+        "Communication", "Storage", "Terminal", "TestSupport", "PublishedWeights",
       ], exclude: ["Fixtures"]),
+    .testTarget(
+      name: "EvaluationTests",
+      dependencies: [
+        "Evaluation", "Interoperability", "Trainer", "Configuration", "Models", "Layers", "Operations",
+        "Preparation", "Datasets", "Imaging", "Tensors", "Communication", "Storage", "Terminal", "TestSupport",
+        "PublishedWeights",
+      ], exclude: ["Fixtures"]),
+    .testTarget(
+      name: "TokenizersTests",
+      dependencies: [
+        "Tokenizers", "DVAETraining", "TokenizerSupport", "Classification", "Evaluation", "Interoperability",
+        "Trainer", "Configuration", "Models", "Layers", "Preparation", "Datasets", "Imaging", "Tensors",
+        "Communication", "Storage", "Terminal", "TestSupport", "FigureWorkshop",
+      ]),
+    .testTarget(
+      name: "MaskedImageModelingTests",
+      dependencies: [
+        "MaskedImageModeling", "Tokenizers", "Interoperability", "Models", "Layers", "Datasets", "Imaging",
+        "Tensors", "Communication", "Storage", "TestSupport", "FigureWorkshop",
+      ]),
+    .testTarget(
+      name: "ClassificationTests",
+      dependencies: [
+        "Classification", "Evaluation", "Interoperability", "Trainer", "Configuration", "Models",
+        "Preparation", "Datasets", "Imaging", "Tensors", "Communication", "Storage", "Terminal",
+        "TestSupport", "PublishedWeights",
+      ]),
+    .testTarget(
+      name: "FeaturesTests",
+      dependencies: [
+        "Features", "Interoperability", "Models", "Datasets", "Tensors", "Communication", "TestSupport",
+        "FigureWorkshop",
+      ]),
+    .testTarget(
+      name: "TasksTests",
+      dependencies: [
+        "Classification", "MomentumContrastTraining", "MaskedImageModeling", "TokenizerSupport",
+        "Configuration", "Models",
+      ]),
     .testTarget(name: "EndToEndTests", dependencies: ["Storage", "peco"]),
   ],
   swiftLanguageModes: [.v5],

@@ -1,0 +1,46 @@
+import Communication
+import Evaluation
+import Models
+import Preparation
+import Tensors
+import Terminal
+import TestSupport
+import Testing
+import Trainer
+
+/// Names of classes that a checkpoint brings, against a dataset's.
+@Suite struct ClassOrderTests {
+  /// Writes the checkpoint of a small classifier.
+  private func writeClassifier(_ path: String, classes: [String]) throws {
+    var form = VisionTransformerConfiguration()
+    (form.imageSize, form.patchSize, form.width, form.depth, form.heads) = (40, 8, 24, 1, 2)
+    let scope = ParameterScope(seed: 4)
+    _ = try ClassificationModel(form, classes: classes.count, in: scope)
+    try Checkpoint.write(
+      CheckpointHeader(
+        task: CheckpointHeader.imported, step: 0, epoch: 0, samplePosition: 0, updates: 0, seed: 0,
+        configuration: "",
+        card: ModelCard(
+          .init(form, norm: .pooled, head: .init(.classes, outputs: classes.count)), classes: classes)),
+      parameters: scope.parameters, optimizer: nil, to: path)
+  }
+
+  @Test func classesInAnotherOrderAreRefusedInEvaluation() throws {
+    try withTemporaryFolder { folder in
+      let (data, path) = (folder + "/images.h5", folder + "/model.h5")
+      _ = try DatasetSynthesis(count: 10, size: 40, seed: 1).write(dataset: data)
+      var names = SyntheticImage.classes
+      func evaluate() throws -> Int {
+        try writeClassifier(path, classes: names)
+        return try FeatureExtraction.evaluate(
+          checkpoint: path, averaged: false, dataset: data, view: FeatureExtraction.View(),
+          communicator: Communicator()
+        ).images
+      }
+      #expect(try evaluate() == 10)
+      names.swapAt(2, 3)
+      let error = #expect(throws: RunError.self) { try evaluate() }
+      #expect("\(try #require(error))".contains("'\(names[3])' stands where '\(names[2])' is expected"))
+    }
+  }
+}
