@@ -255,7 +255,8 @@ let package = Package(
       name: "EvaluationTests",
       dependencies: [
         "Evaluation", "Interoperability", "Trainer", "Configuration", "Models", "Layers", "Operations",
-        "Preparation", "Datasets", "Imaging", "Tensors", "Communication", "Storage", "Terminal", "TestSupport",
+        "Preparation", "Datasets", "Imaging", "Tensors", "Communication", "Storage", "Terminal",
+        "TestSupport",
         "PublishedWeights",
       ], exclude: ["Fixtures"]),
     .testTarget(
@@ -268,7 +269,8 @@ let package = Package(
     .testTarget(
       name: "MaskedImageModelingTests",
       dependencies: [
-        "MaskedImageModeling", "Tokenizers", "Interoperability", "Models", "Layers", "Datasets", "Imaging",
+        "MaskedImageModeling", "Tokenizers", "Interoperability", "Models", "Layers", "Operations", "Datasets",
+        "Imaging",
         "Tensors", "Communication", "Storage", "TestSupport", "FigureWorkshop",
       ]),
     .testTarget(

@@ -231,10 +231,13 @@ extension WeightConversion {
     _ tensors: [(name: String, shape: [Int])], _ card: ModelCard, _ layout: WeightLayout, _ output: String
   ) throws -> ModelCard {
     let shapes = try NameMapping(tensors, by: layout.importTable, of: output).shapes
-    let architecture = ModelCard.Architecture(
+    let found = ModelCard.Architecture(
       parameterShapes: shapes, heads: card.architecture.heads,
       normEpsilon: Float(card.architecture.normEpsilon))
-    guard let architecture else { return card }
+    guard var architecture = found else { return card }
+    // Without a table of positions no shape tells it.
+    architecture.imageHeight = card.architecture.imageHeight
+    architecture.imageWidth = card.architecture.imageWidth
     return ModelCard(
       architecture, card.preprocessing, classes: architecture.classes == nil ? nil : card.classes)
   }
@@ -248,7 +251,7 @@ extension WeightLayout {
   fileprivate func exportPrefix(
     of ours: String, _ prefix: String, _ card: ModelCard.Architecture
   ) -> String {
-    guard card.head != nil else { return "" }
+    guard card.classes != nil || card.vocabulary != nil else { return "" }
     let isOutside =
       ours.hasPrefix("lm_head.") || ours.hasPrefix("head.")
       || (ours.hasPrefix("norm.") && card.vocabulary != nil)

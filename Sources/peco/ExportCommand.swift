@@ -8,7 +8,7 @@ struct ExportCommand: ParsableCommand {
     commandName: "export",
     abstract: "Writes a checkpoint's vision transformer to a safetensors file in another library's layout.",
     discussion: """
-      The file's header has what weights do not show: heads, normalization, classes. For timm, config.json is \
+      The file's header has the model card: what weights do not show. For timm, config.json is \
       written beside it unless it is there; for huggingface, config.json and preprocessor_config.json, and with \
       --output DIR/model.safetensors the folder can be given to from_pretrained.
       """)

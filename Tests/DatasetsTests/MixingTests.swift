@@ -1,8 +1,8 @@
 import Datasets
 import Layers
+import Operations
 import Tensors
 import TestSupport
-import Operations
 import Testing
 
 /// Mixed images and labels against timm's.

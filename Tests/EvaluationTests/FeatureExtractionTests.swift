@@ -12,6 +12,7 @@ import Tensors
 import Terminal
 import TestSupport
 import Testing
+import Trainer
 
 /// Features of imported transformers against PyTorch's, from images in files.
 @Suite struct FeatureExtractionTests {
@@ -44,6 +45,8 @@ import Testing
         pooling: pooling, view: view), communicator: Communicator())
     let file = try HDF5File(opening: output)
     defer { try? file.close() }
+    let card = try #require(try file.attribute("model_card", as: String.self))
+    #expect(try ModelCard(json: card) == Checkpoint.header(of: checkpoint).card)
     return Tensor(try file.read("features"), shape: try file.shape(of: "features"))
   }
 

@@ -120,6 +120,9 @@ import Testing
           try after.readFloats("blocks.\(block).attn.\(table)")
             == before.readFloats("rel_pos_bias.\(table)"))
       }
+      // The card is of what is in the file.
+      let card = try ModelCard(json: try #require(after.metadata["peco.card"]))
+      #expect(card.architecture.positions == [.relative])
       let second = folder + "/second.h5"
       _ = try WeightConversion.importWeights(
         .init(source: middle, layout: .timm, output: second, isStrict: true))
@@ -254,6 +257,9 @@ import Testing
       #expect(whole.isWritten && whole.unmatched == [])
       let part = try export(.timm, strict: false)
       #expect(part.isWritten && part.unmatched == refused.unmatched)
+      let metadata = try SafetensorsFile(opening: output).metadata
+      let card = try ModelCard(json: try #require(metadata["peco.card"]))
+      #expect(card.architecture.head == nil && !card.architecture.hasMaskToken)
 
       // The keys' bias changes no result.
       _ = try WeightConversion.importWeights(

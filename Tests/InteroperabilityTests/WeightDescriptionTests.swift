@@ -122,6 +122,11 @@ import Trainer
         #expect(message.contains("peco.card in its metadata is '\(text.prefix(40))'"), "\(message)")
         #expect(message.contains(problem), "\(message)")
       }
+      try SafetensorsFile.write(tensors: tensors, metadata: ["peco.heads": "3"], to: path)
+      let older = #expect(throws: RunError.self) {
+        try WeightConversion.importWeights(.init(source: path, layout: .timm, output: folder + "/out.h5"))
+      }
+      #expect("\(try #require(older))".contains("export it again"))
     }
   }
 

@@ -7,6 +7,7 @@ import Interoperability
 import Layers
 import MaskedImageModeling
 import Models
+import Operations
 import Storage
 import Tensors
 import TestSupport

@@ -1,6 +1,6 @@
 import Layers
-import Operations
 import Models
+import Operations
 import Tensors
 import TestSupport
 import Testing

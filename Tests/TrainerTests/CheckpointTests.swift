@@ -98,6 +98,12 @@ import Trainer
       let error = try #require(throws: CheckpointError.self) { try Checkpoint.header(of: path) }
       #expect(error.problem.contains("not a checkpoint of peco"))
 
+      var older = header(step: 1)
+      older.format -= 1
+      try Checkpoint.write(older, parameters: [], to: path)
+      let format = try #require(throws: CheckpointError.self) { try Checkpoint.header(of: path) }
+      #expect(format.description.contains("train or import it again"))
+
       try HDF5File.atomicallyWrite(to: path) { try $0.write([1] as [Float], shape: [1], to: "x") }
       let unsealed = try #require(throws: StorageError.self) { try Checkpoint.header(of: path) }
       #expect(unsealed.problem.contains("has no seal"))
