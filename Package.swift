@@ -1,8 +1,8 @@
 // swift-tools-version: 6.0
 import PackageDescription
 
-// The floors of the house, from the ground up; docs/design.md says what lives on each.
-// A target depends only on targets declared above it.
+// The floors of the house, from the ground up; docs/design.md says what lives on each, and docs/modules.svg is drawn
+// from here. A target depends only on targets declared above it, on its own floor or below.
 
 let optimized: [CSetting] = [
   // Vector loops want -O3 and the freedom to reorder sums; infinities and NaNs keep their meaning.
@@ -25,7 +25,7 @@ let package = Package(
     .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
   ],
   targets: [
-    // Floor 0: C
+    // Floor 0: C, and what knows nothing of anything
     .systemLibrary(name: "CMPI", path: "Sources/C/CMPI", pkgConfig: "ompi-c"),
     .systemLibrary(name: "CHDF5", path: "Sources/C/CHDF5", pkgConfig: "hdf5-serial"),
     .systemLibrary(name: "COpenBLAS", path: "Sources/C/COpenBLAS", pkgConfig: "openblas"),
@@ -35,12 +35,10 @@ let package = Package(
     .target(name: "CFileIO", path: "Sources/C/CFileIO", linkerSettings: [.linkedLibrary("z")]),
     .target(name: "CPNG", path: "Sources/C/CPNG", linkerSettings: [.linkedLibrary("png16")]),
     .target(name: "CKernels", path: "Sources/C/CKernels", cSettings: optimized),
-
-    // Floor 0 as well, for it knows nothing of anything
     .target(name: "Threads", swiftSettings: strict),
     .target(name: "Hashing", swiftSettings: strict),
 
-    // Floor 1
+    // Floor 1: the world outside
     .target(
       name: "Communication", dependencies: ["CMPI", "Hashing", "Threads"], swiftSettings: strict),
     .target(
@@ -48,28 +46,25 @@ let package = Package(
     .target(
       name: "Imaging", dependencies: ["CJPEG", "CPNG", "CKernels"], swiftSettings: strict),
 
-    // Floor 2
-    .target(name: "Tensors", dependencies: ["CKernels", "Hashing", "Threads"]),
+    .target(
+      name: "Terminal", dependencies: ["Threads", .product(name: "Logging", package: "swift-log")]),
+    .target(name: "Visualization", dependencies: ["Imaging"]),
 
-    // Floor 3
+    // Floor 2: tensors
+    .target(name: "Tensors", dependencies: ["CKernels", "Hashing", "Threads"]),
     .target(name: "Operations", dependencies: ["Tensors", "CKernels", "COpenBLAS", "COneDNN"]),
     .target(name: "Layers", dependencies: ["Operations", "Tensors"]),
+
+    // Floor 3: models and data
     .target(
       name: "Datasets", dependencies: ["Operations", "Tensors", "Storage", "Imaging", "Threads"],
       swiftSettings: strict),
     .target(
       name: "Preparation", dependencies: ["Datasets", "Tensors", "Storage", "Imaging", "CFileIO", "Threads"],
       swiftSettings: strict),
-
-    // Floor 4
     .target(name: "Models", dependencies: ["Tensors", "Layers", "Operations"]),
 
-    // Floor 1 as well: what the person at the terminal sees and sends
-    .target(
-      name: "Terminal", dependencies: ["Threads", .product(name: "Logging", package: "swift-log")]),
-    .target(name: "Visualization", dependencies: ["Imaging"]),
-
-    // Floor 4
+    // Floor 4: training
     .target(
       name: "Configuration",
       dependencies: ["Models", "Datasets", "Imaging", "Layers", "Operations", "Tensors", "Terminal", "Yams"]),
@@ -94,7 +89,7 @@ let package = Package(
         "Storage", "Terminal", .product(name: "Logging", package: "swift-log"),
       ]),
 
-    // Floor 5: a folder a task
+    // Floor 5: tasks, a folder each
     .target(
       name: "TaskSupport",
       dependencies: [
@@ -171,7 +166,7 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/Tasks/Registry"),
 
-    // Floor 6
+    // Floor 6: the command
     .target(
       name: "Benchmarks",
       dependencies: [
@@ -181,8 +176,6 @@ let package = Package(
         "Storage",
         "Terminal",
       ]),
-
-    // Floor 7
     .executableTarget(
       name: "peco",
       dependencies: [

@@ -8,10 +8,19 @@ struct ModuleGraph {
     let dependencies: Set<String>
     /// Its folder, from the project's.
     let folder: String
+    /// The number of its floor.
+    let floor: Int
+  }
+
+  /// A part of the declarations, begun by a comment such as "Floor 2: tensors".
+  struct Floor {
+    let number: Int
+    let title: String
   }
 
   /// In the order of declaration, from the ground up; without tests.
   let modules: [Module]
+  let floors: [Floor]
   let project: URL
 
   init() throws {
@@ -19,6 +28,8 @@ struct ModuleGraph {
       .deletingLastPathComponent()
     let text = try String(contentsOf: project.appendingPathComponent("Package.swift"), encoding: .utf8)
     let targets = text.components(separatedBy: "targets: [").dropFirst(2).joined(separator: "targets: [")
+    let headings = targets.matches(of: /\/\/ Floor (\d+): (.+)/)
+    let floors = headings.map { Floor(number: Int($0.output.1) ?? 0, title: String($0.output.2)) }
     let declaration = /\.(?:target|executableTarget|systemLibrary)\(\s*name: "([^"]+)"/
     var modules: [Module] = []
     let starts = targets.matches(of: declaration)
@@ -31,19 +42,24 @@ struct ModuleGraph {
       guard path.hasPrefix("Sources/") else { continue }
       let list = body.firstMatch(of: /dependencies: \[((?:[^\[\]]|\n)*)\]/).map { String($0.output.1) } ?? ""
       let dependencies = Set(list.matches(of: /"([^"]+)"/).map { String($0.output.1) })
-      modules.append(Module(name: name, dependencies: dependencies, folder: path))
+      let heading = headings.lastIndex { $0.range.lowerBound < start.range.lowerBound }
+      let floor = heading.map { floors[$0].number } ?? 0
+      modules.append(Module(name: name, dependencies: dependencies, folder: path, floor: floor))
     }
     self.modules = modules
+    self.floors = floors
   }
 
-  /// The Swift files of a module.
+  /// The sources of a module, Swift or C.
   func files(of module: Module) -> [URL] { files(below: module.folder) }
 
-  /// The Swift files below a folder of the project.
+  /// The sources below a folder of the project.
   func files(below path: String) -> [URL] {
     let folder = project.appendingPathComponent(path)
     let all = FileManager.default.enumerator(at: folder, includingPropertiesForKeys: nil)
-    return (all?.allObjects as? [URL] ?? []).filter { $0.pathExtension == "swift" }
+    return (all?.allObjects as? [URL] ?? []).filter {
+      ["swift", "c", "cpp", "h"].contains($0.pathExtension)
+    }
   }
 
   /// What the files of a module import.
@@ -58,7 +74,7 @@ struct ModuleGraph {
     return result
   }
 
-  /// Lines of the Swift files of a module.
+  /// Lines of the files of a module.
   func lines(of module: Module) throws -> Int {
     try files(of: module).reduce(0) { total, file in
       total + (try String(contentsOf: file, encoding: .utf8)).count { $0 == "\n" }

@@ -64,11 +64,19 @@ import Testing
     }
   }
 
-  @Test func theDrawingIsOfTheDeclaredModules() throws {
+  @Test func floorsAreInOrder() {
+    let floors = graph.floors.map(\.number)
+    #expect(floors == Array(0..<floors.count), "Package.swift declares the floors \(floors)")
+  }
+
+  @Test func thePageHasEachModuleOnItsFloor() throws {
     let design = try String(
       contentsOf: graph.project.appendingPathComponent("docs/design.md"), encoding: .utf8)
+    let rows = design.split(separator: "\n")
     for module in graph.modules where !module.folder.hasPrefix("Sources/C/") {
-      #expect(design.contains("`\(module.name)`"), "docs/design.md does not name \(module.name)")
+      #expect(
+        rows.contains { $0.hasPrefix("| \(module.floor) |") && $0.contains("`\(module.name)`") },
+        "docs/design.md does not have \(module.name) on floor \(module.floor)")
     }
   }
 }
