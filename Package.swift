@@ -18,7 +18,12 @@ let strict: [SwiftSetting] = [.swiftLanguageMode(.v6), .enableUpcomingFeature("M
 let package = Package(
   name: "PeCo",
   platforms: [.macOS(.v15)],
-  products: [.executable(name: "peco", targets: ["peco"])],
+  products: [
+    .executable(name: "peco", targets: ["peco"]),
+    // For other packages; they depend on a path, a branch or a revision, for CKernels has flags that SwiftPM does not
+    // allow below a version.
+    .library(name: "PeCoTrainer", targets: ["PeCoTrainer"]),
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
@@ -166,7 +171,13 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/Tasks/Registry"),
 
-    // Floor 6: the command
+    // Floor 6: the command, and the library for other packages
+    .target(
+      name: "PeCoTrainer",
+      dependencies: [
+        "TaskSupport", "Evaluation", "Interoperability", "Trainer", "Configuration", "Models", "Layers",
+        "Operations", "Preparation", "Datasets", "Imaging", "Tensors", "Communication", "Terminal", "Threads",
+      ], swiftSettings: strict),
     .target(
       name: "Benchmarks",
       dependencies: [
@@ -187,6 +198,12 @@ let package = Package(
         "Imaging", "Tensors", "Communication", "Terminal", "Threads",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
+
+    // The example, built here as well so that tests run it. It is a package of its own, and sees what others see.
+    .executableTarget(
+      name: "denoise",
+      dependencies: ["PeCoTrainer", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      path: "Examples/Denoising/Sources/denoise", packageAccess: false, swiftSettings: strict),
 
     // Tests: a target a module, and what several of them share
     .target(
@@ -285,7 +302,7 @@ let package = Package(
         "Classification", "MomentumContrastTraining", "MaskedImageModeling", "TokenizerSupport",
         "Configuration", "Models",
       ]),
-    .testTarget(name: "EndToEndTests", dependencies: ["Storage", "peco"]),
+    .testTarget(name: "EndToEndTests", dependencies: ["Storage", "peco", "denoise"]),
   ],
   swiftLanguageModes: [.v5],
   cxxLanguageStandard: .cxx17

@@ -29,7 +29,7 @@ public struct Bounds<Number: Comparable & Sendable>: Sendable {
 
 extension Bounds where Number == Double {
   /// Passes over the data, or part of one; neither so many nor so few that steps could not be counted.
-  package static func epochs(from least: Double = 1e-6) -> Bounds { .between(least, 1e6) }
+  public static func epochs(from least: Double = 1e-6) -> Bounds { .between(least, 1e6) }
 }
 
 /// A kind of value a key may have: how it is read from YAML, written to it, and called in messages.

@@ -2,7 +2,7 @@ import Datasets
 
 extension DataConfiguration {
   /// How views are cut out of images and changed.
-  package var augmentation: Augmentation {
+  public var augmentation: Augmentation {
     let strength = Float(colorJitter)
     return Augmentation(
       crop: .randomResized(scale: cropScale), flipProbability: flip ? 0.5 : 0,
@@ -11,12 +11,12 @@ extension DataConfiguration {
   }
 
   /// How the transformer sees an image.
-  package var imageView: ImageView {
+  public var imageView: ImageView {
     ImageView(
       size: imageSize, mean: mean.map { Float($0) }, deviation: standardDeviation.map { Float($0) },
       interpolation: interpolation)
   }
 
   /// How the loader works.
-  package var loaderOptions: Loader.Options { Loader.Options(workers: workers) }
+  public var loaderOptions: Loader.Options { Loader.Options(workers: workers) }
 }

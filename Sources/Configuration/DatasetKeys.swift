@@ -2,7 +2,7 @@ import Datasets
 
 extension DatasetError.Field {
   /// The configuration's key, or the command, that a field of `Datasets` is known by.
-  package var key: String? {
+  public var key: String? {
     switch self {
     case .imageSize: "data.image_size"
     case .tokenizerImageSize: "tokens.image_size"
@@ -26,7 +26,7 @@ extension DatasetError.Field {
 }
 
 /// Runs a body whose errors about datasets name settings as configurations do.
-package func namingKeys<Result>(_ body: () throws -> Result) throws -> Result {
+public func namingKeys<Result>(_ body: () throws -> Result) throws -> Result {
   do {
     return try body()
   } catch let error as DatasetError {

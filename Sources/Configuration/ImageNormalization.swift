@@ -22,10 +22,10 @@ public struct ImageNormalization: Codable, Equatable, Sendable {
   }
 
   /// Both in words.
-  package var summary: String { "images normalized by \(mean) and \(standardDeviation)" }
+  public var summary: String { "images normalized by \(mean) and \(standardDeviation)" }
 
   /// The same for images in [−1, 1].
-  package var affine: ChannelAffine {
+  public var affine: ChannelAffine {
     .normalization(mean: mean.map { Float($0) }, deviation: standardDeviation.map { Float($0) })
   }
 }

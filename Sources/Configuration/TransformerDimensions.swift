@@ -67,7 +67,7 @@ public struct TransformerDimensions: Sendable, Equatable {
   public init() {}
 
   /// Reads the keys, for images of `imageSize` pixels a side.
-  package init(_ reader: ConfigurationReader, imageSize: Int, leastWidth: Int = 1) {
+  public init(_ reader: ConfigurationReader, imageSize: Int, leastWidth: Int = 1) {
     size = reader.value("model.size", .choice(), default: size)
     explicitWidth = reader.optional("model.width", .int(.between(leastWidth, 65536)))
     explicitDepth = reader.optional("model.depth", .int(.between(1, 1000)))
@@ -83,7 +83,7 @@ public struct TransformerDimensions: Sendable, Equatable {
   }
 
   /// A transformer of these dimensions for images of `imageSize` pixels a side.
-  package func architecture(imageSize: Int) -> VisionTransformerConfiguration {
+  public func architecture(imageSize: Int) -> VisionTransformerConfiguration {
     var result = VisionTransformerConfiguration()
     (result.imageSize, result.patchSize) = (imageSize, patchSize)
     (result.width, result.depth, result.heads) = (width, depth, heads)

@@ -152,10 +152,10 @@ public struct SamplePipeline: Sendable {
 
 extension Augmentation {
   /// The middle of the image after its shorter side was resized, by default to 256/224 of the view's side.
-  package static func evaluation(shortSide: Int?, size: Int) -> Augmentation {
+  public static func evaluation(shortSide: Int?, size: Int) -> Augmentation {
     .evaluation(resizeShortSide: shortSide ?? evaluationShortSide(size: size), size: size)
   }
 
   /// 256/224 of the view's side.
-  package static func evaluationShortSide(size: Int) -> Int { Int((Double(size) * 256 / 224).rounded()) }
+  public static func evaluationShortSide(size: Int) -> Int { Int((Double(size) * 256 / 224).rounded()) }
 }

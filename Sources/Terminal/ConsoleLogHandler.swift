@@ -58,7 +58,7 @@ public enum ConsoleLog {
 
 extension ConsoleLog {
   /// The program's logger for a rank.
-  package static func logger(rank: Int) -> Logger {
+  public static func logger(rank: Int) -> Logger {
     setUp(rank: rank)
     return Logger(label: "peco")
   }

@@ -2,5 +2,5 @@
 public struct RunError: Error, CustomStringConvertible {
   public let description: String
 
-  package init(_ description: String) { self.description = description }
+  public init(_ description: String) { self.description = description }
 }

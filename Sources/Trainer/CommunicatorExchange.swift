@@ -6,30 +6,30 @@ import Tensors
 /// reduces gradients at the same time.
 ///
 /// The first error is kept for `check`, since backward cannot throw; nothing is sent after it.
-package final class CommunicatorExchange: RankExchange {
+public final class CommunicatorExchange: RankExchange {
   private let communicator: Communicator
   private var failure: (any Error)?
 
-  package var rank: Int { communicator.rank }
-  package var ranks: Int { communicator.size }
+  public var rank: Int { communicator.rank }
+  public var ranks: Int { communicator.size }
 
   /// Collective.
-  package init(_ communicator: Communicator) throws {
+  public init(_ communicator: Communicator) throws {
     self.communicator = try communicator.duplicate()
   }
 
   deinit { communicator.finish() }
 
   /// Throws the first error since the beginning.
-  package func check() throws {
+  public func check() throws {
     if let failure { throw failure }
   }
 
-  package func sum(_ values: DoubleSum) {
+  public func sum(_ values: DoubleSum) {
     keepingError { try communicator.allReduce(.sum, values) }
   }
 
-  package func gather(_ rows: Tensor) -> Tensor {
+  public func gather(_ rows: Tensor) -> Tensor {
     guard ranks > 1 else { return rows }
     let all = Tensor([ranks * rows.shape[0]] + rows.shape.dropFirst())
     keepingError { try communicator.allGather(rows, into: all) }
@@ -37,7 +37,7 @@ package final class CommunicatorExchange: RankExchange {
   }
 
   /// On how many ranks a condition holds.
-  package func ranks(where isMet: Bool) -> Int {
+  public func ranks(where isMet: Bool) -> Int {
     var count = isMet ? 1.0 : 0
     keepingError { try communicator.allReduce(.sum, &count, count: 1) }
     return Int(count)

@@ -84,8 +84,10 @@ public struct RunDirectory {
 
   /// The checkpoint that a choice means, or nil for the beginning.
   ///
-  /// - Parameter report: Told of every newer checkpoint that was passed over, and why.
-  package func checkpoint(_ choice: ResumeChoice, report: (String) -> Void) throws -> String? {
+  /// - Parameters:
+  ///   - choice: Where to go on from.
+  ///   - report: Told of every newer checkpoint that was passed over, and why.
+  public func checkpoint(_ choice: ResumeChoice, report: (String) -> Void) throws -> String? {
     let present = try checkpoints.list()
     switch choice {
     case .auto:
@@ -118,8 +120,10 @@ public struct RunDirectory {
 
   /// The file that a path means: itself, or the newest checkpoint of a run's directory that verifies.
   ///
-  /// - Parameter report: Told of every newer checkpoint that was passed over, and why.
-  package static func checkpointFile(_ path: String, report: (String) -> Void) throws -> String {
+  /// - Parameters:
+  ///   - path: A checkpoint, or the directory of a run.
+  ///   - report: Told of every newer checkpoint that was passed over, and why.
+  public static func checkpointFile(_ path: String, report: (String) -> Void) throws -> String {
     var isDirectory: ObjCBool = false
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), isDirectory.boolValue
     else {

@@ -10,25 +10,25 @@ import Terminal
 
 /// What every training command does before its task comes in: reads the configuration, sets the threads up,
 /// opens the dataset, works out the steps, and finds the checkpoint to go on from.
-package struct RunSetup<Configuration: RunConfiguration> {
-  package let configuration: Configuration
+public struct RunSetup<Configuration: RunConfiguration> {
+  public let configuration: Configuration
   /// The configuration as YAML, all defaults filled in.
   let resolved: String
-  package let dataset: ImageDataset
+  public let dataset: ImageDataset
   let sampler: GlobalSampler
   let share: RankShare
-  package let plan: RunPlan
+  public let plan: RunPlan
   let run: RunDirectory
-  package let logger: Logger
+  public let logger: Logger
   /// On rank 0, the checkpoint to go on from.
-  package let checkpoint: String?
+  public let checkpoint: String?
   /// On rank 0, what keeps others out of the run's directory.
   private let lock: FileLock?
 
   /// Collective. Rank 0 reads the configuration for all.
   ///
   /// - Parameter interpret: Makes the configuration of what was read.
-  package init(
+  public init(
     _ request: RunRequest, communicator: Communicator,
     interpret: (ConfigurationReader) -> Configuration = { Configuration($0) }
   ) throws {
@@ -107,8 +107,13 @@ package struct RunSetup<Configuration: RunConfiguration> {
 extension RunSetup {
   /// Runs the loop over a task whose samples are made as `samples` says. Collective.
   ///
-  /// - Parameter inputs: Checksums of what the task is made of beside the configuration.
-  package func train(
+  /// - Parameters:
+  ///   - task: What is trained.
+  ///   - samples: How images become batches.
+  ///   - tokens: A file whose tokens go with the images; nil for none.
+  ///   - inputs: Checksums of what the task is made of beside the configuration.
+  ///   - communicator: All ranks.
+  public func train(
     _ task: any TrainingTask, samples: SamplePipeline, tokens: TokenFile? = nil,
     inputs: [RunInput: UInt64] = [:],
     communicator: Communicator

@@ -2,7 +2,7 @@ import Storage
 import Tensors
 
 /// A checksum over names and values of a model's parameters, in order.
-package func weightChecksum(_ parameters: [Parameter]) -> UInt64 {
+public func weightChecksum(_ parameters: [Parameter]) -> UInt64 {
   var hash = XXHash64()
   for parameter in parameters {
     Array(parameter.name.utf8).withUnsafeBytes { hash.update($0) }

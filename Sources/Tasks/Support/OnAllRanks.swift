@@ -7,7 +7,7 @@ import Trainer
 /// Runs `body` on every rank of the job; an error on any ends the whole job with a non-zero code.
 ///
 /// - Parameter body: Returns the code to exit with when all is well.
-package func onAllRanks(_ body: @escaping (Communicator) throws -> Int32) {
+public func onAllRanks(_ body: @escaping (Communicator) throws -> Int32) {
   let communicator: Communicator
   do {
     communicator = try Communicator.start()
@@ -28,5 +28,5 @@ package func onAllRanks(_ body: @escaping (Communicator) throws -> Int32) {
 
 extension TrainingLoop.Outcome {
   /// 75 (EX_TEMPFAIL) after a signal: a scheduler's script tells by it that the run is to be started again.
-  package var exitCode: Int32 { signal != nil && !isComplete ? 75 : 0 }
+  public var exitCode: Int32 { signal != nil && !isComplete ? 75 : 0 }
 }

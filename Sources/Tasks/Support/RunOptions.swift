@@ -4,35 +4,35 @@ import Foundation
 import Trainer
 
 /// What every training command is told.
-package struct RunOptions: ParsableArguments {
-  package init() {}
+public struct RunOptions: ParsableArguments {
+  public init() {}
 
   @Option(help: ArgumentHelp("The recipe to run (YAML).", valueName: "file"))
-  package var config: String
+  public var config: String
 
   @Option(
     help: ArgumentHelp("The run's directory: configuration, metrics, checkpoints.", valueName: "directory"))
-  package var run: String
+  public var run: String
 
   @Option(
     help: ArgumentHelp(
       "Where to go on from: auto (the newest checkpoint in the run's directory that verifies, or the beginning), "
         + "never, or a checkpoint file or another run.", valueName: "auto|never|checkpoint"))
-  package var resume = "auto"
+  public var resume = "auto"
 
   @Option(
     name: .customLong("set"), parsing: .upToNextOption,
     help: ArgumentHelp("Overrides keys of the configuration.", valueName: "key.path=value"))
-  package var overrides: [String] = []
+  public var overrides: [String] = []
 
-  package func validate() throws {
+  public func validate() throws {
     for (option, value) in [("--config", config), ("--run", run), ("--resume", resume)] where value.isEmpty {
       throw ValidationError("\(option) is empty; is a variable unset?")
     }
   }
 
   /// The same, as `Training` takes it.
-  package var request: RunRequest {
+  public var request: RunRequest {
     RunRequest(
       configuration: config, directory: run, resume: ResumeChoice(argument: resume), overrides: overrides)
   }
