@@ -13,10 +13,10 @@ struct BenchmarkCommand: ParsableCommand {
     commandName: "benchmark",
     abstract: "Times training steps, the loader, checkpoints, and their kernels.",
     discussion: """
-      Under mpirun all ranks compute at once; --threads and --batch are per rank.
+      Under mpirun all ranks compute at once; --threads and --batch are per rank. benchmarks/compare runs the same against \
+      PyTorch. Examples:
         peco benchmark pretrain --batch 16 --threads 2
         launch/mpirun -n 2 --threads 1 -- peco benchmark pretrain --batch 8
-      benchmarks/compare runs the same against PyTorch.
       """,
     subcommands: [
       Pretrain.self, Tokenizer.self, LoaderOfImages.self, AllReduce.self, Gemm.self, Convolution.self,
@@ -25,10 +25,10 @@ struct BenchmarkCommand: ParsableCommand {
 
   /// What every benchmark is told.
   struct Common: ParsableArguments {
-    @Option(help: "Threads of each rank; by default as training would choose.")
+    @Option(help: ArgumentHelp("Threads of each rank; by default as training would choose.", valueName: "n"))
     var threads: Int?
 
-    @Flag(help: "Print one JSON object instead of a table.")
+    @Flag(help: "Print one JSON object in place of a table.")
     var json = false
 
     func validate() throws {
@@ -57,18 +57,20 @@ struct BenchmarkCommand: ParsableCommand {
 
   /// How many steps of which batch.
   struct Steps: ParsableArguments {
-    @Option(help: "Images of a rank's step.")
+    @Option(
+      help: ArgumentHelp(
+        "Images of a rank's step; by default 16 for pretrain, 4 for tokenizer.", valueName: "n"))
     var batch: Int?
-    @Option(help: "Images computed at a time; by default the whole batch.")
+    @Option(help: ArgumentHelp("Images computed at a time; by default the whole batch.", valueName: "n"))
     var microBatch: Int?
-    @Option(help: "Steps before the clock starts.")
+    @Option(help: ArgumentHelp("Steps before the clock starts.", valueName: "n"))
     var warmup = 1
-    @Option(help: "Steps that are timed.")
+    @Option(help: ArgumentHelp("Steps that are timed.", valueName: "n"))
     var steps = 4
     @Option(
       help: ArgumentHelp(
-        "Weights and images that another program wrote, to compute the same as it does.",
-        valueName: "file.safetensors"))
+        "Weights and images that another program wrote, to compute the same as it does; by default drawn ones.",
+        valueName: "file.safetensors"), completion: .safetensors)
     var problem: String?
 
     func validate() throws {
@@ -91,9 +93,16 @@ struct BenchmarkCommand: ParsableCommand {
   }
 
   struct Pretrain: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "The step of masked image modeling.")
-    @Option(help: "tiny, small, base, large or huge.") var size = ViTSize.base
-    @Option(help: "What backward computes again: none, or selective (attention probabilities).")
+    static let configuration = CommandConfiguration(
+      abstract: "Times the step of masked image modeling.",
+      discussion: """
+        It splits the step into waiting for data, forward, backward, communication and the optimizer. Example:
+          peco benchmark pretrain --size small --batch 16
+        """)
+    @Option(help: ArgumentHelp("The transformer's size.", valueName: "size")) var size = ViTSize.base
+    @Option(
+      help: ArgumentHelp(
+        "What backward computes again: none, or selective (attention probabilities).", valueName: "choice"))
     var activationCheckpointing = ActivationCheckpointing.selective
     @OptionGroup var steps: Steps
     @OptionGroup var common: Common
@@ -108,8 +117,13 @@ struct BenchmarkCommand: ParsableCommand {
   }
 
   struct Tokenizer: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "The tokenizer's step, or its encoding.")
-    @Option(help: "Channels at the first level.") var width = 64
+    static let configuration = CommandConfiguration(
+      abstract: "Times the tokenizer's step, or its encoding.",
+      discussion: """
+        Example:
+          peco benchmark tokenizer --encode --batch 8
+        """)
+    @Option(help: ArgumentHelp("Channels at the first level.", valueName: "n")) var width = 64
     @Flag(help: "Time encoding instead of training.") var encode = false
     @OptionGroup var steps: Steps
     @OptionGroup var common: Common
@@ -128,9 +142,13 @@ struct BenchmarkCommand: ParsableCommand {
 
   struct LoaderOfImages: ParsableCommand {
     static let configuration = CommandConfiguration(
-      commandName: "loader", abstract: "Reading, decoding and augmenting batches.")
-    @Option(help: ArgumentHelp("A dataset.", valueName: "file.h5")) var data: String
-    @Option(help: "Approximate duration.") var seconds = 5.0
+      commandName: "loader", abstract: "Times reading, decoding and augmenting batches.",
+      discussion: """
+        Example:
+          peco benchmark loader --data runs/quickstart/images.h5 --threads 2
+        """)
+    @Option(help: ArgumentHelp("A dataset.", valueName: "file.h5"), completion: .hdf5) var data: String
+    @Option(help: ArgumentHelp("Approximate duration.", valueName: "seconds")) var seconds = 5.0
     @OptionGroup var common: Common
 
     func run() {
@@ -142,9 +160,14 @@ struct BenchmarkCommand: ParsableCommand {
 
   struct AllReduce: ParsableCommand {
     static let configuration = CommandConfiguration(
-      commandName: "allreduce", abstract: "Sums over all ranks.")
-    @Option(parsing: .upToNextOption, help: "Sizes in megabytes.") var megabytes = [0.1, 1, 4, 16, 64, 368]
-    @Option(help: "Repeats of each.") var repeats = 7
+      commandName: "allreduce", abstract: "Times sums over all ranks.",
+      discussion: """
+        Example:
+          launch/mpirun -n 2 -- peco benchmark allreduce --megabytes 1 16
+        """)
+    @Option(parsing: .upToNextOption, help: ArgumentHelp("Sizes of what is summed.", valueName: "megabytes"))
+    var megabytes = [0.1, 1, 4, 16, 64, 368]
+    @Option(help: ArgumentHelp("Repeats of each.", valueName: "n")) var repeats = 7
     @OptionGroup var common: Common
 
     func run() {
@@ -155,9 +178,14 @@ struct BenchmarkCommand: ParsableCommand {
   }
 
   struct Gemm: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "The matrix products of ViT-B.")
-    @Option(help: "Images.") var batch = 8
-    @Option(help: "Repeats of each.") var repeats = 9
+    static let configuration = CommandConfiguration(
+      abstract: "Times the matrix products of ViT-B.",
+      discussion: """
+        Example:
+          peco benchmark gemm --batch 16
+        """)
+    @Option(help: ArgumentHelp("Images.", valueName: "n")) var batch = 8
+    @Option(help: ArgumentHelp("Repeats of each.", valueName: "n")) var repeats = 9
     @OptionGroup var common: Common
 
     func run() {
@@ -166,9 +194,14 @@ struct BenchmarkCommand: ParsableCommand {
   }
 
   struct Convolution: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "The convolutions of the tokenizer.")
-    @Option(help: "Images.") var batch = 4
-    @Option(help: "Repeats of each.") var repeats = 5
+    static let configuration = CommandConfiguration(
+      abstract: "Times the convolutions of the tokenizer.",
+      discussion: """
+        Example:
+          peco benchmark convolution --batch 8
+        """)
+    @Option(help: ArgumentHelp("Images.", valueName: "n")) var batch = 4
+    @Option(help: ArgumentHelp("Repeats of each.", valueName: "n")) var repeats = 5
     @OptionGroup var common: Common
 
     func run() {
@@ -178,10 +211,15 @@ struct BenchmarkCommand: ParsableCommand {
 
   struct CheckpointFiles: ParsableCommand {
     static let configuration = CommandConfiguration(
-      commandName: "checkpoint", abstract: "Saving and loading a transformer with its optimizer.")
-    @Option(help: "tiny, small, base, large or huge.") var size = ViTSize.base
-    @Option(help: ArgumentHelp("The disk to write to.", valueName: "directory")) var directory = "."
-    @Option(help: "Repeats of each.") var repeats = 5
+      commandName: "checkpoint", abstract: "Times saving and loading a transformer with its optimizer.",
+      discussion: """
+        Example:
+          peco benchmark checkpoint --size base --directory runs
+        """)
+    @Option(help: ArgumentHelp("The transformer's size.", valueName: "size")) var size = ViTSize.base
+    @Option(help: ArgumentHelp("The disk to write to.", valueName: "directory"), completion: .directory)
+    var directory = "."
+    @Option(help: ArgumentHelp("Repeats of each.", valueName: "n")) var repeats = 5
     @OptionGroup var common: Common
 
     func run() {

@@ -6,12 +6,16 @@ import Terminal
 /// `peco dataset info`: what a dataset file holds.
 struct DatasetInfoCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "info", abstract: "Show the contents of a dataset file.")
+    commandName: "info", abstract: "Shows the contents of a dataset file.",
+    discussion: """
+      Images, their sizes, classes, source, and the fingerprint that checkpoints keep. Example:
+        peco dataset info runs/quickstart/images.h5
+      """)
 
-  @Argument(help: "Dataset file.")
+  @Argument(help: "Dataset file.", completion: .hdf5)
   var file: String
 
-  @Flag(help: "Print one JSON object.")
+  @Flag(help: "Print one JSON object in place of text.")
   var json = false
 
   func run() throws {

@@ -7,37 +7,46 @@ import Terminal
 /// `peco dataset prepare`: a folder or an archive of images becomes a dataset file.
 struct DatasetPrepareCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "prepare", abstract: "Turn a folder or an archive of images into a dataset file.",
+    commandName: "prepare", abstract: "Turns a folder or an archive of images into a dataset file.",
     discussion: """
       The input is a folder of CLASS/NAME.jpg (or .jpeg, .png), a folder of images without classes, a .tar or \
       .tar.gz of either, or a tar of one tar a class, as ILSVRC2012's own train.tar; archives are read as a \
       stream. Images that cannot be decoded are listed and skipped. The output appears under its name only \
-      when it is complete.
+      when it is complete. Examples:
+        peco dataset prepare --input IMAGES --output images.h5
+        peco dataset prepare --input ILSVRC2012_img_train.tar --output imagenet.h5 --short-side 256
       """)
 
-  @Option(help: ArgumentHelp("Folder or archive of images.", valueName: "dir|tar"))
+  @Option(help: ArgumentHelp("Folder or archive of images.", valueName: "dir|tar"), completion: .file())
   var input: String
 
-  @Option(help: ArgumentHelp("Dataset file to write.", valueName: "file.h5"))
+  @Option(help: ArgumentHelp("Dataset file to write.", valueName: "file.h5"), completion: .hdf5)
   var output: String
 
-  @Option(help: ArgumentHelp("Take only what lies below this folder of the input.", valueName: "folder"))
+  @Option(
+    help: ArgumentHelp(
+      "Take only what lies below this folder of the input; by default all.", valueName: "folder"))
   var subset: String?
 
   @Option(
-    help: ArgumentHelp("Resize images whose short side is longer; none is enlarged.", valueName: "pixels"))
+    help: ArgumentHelp(
+      "Resize images whose short side is longer; none is enlarged. By default they stay as they are.",
+      valueName: "pixels"))
   var shortSide: Int?
 
   @Option(help: ArgumentHelp("JPEG quality of resized images, 1 to 100.", valueName: "q"))
   var quality = 95
 
-  @Option(help: ArgumentHelp("Threads that decode (default: one a processor).", valueName: "n"))
+  @Option(help: ArgumentHelp("Threads that decode; by default one a processor.", valueName: "n"))
   var workers: Int?
 
   @Flag(help: "Fail on an image that cannot be used.")
   var strict = false
 
-  @Option(help: ArgumentHelp("Write the list of skipped images and reasons here.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp(
+      "Write the list of skipped images and reasons here; by default nowhere.", valueName: "file"),
+    completion: .file())
   var report: String?
 
   func run() throws {

@@ -7,28 +7,36 @@ import Terminal
 /// `peco dataset synthesize`: drawn images of ten classes, for trying things out without any data.
 struct DatasetSynthesizeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "synthesize", abstract: "Draw a dataset of textured shapes in ten classes.",
-    discussion: "The images are a pure function of seed and index: the same on every machine.")
+    commandName: "synthesize", abstract: "Draws a dataset of textured shapes in ten classes.",
+    discussion: """
+      The images are a pure function of seed and index: the same on every machine. Example:
+        peco dataset synthesize --output images.h5 --count 2000 --size 64
+      """)
 
-  @Option(help: ArgumentHelp("Dataset file to write.", valueName: "file.h5"))
+  @Option(
+    help: ArgumentHelp("Dataset file to write; by default none, with --folder.", valueName: "file.h5"),
+    completion: .hdf5)
   var output: String?
 
-  @Option(help: ArgumentHelp("Write CLASS/NAME.jpg files into this folder.", valueName: "dir"))
+  @Option(
+    help: ArgumentHelp(
+      "Write CLASS/NAME.jpg files into this folder; by default none, with --output.", valueName: "dir"),
+    completion: .directory)
   var folder: String?
 
   @Option(help: ArgumentHelp("Number of images.", valueName: "n"))
   var count: Int
 
-  @Option(help: ArgumentHelp("Pixels from edge to edge.", valueName: "s"))
+  @Option(help: ArgumentHelp("Pixels from edge to edge, 8 to 4096.", valueName: "pixels"))
   var size = 64
 
-  @Option(help: ArgumentHelp("Another seed gives other images.", valueName: "k"))
+  @Option(help: ArgumentHelp("Another seed gives other images.", valueName: "seed"))
   var seed: UInt64 = 0
 
   @Option(help: ArgumentHelp("JPEG quality, 1 to 100.", valueName: "q"))
   var quality = 92
 
-  @Option(help: ArgumentHelp("Threads that draw (default: one a processor).", valueName: "n"))
+  @Option(help: ArgumentHelp("Threads that draw; by default one a processor.", valueName: "n"))
   var workers: Int?
 
   func validate() throws {

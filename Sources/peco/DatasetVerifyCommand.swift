@@ -8,12 +8,16 @@ import Terminal
 struct DatasetVerifyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "verify",
-    abstract: "Check every image of a dataset file: its checksum, and that it decodes.")
+    abstract: "Checks every image of a dataset file: its checksum, and that it decodes.",
+    discussion: """
+      It exits with 1 where an image is damaged, and lists the first twenty. Example:
+        peco dataset verify runs/quickstart/images.h5
+      """)
 
-  @Argument(help: "Dataset file.")
+  @Argument(help: "Dataset file.", completion: .hdf5)
   var file: String
 
-  @Option(help: ArgumentHelp("Threads that decode (default: one a processor).", valueName: "n"))
+  @Option(help: ArgumentHelp("Threads that decode; by default one a processor.", valueName: "n"))
   var workers: Int?
 
   func run() throws {

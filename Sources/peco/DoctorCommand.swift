@@ -7,9 +7,17 @@ import Trainer
 struct DoctorCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "doctor",
-    abstract: "Examines processor, libraries, MPI and disk, and reports problems.")
+    abstract: "Examines processor, libraries, MPI and disk, and reports problems.",
+    discussion: """
+      Each line has a verdict; advice follows where something can be better. It exits with 1 where something is broken. \
+      Examples:
+        peco doctor --directory runs
+        launch/mpirun -n 2 -- peco doctor
+      """)
 
-  @Option(help: ArgumentHelp("The disk to examine: where runs are to be written.", valueName: "directory"))
+  @Option(
+    help: ArgumentHelp("The disk to examine: where runs are to be written.", valueName: "directory"),
+    completion: .directory)
   var directory = "."
 
   func run() throws {

@@ -10,16 +10,19 @@ struct ExportCommand: ParsableCommand {
     discussion: """
       The file's header has the model card: what weights do not show. For timm, config.json is \
       written beside it unless it is there; for huggingface, config.json and preprocessor_config.json, and with \
-      --output DIR/model.safetensors the folder can be given to from_pretrained.
+      --output DIR/model.safetensors the folder can be given to from_pretrained. Example:
+        peco export --checkpoint runs/finetune --layout timm --output model.safetensors
       """)
 
-  @Option(help: ArgumentHelp("A checkpoint, or a run's directory.", valueName: "checkpoint"))
+  @Option(
+    help: ArgumentHelp("A checkpoint, or a run's directory.", valueName: "checkpoint"), completion: .hdf5)
   var checkpoint: String
-  @Option(help: "The layout: beit (the published code), timm or huggingface.")
+  @Option(
+    help: ArgumentHelp("The layout: beit (the published code), timm or huggingface.", valueName: "layout"))
   var layout: WeightLayout
-  @Option(help: ArgumentHelp("The file to write.", valueName: "file.safetensors"))
+  @Option(help: ArgumentHelp("The file to write.", valueName: "file.safetensors"), completion: .safetensors)
   var output: String
-  @Flag(help: "Use the moving averages of fine-tuning instead of the weights.")
+  @Flag(help: "Take the moving averages of fine-tuning in place of the weights themselves.")
   var ema = false
   @Flag(help: "If anything that matters has no place there, name it, write nothing and exit with 1.")
   var check = false

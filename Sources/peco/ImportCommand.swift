@@ -11,33 +11,43 @@ struct ImportCommand: ParsableCommand {
     abstract: "Makes a checkpoint from a vision transformer's weights in a safetensors file.",
     discussion: """
       The checkpoint serves wherever one of `peco pretrain` or `peco finetune` does: fine-tuning, probes, features, \
-      perceptual networks.
+      perceptual networks. Example:
+        peco import --from model.safetensors --layout timm --output pretrained.h5 --check
       """)
 
-  @Option(help: ArgumentHelp("The file of weights.", valueName: "file.safetensors"))
+  @Option(help: ArgumentHelp("The file of weights.", valueName: "file.safetensors"), completion: .safetensors)
   var from: String
-  @Option(help: "The file's layout: beit (the published code), timm or huggingface.")
+  @Option(
+    help: ArgumentHelp(
+      "The file's layout: beit (the published code), timm or huggingface.", valueName: "layout"))
   var layout: WeightLayout
-  @Option(help: ArgumentHelp("The checkpoint to write.", valueName: "checkpoint.h5"))
+  @Option(help: ArgumentHelp("The checkpoint to write.", valueName: "checkpoint.h5"), completion: .hdf5)
   var output: String
   @Option(
-    help:
-      "Attention heads of each block; by default those of the file, config.json or a known width.")
+    help: ArgumentHelp(
+      "Attention heads of each block; by default those of the file, config.json or a known width.",
+      valueName: "n"))
   var heads: Int?
   @Option(
-    help:
-      "Epsilon of layer normalization; by default that of the file or config.json, or 1e-6.")
+    help: ArgumentHelp(
+      "Epsilon of layer normalization; by default that of the file or config.json, or 1e-6.",
+      valueName: "epsilon"))
   var normEpsilon: Float?
   @Option(
     parsing: .upToNextOption,
-    help: "Mean of the channels, from 0 to 1; by default that of the file or the files beside it.")
+    help: ArgumentHelp(
+      "Mean of red, green and blue, from 0 to 1; by default that of the file or the files beside it.",
+      valueName: "mean"))
   var mean: [Double] = []
-  @Option(parsing: .upToNextOption, help: "Standard deviation of the channels, likewise.")
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp(
+      "Standard deviation of red, green and blue; by default as for --mean.", valueName: "deviation"))
   var std: [Double] = []
   @Option(
     help: ArgumentHelp(
       "The names of the classes, one a line, in the order of the head; by default as for --mean.",
-      valueName: "names.txt"))
+      valueName: "names.txt"), completion: .file(extensions: ["txt"]))
   var classes: String?
   @Flag(help: "Report every name without a match and, if there is one, write nothing and exit with 1.")
   var check = false

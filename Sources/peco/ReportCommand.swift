@@ -5,16 +5,20 @@ import Trainer
 struct ReportCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "report",
-    abstract: "Prints the progress, time and last metrics of training runs.")
+    abstract: "Prints the progress, time and last metrics of training runs.",
+    discussion: """
+      Example:
+        peco report runs/quickstart/tokenizer runs/quickstart/pretrain --metrics loss accuracy
+      """)
 
-  @Argument(help: ArgumentHelp("The runs' directories.", valueName: "run"))
+  @Argument(help: ArgumentHelp("The runs' directories.", valueName: "run"), completion: .directory)
   var runs: [String]
   @Option(
     parsing: .upToNextOption,
     help: ArgumentHelp(
       "Which metrics, as in metrics.jsonl; by default all that the runs have.", valueName: "name"))
   var metrics: [String] = []
-  @Flag(help: "Print one JSON object a run.")
+  @Flag(help: "Print one JSON object a run in place of a table.")
   var json = false
 
   func validate() throws {

@@ -8,16 +8,22 @@ import Terminal
 struct EvaluateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "evaluate",
-    abstract: "Classifies the images of a dataset, each once; data-parallel under mpirun.")
+    abstract: "Classifies the images of a dataset, each once; data-parallel under mpirun.",
+    discussion: """
+      It prints how many were right at first, and among five. Example:
+        launch/mpirun -n 2 -- peco evaluate --checkpoint runs/finetune --data test.h5
+      """)
 
-  @Option(help: ArgumentHelp("A checkpoint of `peco finetune`, or its run.", valueName: "checkpoint"))
+  @Option(
+    help: ArgumentHelp("A checkpoint of `peco finetune`, or its run's directory.", valueName: "checkpoint"),
+    completion: .hdf5)
   var checkpoint: String
-  @Option(help: ArgumentHelp("The dataset.", valueName: "file.h5"))
+  @Option(help: ArgumentHelp("The dataset.", valueName: "file.h5"), completion: .hdf5)
   var data: String
   @Flag(help: "Take the moving averages of fine-tuning in place of the weights themselves.")
   var ema = false
   @OptionGroup var view: ViewOptions
-  @Flag(help: "Print one JSON object.")
+  @Flag(help: "Print one JSON object in place of text.")
   var json = false
 
   func run() throws {

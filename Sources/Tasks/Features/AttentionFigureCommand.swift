@@ -8,24 +8,30 @@ struct AttentionCommand: ParsableCommand {
     abstract: "Draws where patches of images look: a transformer's self-attention.",
     discussion: """
       Each map shows how much the outlined patch attends to each patch, from black (nothing) to pale yellow (the map's \
-      own greatest).
+      own greatest). Example:
+        peco figure attention --checkpoint runs/quickstart/pretrain --data runs/quickstart/images.h5 --output attention.png
       """)
 
-  @Option(help: ArgumentHelp("A transformer's checkpoint, or its run.", valueName: "checkpoint"))
+  @Option(
+    help: ArgumentHelp("A transformer's checkpoint, or its run's directory.", valueName: "checkpoint"),
+    completion: .hdf5)
   var checkpoint: String
   @Flag(help: "Take the moving averages of fine-tuning in place of the weights themselves.")
   var ema = false
   @OptionGroup var images: ImageOptions
-  @Option(help: "How many patches of each image to ask where they look, drawn by the seed.")
+  @Option(
+    help: ArgumentHelp(
+      "How many patches of each image to ask where they look, drawn by the seed.", valueName: "n"))
   var references = 4
   @Option(
     parsing: .upToNextOption,
     help: ArgumentHelp(
-      "Patches to ask in place of those, by row and column from 0.", valueName: "row,column"))
+      "Patches to ask in place of those, by row and column from 0; by default none.", valueName: "row,column")
+  )
   var patch: [AttentionFigure.Place] = []
-  @Option(help: "Which block, from 1; by default the last.")
+  @Option(help: ArgumentHelp("Which block, from 1; by default the last.", valueName: "n"))
   var block: Int?
-  @Option(help: "Which head, from 0; by default the mean of all.")
+  @Option(help: ArgumentHelp("Which head, from 0; by default the mean of all.", valueName: "n"))
   var head: Int?
   @OptionGroup var view: ViewOptions
 

@@ -10,30 +10,39 @@ struct ProbeCommand: ParsableCommand {
     abstract: "Classifies by a transformer's frozen features: linear classifier or nearest neighbors.",
     discussion: """
       Features are computed once; data-parallel under mpirun. The linear classifier's penalty is chosen on a \
-      held-out tenth of the training images.
+      held-out tenth of the training images. Examples:
+        peco probe --checkpoint runs/quickstart/pretrain --data train.h5 --evaluation test.h5
+        peco probe --checkpoint runs/quickstart/pretrain --data train.h5 --evaluation test.h5 --method knn --block all
       """)
 
-  @Option(help: ArgumentHelp("A transformer's checkpoint, or its run.", valueName: "checkpoint"))
+  @Option(
+    help: ArgumentHelp("A transformer's checkpoint, or its run's directory.", valueName: "checkpoint"),
+    completion: .hdf5)
   var checkpoint: String
-  @Option(help: ArgumentHelp("The dataset to learn from.", valueName: "train.h5"))
+  @Option(help: ArgumentHelp("The dataset to learn from.", valueName: "train.h5"), completion: .hdf5)
   var data: String
-  @Option(help: ArgumentHelp("The dataset to classify.", valueName: "test.h5"))
+  @Option(help: ArgumentHelp("The dataset to classify.", valueName: "test.h5"), completion: .hdf5)
   var evaluation: String
-  @Flag(help: "Use the moving averages of fine-tuning instead of the weights.")
+  @Flag(help: "Take the moving averages of fine-tuning in place of the weights themselves.")
   var ema = false
   @Option(
     help: ArgumentHelp(
       "The block whose output is read, 0 for the embedding, or all; by default the last, normalized.",
       valueName: "n|all"))
   var block: String?
-  @Option(help: "linear or knn (the 20 nearest by cosine similarity, temperature 0.07).")
+  @Option(
+    help: ArgumentHelp(
+      "linear, or knn: the 20 nearest by cosine similarity, temperature 0.07.", valueName: "method"))
   var method = Probing.Method.linear
-  @Option(help: "mean: the mean of the patches' tokens; class: the class token.")
+  @Option(
+    help: ArgumentHelp(
+      "mean: the mean of the patches' tokens; class: the class token.", valueName: "pooling"),
+    completion: .list(["mean", "class"]))
   var pool = FeatureExtraction.Pooling.mean
-  @Option(help: "Seed of the choice of held-out images.")
+  @Option(help: ArgumentHelp("Decides which images are held out.", valueName: "seed"))
   var seed: UInt64 = 0
   @OptionGroup var view: ViewOptions
-  @Flag(help: "Print one JSON object a block.")
+  @Flag(help: "Print one JSON object a block in place of text.")
   var json = false
 
   func validate() throws {

@@ -8,21 +8,28 @@ struct MaskedCommand: ParsableCommand {
     abstract: "Draws masked images beside what the tokens that pretrained transformers predict look like.",
     discussion: """
       Each transformer's own tokenizer draws the predicted tokens at masked patches, and its own tokens at all others. \
-      How many were predicted as the tokenizer has them is printed.
+      How many were predicted as the tokenizer has them is printed. Example:
+        peco figure masked --model runs/quickstart/pretrain --data runs/quickstart/images.h5 --output masked.png
       """)
 
   @Option(
     help: ArgumentHelp(
-      "A checkpoint of `peco pretrain`, or its run; once a column.", valueName: "checkpoint"))
+      "A checkpoint of `peco pretrain`, or its run; once a column.", valueName: "checkpoint"),
+    completion: .hdf5)
   var model: [String]
   @Option(
     help: ArgumentHelp(
       "The tokenizer, once for all models or once for each; by default the one a checkpoint's configuration names.",
-      valueName: "checkpoint"))
+      valueName: "checkpoint"), completion: .hdf5)
   var tokenizer: [String] = []
-  @Option(help: "What a column is called, once for each model; by default the run's name.")
+  @Option(
+    help: ArgumentHelp(
+      "What a column is called, once for each model; by default the run's name.", valueName: "text"))
   var label: [String] = []
-  @Option(help: "Share of the patches that are masked; by default as the first model was trained.")
+  @Option(
+    help: ArgumentHelp(
+      "Share of the patches that are masked, between 0 and 1; by default as the first model was trained.",
+      valueName: "share"))
   var maskRatio: Double?
   @OptionGroup var images: ImageOptions
 

@@ -6,19 +6,21 @@ import Visualization
 package struct ImageOptions: ParsableArguments {
   package init() {}
 
-  @Option(help: ArgumentHelp("The dataset.", valueName: "file.h5"))
+  @Option(help: ArgumentHelp("The dataset.", valueName: "file.h5"), completion: .hdf5)
   package var data: String
-  @Option(help: ArgumentHelp("Where to write the figure.", valueName: "file.png"))
+  @Option(help: ArgumentHelp("Where to write the figure.", valueName: "file.png"), completion: .png)
   package var output: String
   @Option(
     name: [.customLong("count"), .customLong("images")],
-    help: "How many images to show, drawn by the seed.")
+    help: ArgumentHelp("How many images to show, drawn by the seed.", valueName: "n"))
   package var count = 8
   @Option(
     parsing: .upToNextOption,
-    help: ArgumentHelp("Images to show in place of those, by their places in the dataset from 0."))
+    help: ArgumentHelp(
+      "Images to show in place of those, by their places in the dataset from 0; by default none.",
+      valueName: "place"))
   package var index: [Int] = []
-  @Option(help: "Decides every draw.")
+  @Option(help: ArgumentHelp("Decides every draw.", valueName: "seed"))
   package var seed: UInt64 = 0
 
   package func validate() throws {

@@ -7,22 +7,26 @@ import Trainer
 public struct RunOptions: ParsableArguments {
   public init() {}
 
-  @Option(help: ArgumentHelp("The recipe to run (YAML).", valueName: "file"))
+  @Option(help: ArgumentHelp("The configuration to run, YAML.", valueName: "file.yaml"), completion: .yaml)
   public var config: String
 
   @Option(
-    help: ArgumentHelp("The run's directory: configuration, metrics, checkpoints.", valueName: "directory"))
+    help: ArgumentHelp("The run's directory: configuration, metrics, checkpoints.", valueName: "directory"),
+    completion: .directory)
   public var run: String
 
   @Option(
     help: ArgumentHelp(
       "Where to go on from: auto (the newest checkpoint in the run's directory that verifies, or the beginning), "
-        + "never, or a checkpoint file or another run.", valueName: "auto|never|checkpoint"))
+        + "never, or a checkpoint file or another run.", valueName: "auto|never|checkpoint"),
+    completion: .list(["auto", "never"]))
   public var resume = "auto"
 
   @Option(
     name: .customLong("set"), parsing: .upToNextOption,
-    help: ArgumentHelp("Overrides keys of the configuration.", valueName: "key.path=value"))
+    help: ArgumentHelp(
+      "Overrides keys of the configuration, which docs/configuration.md lists; by default none.",
+      valueName: "key.path=value"))
   public var overrides: [String] = []
 
   public func validate() throws {

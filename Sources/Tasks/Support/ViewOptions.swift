@@ -8,24 +8,29 @@ package struct ViewOptions: ParsableArguments {
   package init() {}
 
   @Option(
-    help:
-      "Side of the images the transformer sees; by default what it was trained on. Positions are interpolated."
-  )
+    help: ArgumentHelp(
+      "Side of the images the transformer sees; by default what it was trained on. Positions are interpolated.",
+      valueName: "pixels"))
   package var imageSize: Int?
   @Option(
-    help: "Length that the shorter side is resized to before the middle is cut out; by default 256/224 of it."
-  )
+    help: ArgumentHelp(
+      "Length that the shorter side is resized to before the middle is cut out; by default 256/224 of --image-size.",
+      valueName: "pixels"))
   package var resize: Int?
   @Option(
     parsing: .upToNextOption,
-    help: "Mean of the channels, from 0 to 1; by default what the checkpoint was trained with, or ImageNet's."
-  )
+    help: ArgumentHelp(
+      "Mean of red, green and blue, from 0 to 1; by default what the checkpoint was trained with, or ImageNet's.",
+      valueName: "mean"))
   package var mean: [Double] = []
-  @Option(parsing: .upToNextOption, help: "Deviation of the channels, likewise.")
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp(
+      "Standard deviation of red, green and blue; by default as for --mean.", valueName: "deviation"))
   package var std: [Double] = []
-  @Option(help: "Images a rank computes at a time.")
+  @Option(help: ArgumentHelp("Images a rank computes at a time.", valueName: "n"))
   package var batchSize = 32
-  @Option(help: "Threads a rank that decode.")
+  @Option(help: ArgumentHelp("Threads of each rank that decode.", valueName: "n"))
   package var workers = 2
 
   package func validate() throws {

@@ -10,6 +10,13 @@ struct TokenizerCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "tokenizer",
     abstract: "Trains tokenizers, encodes datasets into tokens, and evaluates reconstructions.",
+    discussion: """
+      A tokenizer turns an image into tokens, a codebook entry for each patch. Train one, look at its reconstructions, and \
+      give it to `peco pretrain`. Example:
+        peco tokenizer train --config configs/quickstart/tokenizer.yaml --run runs/quickstart/tokenizer
+        peco tokenizer reconstruct --tokenizer runs/quickstart/tokenizer --data runs/quickstart/images.h5 \\
+          --output reconstructions.png
+      """,
     subcommands: [
       Train.self, Encode.self, Reconstruct.self, Import.self, TokenizerProbeCommand.self,
       TokenizerClassifyCommand.self,
@@ -17,7 +24,12 @@ struct TokenizerCommand: ParsableCommand {
 
   struct Train: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Trains a VQ-VAE with a perceptual loss, or a discrete VAE; data-parallel under mpirun.")
+      abstract: "Trains a VQ-VAE with a perceptual loss, or a discrete VAE; data-parallel under mpirun.",
+      discussion: """
+        `model.kind` in the configuration says which: vqvae (PeCo) or dvae (BEiT). The same command again resumes from \
+        the newest checkpoint. Example:
+          launch/mpirun -n 2 -- peco tokenizer train --config configs/quickstart/tokenizer.yaml --run runs/tokenizer
+        """)
 
     @OptionGroup var options: RunOptions
 
@@ -28,30 +40,43 @@ struct TokenizerCommand: ParsableCommand {
 
   struct Encode: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Writes the tokens of every image of a dataset; data-parallel under mpirun.")
+      abstract: "Writes the tokens of every image of a dataset; data-parallel under mpirun.",
+      discussion: """
+        `peco pretrain` reads them (tokens.file), so that the tokenizer need not run in every step. Example:
+          peco tokenizer encode --tokenizer runs/quickstart/tokenizer --data runs/quickstart/images.h5 --output tokens.h5
+        """)
 
-    @Option(help: ArgumentHelp("The tokenizer's checkpoint, or its run directory.", valueName: "checkpoint"))
+    @Option(
+      help: ArgumentHelp("The tokenizer's checkpoint, or its run's directory.", valueName: "checkpoint"),
+      completion: .hdf5)
     var tokenizer: String
-    @Option(help: ArgumentHelp("The dataset.", valueName: "file.h5"))
+    @Option(help: ArgumentHelp("The dataset.", valueName: "file.h5"), completion: .hdf5)
     var data: String
-    @Option(help: ArgumentHelp("Where to write the tokens.", valueName: "tokens.h5"))
+    @Option(help: ArgumentHelp("Where to write the tokens.", valueName: "tokens.h5"), completion: .hdf5)
     var output: String
     @Option(
-      help: "How many randomly cropped and flipped views of each image to encode; 0: the center crop only.")
+      help: ArgumentHelp(
+        "How many randomly cropped and flipped views of each image to encode, up to 64; 0: the center crop only.",
+        valueName: "n"))
     var views = 0
-    @Option(help: "Smallest share of an image's area that a view's crop takes.")
+    @Option(
+      help: ArgumentHelp(
+        "Smallest share of an image's area that a view's crop takes, up to 1.", valueName: "share"))
     var cropScale = 0.08
-    @Option(help: "Seed of the views' crops.")
+    @Option(help: ArgumentHelp("Decides the views' crops.", valueName: "seed"))
     var seed: UInt64 = 0
     @Option(
-      help: """
+      help: ArgumentHelp(
+        """
         Side of the images that the tokenizer is shown; by default as in its training. `peco pretrain` takes tokens of \
         as many rows and columns as its transformer has patches.
-        """)
+        """, valueName: "pixels"))
     var imageSize: Int?
-    @Option(help: "How crops are resized: box, bilinear, bicubic or lanczos (BEiT's for DALL-E's tokenizer).")
+    @Option(
+      help: ArgumentHelp(
+        "How crops are resized; BEiT's are by lanczos for DALL-E's tokenizer.", valueName: "filter"))
     var interpolation = ResampleFilter.bicubic
-    @Option(help: "Images a rank encodes at a time.")
+    @Option(help: ArgumentHelp("Images a rank encodes at a time.", valueName: "n"))
     var batchSize = 16
 
     func validate() throws {
@@ -76,17 +101,25 @@ struct TokenizerCommand: ParsableCommand {
 
   struct Reconstruct: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Draws images above their reconstructions, and prints the PSNR.")
+      abstract: "Draws images above their reconstructions, and prints the PSNR.",
+      discussion: """
+        The line it prints has the PSNR in dB, the perplexity of the tokens, and the share of the codebook that is used. \
+        Example:
+          peco tokenizer reconstruct --tokenizer runs/quickstart/tokenizer --data runs/quickstart/images.h5 \\
+            --output reconstructions.png
+        """)
 
-    @Option(help: ArgumentHelp("The tokenizer's checkpoint, or its run directory.", valueName: "checkpoint"))
+    @Option(
+      help: ArgumentHelp("The tokenizer's checkpoint, or its run's directory.", valueName: "checkpoint"),
+      completion: .hdf5)
     var tokenizer: String
-    @Option(help: ArgumentHelp("The dataset.", valueName: "file.h5"))
+    @Option(help: ArgumentHelp("The dataset.", valueName: "file.h5"), completion: .hdf5)
     var data: String
-    @Option(help: ArgumentHelp("Where to write the image.", valueName: "grid.png"))
+    @Option(help: ArgumentHelp("Where to write the image.", valueName: "grid.png"), completion: .png)
     var output: String
-    @Option(help: "How many images to show.")
+    @Option(help: ArgumentHelp("How many images to show.", valueName: "n"))
     var count = 16
-    @Option(help: "Number of images for the PSNR and the codebook usage.")
+    @Option(help: ArgumentHelp("How many images to measure PSNR and codebook usage on.", valueName: "n"))
     var measure = 256
 
     func validate() throws {
@@ -111,15 +144,25 @@ struct TokenizerCommand: ParsableCommand {
   struct Import: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Makes a tokenizer's checkpoint from the published weights of DALL-E's discrete VAE.",
-      discussion: "docs/configuration.md says how the published files become safetensors.")
+      discussion: """
+        docs/configuration.md says how the published files become safetensors. Example:
+          peco tokenizer import --encoder encoder.safetensors --decoder decoder.safetensors --output dalle.h5
+        """)
 
-    @Option(help: ArgumentHelp("The encoder.", valueName: "encoder.safetensors"))
+    @Option(
+      help: ArgumentHelp("The encoder's weights.", valueName: "encoder.safetensors"), completion: .safetensors
+    )
     var encoder: String
-    @Option(help: ArgumentHelp("The decoder.", valueName: "decoder.safetensors"))
+    @Option(
+      help: ArgumentHelp("The decoder's weights.", valueName: "decoder.safetensors"), completion: .safetensors
+    )
     var decoder: String
-    @Option(help: ArgumentHelp("Where to write the checkpoint.", valueName: "checkpoint.h5"))
+    @Option(
+      help: ArgumentHelp("Where to write the checkpoint.", valueName: "checkpoint.h5"), completion: .hdf5)
     var output: String
-    @Option(help: "Side of the images that `encode` shows it; 112 makes BEiT's 14 × 14 tokens.")
+    @Option(
+      help: ArgumentHelp(
+        "Side of the images that `encode` shows it; 112 makes BEiT's 14 × 14 tokens.", valueName: "pixels"))
     var imageSize = 112
 
     func run() throws {

@@ -8,24 +8,30 @@ struct TokenizerProbeCommand: ParsableCommand {
     commandName: "probe",
     abstract: "Classifies images by their tokens with a linear classifier; data-parallel under mpirun.",
     discussion: """
-      An image's features are the codebook entries that the decoder reads. The classifier is that of `peco probe`.
+      An image's features are the codebook entries that the decoder reads. The classifier is that of `peco probe`. \
+      Example:
+        peco tokenizer probe --tokenizer runs/quickstart/tokenizer --data train.h5 --evaluation test.h5
       """)
 
-  @Option(help: ArgumentHelp("The tokenizer's checkpoint, or its run directory.", valueName: "checkpoint"))
+  @Option(
+    help: ArgumentHelp("The tokenizer's checkpoint, or its run's directory.", valueName: "checkpoint"),
+    completion: .hdf5)
   var tokenizer: String
-  @Option(help: ArgumentHelp("The dataset to learn from.", valueName: "train.h5"))
+  @Option(help: ArgumentHelp("The dataset to learn from.", valueName: "train.h5"), completion: .hdf5)
   var data: String
-  @Option(help: ArgumentHelp("The dataset to classify.", valueName: "test.h5"))
+  @Option(help: ArgumentHelp("The dataset to classify.", valueName: "test.h5"), completion: .hdf5)
   var evaluation: String
-  @Option(help: "mean: the mean of an image's entries; grid: all of them, side by side.")
+  @Option(
+    help: ArgumentHelp(
+      "mean: the mean of an image's entries; grid: all of them, side by side.", valueName: "pooling"))
   var pool = TokenizerEvaluation.Pooling.mean
-  @Option(help: "Seed of the choice of held-out images.")
+  @Option(help: ArgumentHelp("Decides which images are held out.", valueName: "seed"))
   var seed: UInt64 = 0
-  @Option(help: "Images a rank computes at a time.")
+  @Option(help: ArgumentHelp("Images a rank computes at a time.", valueName: "n"))
   var batchSize = 32
-  @Option(help: "Threads a rank that decode.")
+  @Option(help: ArgumentHelp("Threads of each rank that decode.", valueName: "n"))
   var workers = 2
-  @Flag(help: "Print one JSON object.")
+  @Flag(help: "Print one JSON object in place of text.")
   var json = false
 
   func validate() throws {
@@ -62,19 +68,24 @@ struct TokenizerClassifyCommand: ParsableCommand {
     abstract:
       "Classifies images and their reconstructions; data-parallel under mpirun.",
     discussion: """
-      The classifier sees the same crop of both, at the tokenizer's size.
+      The classifier sees the same crop of both, at the tokenizer's size. Example:
+        peco tokenizer classify --tokenizer runs/tokenizer --classifier runs/finetune --data test.h5
       """)
 
-  @Option(help: ArgumentHelp("The tokenizer's checkpoint, or its run directory.", valueName: "checkpoint"))
+  @Option(
+    help: ArgumentHelp("The tokenizer's checkpoint, or its run's directory.", valueName: "checkpoint"),
+    completion: .hdf5)
   var tokenizer: String
-  @Option(help: ArgumentHelp("A checkpoint of `peco finetune`, or its run.", valueName: "checkpoint"))
+  @Option(
+    help: ArgumentHelp("A checkpoint of `peco finetune`, or its run's directory.", valueName: "checkpoint"),
+    completion: .hdf5)
   var classifier: String
-  @Option(help: ArgumentHelp("The dataset.", valueName: "file.h5"))
+  @Option(help: ArgumentHelp("The dataset.", valueName: "file.h5"), completion: .hdf5)
   var data: String
-  @Flag(help: "Use the moving averages of fine-tuning instead of the weights.")
+  @Flag(help: "Take the moving averages of fine-tuning in place of the weights themselves.")
   var ema = false
   @OptionGroup var view: ViewOptions
-  @Flag(help: "Print one JSON object.")
+  @Flag(help: "Print one JSON object in place of text.")
   var json = false
 
   func validate() throws {

@@ -5,12 +5,20 @@ import TaskSupport
 struct ReconstructionsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "reconstructions",
-    abstract: "Draws images beside what each of several tokenizers makes of their tokens.")
+    abstract: "Draws images beside what each of several tokenizers makes of their tokens.",
+    discussion: """
+      Example:
+        peco figure reconstructions --tokenizer runs/vqvae --tokenizer runs/dvae --label PeCo --label BEiT \\
+          --data runs/quickstart/images.h5 --output reconstructions.png
+      """)
 
   @Option(
-    help: ArgumentHelp("A tokenizer's checkpoint, or its run; once a column.", valueName: "checkpoint"))
+    help: ArgumentHelp("A tokenizer's checkpoint, or its run; once a column.", valueName: "checkpoint"),
+    completion: .hdf5)
   var tokenizer: [String]
-  @Option(help: "What a column is called, once for each tokenizer; by default the run's name.")
+  @Option(
+    help: ArgumentHelp(
+      "What a column is called, once for each tokenizer; by default the run's name.", valueName: "text"))
   var label: [String] = []
   @OptionGroup var images: ImageOptions
 
@@ -29,27 +37,33 @@ struct CodebookCommand: ParsableCommand {
     abstract: "Draws patches of different images that share a codebook entry, a row an entry.",
     discussion: """
       Of the codes that occur in enough images, some are taken evenly from the most frequent to the rarest. Beside \
-      each stands its share of all tokens.
+      each stands its share of all tokens. Example:
+        peco figure codebook --tokenizer runs/quickstart/tokenizer --data runs/quickstart/images.h5 --output codebook.png
       """)
 
-  @Option(help: ArgumentHelp("The tokenizer's checkpoint, or its run.", valueName: "checkpoint"))
+  @Option(
+    help: ArgumentHelp("The tokenizer's checkpoint, or its run's directory.", valueName: "checkpoint"),
+    completion: .hdf5)
   var tokenizer: String
-  @Option(help: ArgumentHelp("The dataset.", valueName: "file.h5"))
+  @Option(help: ArgumentHelp("The dataset.", valueName: "file.h5"), completion: .hdf5)
   var data: String
-  @Option(help: ArgumentHelp("Where to write the figure.", valueName: "file.png"))
+  @Option(help: ArgumentHelp("Where to write the figure.", valueName: "file.png"), completion: .png)
   var output: String
-  @Option(help: "How many codes to show.")
+  @Option(help: ArgumentHelp("How many codes to show.", valueName: "n"))
   var codes = 12
   @Option(
-    parsing: .upToNextOption, help: ArgumentHelp("Codes to show in place of those.", valueName: "code"))
+    parsing: .upToNextOption,
+    help: ArgumentHelp("Codes to show in place of those; by default none.", valueName: "code"))
   var code: [Int] = []
-  @Option(help: "How many patches of a code to show, each of another image.")
+  @Option(help: ArgumentHelp("How many patches of a code to show, each of another image.", valueName: "n"))
   var patches = 10
-  @Option(help: "How many patches around each to show with it.")
+  @Option(help: ArgumentHelp("How many patches to each side to show with it, up to 16.", valueName: "n"))
   var context = 1
-  @Option(help: "How many images to look through; by default 512, or all where there are fewer.")
+  @Option(
+    help: ArgumentHelp(
+      "How many images to look through; by default 512, or all where there are fewer.", valueName: "n"))
   var images: Int?
-  @Option(help: "Decides which images, and which of their patches.")
+  @Option(help: ArgumentHelp("Decides which images, and which of their patches.", valueName: "seed"))
   var seed: UInt64 = 0
 
   func validate() throws {
