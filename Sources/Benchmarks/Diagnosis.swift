@@ -32,7 +32,10 @@ public struct Finding: Sendable {
 public enum Diagnosis {
   /// Runs every check, calling `report` as each is done.
   ///
-  /// - Parameter directory: Where runs are to be written.
+  /// - Parameters:
+  ///   - directory: Where runs are to be written.
+  ///   - communicator: All ranks of the job.
+  ///   - report: Is given each finding.
   public static func run(directory: String, communicator: Communicator, report: (Finding) -> Void) throws {
     let threads = ThreadPool.current.threadCount
     report(

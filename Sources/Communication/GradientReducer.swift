@@ -33,11 +33,12 @@ public final class GradientReducer: @unchecked Sendable {
   /// Prepares the reduction of a flat gradient buffer; collective.
   ///
   /// - Parameters:
+  ///   - communicator: the ranks; the reducer takes a duplicate of it.
   ///   - count: the buffer's elements.
   ///   - parameters: each parameter's elements, ascending, in the order in which backward finishes.
   ///   - bucketElements: how many are reduced at a time.
-  ///   - reduce: sums a range of the buffer in place over the ranks of the communicator that it is given; called on the
-  ///     reducer's thread. It keeps the buffer alive.
+  ///   - reduce: sums a range of the buffer in place over the ranks of the communicator that it is given; called on
+  ///     the reducer's thread. It keeps the buffer alive.
   public init(
     communicator: Communicator, count: Int, parameters: [Range<Int>], bucketElements: Int,
     reduce: @escaping (Communicator, Range<Int>) throws -> Void

@@ -13,6 +13,7 @@ public enum InProcessRanks {
   /// - Parameters:
   ///   - count: how many ranks, at least one.
   ///   - stackSize: bytes of each thread's stack.
+  ///   - body: what each rank does with its communicator.
   public static func run<Value: Sendable>(
     _ count: Int, stackSize: Int = 16 << 20,
     _ body: @escaping @Sendable (Communicator) throws -> Value

@@ -22,7 +22,10 @@ public enum NetworkInterfaces {
 
   /// The rule, as a function of all it depends on.
   ///
-  /// - Parameter settings: The contents of Open MPI's files of settings.
+  /// - Parameters:
+  ///   - interfaces: The names of the interfaces that there are.
+  ///   - environment: The process's variables.
+  ///   - settings: The contents of Open MPI's files of settings.
   public static func exclusion(
     interfaces: [String], environment: [String: String], settings: [String]
   ) -> String? {

@@ -17,8 +17,9 @@ public final class ConfigurationReader {
 
   /// Reads a file.
   ///
-  /// - Parameter overrides: `key.path=value` each, the value in YAML; they win over the file, later ones over
-  ///   earlier ones.
+  /// - Parameters:
+  ///   - path: The file.
+  ///   - overrides: `key.path=value` each, the value in YAML; they win over the file, later ones over earlier ones.
   /// - Throws: `ConfigurationError` when the file cannot be read or is not YAML.
   public convenience init(file path: String, overrides: [String] = []) throws {
     guard FileManager.default.fileExists(atPath: path) else {
@@ -111,6 +112,7 @@ public final class ConfigurationReader {
   /// Demands that values go together. Is looked at only when each of them is sound by itself.
   ///
   /// - Parameters:
+  ///   - condition: What must hold.
   ///   - key: The key to complain about.
   ///   - problem: What was found and what is allowed.
   public func require(
@@ -127,6 +129,7 @@ public final class ConfigurationReader {
   ///
   /// - Parameters:
   ///   - keys: Keys, or sections of them, that count only under the condition.
+  ///   - condition: What must hold.
   ///   - needed: The setting that makes them count.
   public func requireEffect(
     of keys: [String], _ condition: @autoclosure () -> Bool, needed: String

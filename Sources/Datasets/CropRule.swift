@@ -36,7 +36,13 @@ public enum CropRule: Sendable, Equatable {
 
   /// The crop of an image of `width` × `height`, drawn for a sample in an epoch; in pixels of the image.
   ///
-  /// - Parameter view: Which of several views of the sample, from 0.
+  /// - Parameters:
+  ///   - width: The image's width, in pixels.
+  ///   - height: The image's height, in pixels.
+  ///   - seed: The seed of the run.
+  ///   - epoch: The epoch, from 0.
+  ///   - index: The sample's index in the dataset.
+  ///   - view: Which of several views of the sample, from 0.
   public func region(
     width: Int, height: Int, seed: UInt64, epoch: Int, index: Int, view: Int = 0
   ) -> Region {

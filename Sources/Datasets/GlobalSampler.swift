@@ -28,8 +28,10 @@ public final class GlobalSampler: @unchecked Sendable {
   /// Throws when the dataset is smaller than one batch.
   ///
   /// - Parameters:
-  ///   - count: Images in the dataset.
+  ///   - datasetCount: Images in the dataset.
   ///   - subset: Those that are used; nil for all.
+  ///   - globalBatchSize: Images of a step, over all ranks.
+  ///   - seed: The seed of the run.
   public init(count datasetCount: Int, subset: [Int]? = nil, globalBatchSize: Int, seed: UInt64) throws {
     precondition(
       subset?.allSatisfy((0..<datasetCount).contains) ?? true, "a subset of what is not in the dataset")

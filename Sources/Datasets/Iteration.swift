@@ -6,8 +6,14 @@ extension ImageDataset {
   /// For each batch all views follow one another.
   ///
   /// - Parameters:
+  ///   - pipeline: How images become batches.
   ///   - range: The images; nil for all.
+  ///   - batchSize: Images in a batch.
+  ///   - views: Views of each image.
+  ///   - tokens: A file whose tokens go with the views.
+  ///   - options: How the loader works.
   ///   - goesOn: Asked before every batch is handed over; false ends the iteration.
+  ///   - body: Is given each batch.
   /// - Returns: Whether all batches were handed over.
   @discardableResult
   public func forEachBatch(
@@ -24,7 +30,13 @@ extension ImageDataset {
 
   /// Hands over some images in the order given, batch by batch; the last batch is perhaps smaller.
   ///
-  /// - Parameter goesOn: Asked before every batch is handed over; false ends the iteration.
+  /// - Parameters:
+  ///   - samples: Indices in the dataset.
+  ///   - pipeline: How images become batches.
+  ///   - batchSize: Images in a batch.
+  ///   - options: How the loader works.
+  ///   - goesOn: Asked before every batch is handed over; false ends the iteration.
+  ///   - body: Is given each batch.
   /// - Returns: Whether all batches were handed over.
   @discardableResult
   public func forEachBatch(

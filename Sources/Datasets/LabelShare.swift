@@ -3,7 +3,9 @@ import Tensors
 extension ImageDataset {
   /// A part of the images, the same share of every class and at least one of each, drawn by the seed; ascending.
   ///
-  /// - Parameter share: More than 0, at most 1.
+  /// - Parameters:
+  ///   - share: More than 0, at most 1.
+  ///   - seed: Another seed draws other images.
   public func labeledShare(_ share: Double, seed: UInt64) -> [Int] {
     var members = [[Int]](repeating: [], count: classes.count)
     for (index, label) in labels.enumerated() where label >= 0 { members[Int(label)].append(index) }

@@ -60,6 +60,7 @@ public struct Mixup: Sendable, Equatable {
   ///
   /// - Parameters:
   ///   - images: [B, size, size, 3]; B even.
+  ///   - step: The step, from 0, that the draws belong to.
   ///   - samples: Their indices in the dataset.
   /// - Returns: The mixed images, and of each the share that is its own.
   public func callAsFunction(

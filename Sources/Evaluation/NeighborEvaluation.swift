@@ -82,6 +82,7 @@ public struct NeighborEvaluation {
   ///
   /// - Parameters:
   ///   - features: [n, side, side, 3] → [n, width]
+  ///   - communicator: The ranks, which share the work.
   ///   - isCancelled: Asked before every batch; where it says so on any rank, the result is nil.
   public func accuracy(
     of features: (Tensor) -> Tensor, communicator: Communicator, unless isCancelled: () -> Bool = { false }

@@ -16,9 +16,15 @@ public final class CropDecoder {
   /// Decodes, crops, resizes and perhaps mirrors an image into floats in [0, 255]: `height × width × 3`.
   ///
   /// - Parameters:
+  ///   - bytes: an encoded image.
   ///   - crop: in pixels of the whole image; nil for all of it.
+  ///   - width: of the result.
+  ///   - height: of the result.
+  ///   - filter: what pixels are resampled with.
+  ///   - flipped: mirrors the result left to right.
   ///   - scaledDecoding: lets JPEG decode at 1/2, 1/4 or 1/8 when the crop is that much larger than the target.
   ///     Faster; the result differs a little from decoding at full size.
+  ///   - pixels: memory for the result.
   @discardableResult
   public func decode(
     _ bytes: UnsafeRawBufferPointer, crop: Region? = nil, width: Int, height: Int,

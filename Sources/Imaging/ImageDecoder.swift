@@ -42,11 +42,13 @@ public enum ImageDecoder {
   /// Decodes an image or a region of it.
   ///
   /// - Parameters:
-  ///   - region: what to decode, in pixels of the whole image; nil for all of it. With a scale, the result
-  ///     covers the region and up to a pixel more on each side: see `DecodedImage.box(for:)`. The pixels are
-  ///     those that decoding the whole would give.
-  ///   - scaleDenominator: 1, 2, 4 or 8: JPEG is decoded at that fraction of its size, which is much faster.
-  ///     PNG is decoded at full size.
+  ///   - bytes: an encoded image.
+  ///   - region: what to decode, in pixels of the whole image; nil for all of it. With a scale, the result covers the
+  ///     region and up to a pixel more on each side: see `DecodedImage.box(for:)`. The pixels are those that decoding
+  ///     the whole would give.
+  ///   - scaleDenominator: 1, 2, 4 or 8: JPEG is decoded at that fraction of its size, which is much faster. PNG is
+  ///     decoded at full size.
+  ///   - buffer: where the pixels go; it grows as it must.
   public static func decode(
     _ bytes: UnsafeRawBufferPointer, region: Region? = nil, scaleDenominator: Int = 1,
     into buffer: PixelBuffer

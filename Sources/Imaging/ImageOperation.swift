@@ -34,7 +34,9 @@ public enum ImageOperation: Sendable, Equatable {
 extension Image {
   /// The image after an operation.
   ///
-  /// - Parameter fill: What comes in from beyond the edges. Geometry is bicubic.
+  /// - Parameters:
+  ///   - operation: What is done.
+  ///   - fill: What comes in from beyond the edges. Geometry is bicubic.
   public func applying(_ operation: ImageOperation, fill: (UInt8, UInt8, UInt8) = (128, 128, 128)) -> Image {
     switch operation {
     case .autoContrast: return mappingChannels(Self.stretch)

@@ -43,7 +43,14 @@ public final class Resampler {
 
   /// Resizes an image, or a box of it, to floats in [0, 255]: `height × width × 3`, not rounded.
   ///
-  /// - Parameter flipped: mirrors the result left to right.
+  /// - Parameters:
+  ///   - source: the image.
+  ///   - box: what of it is wanted; nil for all.
+  ///   - width: of the result.
+  ///   - height: of the result.
+  ///   - filter: what pixels are resampled with.
+  ///   - flipped: mirrors the result left to right.
+  ///   - target: memory for the result.
   public func resample(
     _ source: PixelBuffer, box: Box? = nil, width: Int, height: Int, filter: ResampleFilter = .bicubic,
     flipped: Bool = false, into target: UnsafeMutablePointer<Float>

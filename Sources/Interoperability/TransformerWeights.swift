@@ -20,7 +20,11 @@ public struct TransformerWeights {
 
   /// Opens a checkpoint, or the newest sound one of a run's directory. Collective; rank 0 reads for all.
   ///
-  /// - Parameter averaged: Whether the moving averages are wanted in place of the weights themselves.
+  /// - Parameters:
+  ///   - path: A checkpoint, or the directory of a run.
+  ///   - averaged: Whether the moving averages are wanted in place of the weights themselves.
+  ///   - communicator: All ranks.
+  ///   - report: Told of every newer checkpoint that was passed over, and why.
   public init(
     opening path: String, averaged: Bool = false, communicator: Communicator,
     report: (String) -> Void = { _ in }
@@ -37,8 +41,10 @@ public struct TransformerWeights {
 
   /// The model that the weights belong to, with their values. Collective.
   ///
-  /// - Parameter imageSize: Side of the images it is to see, where that is another than in training; positions are
-  ///   interpolated.
+  /// - Parameters:
+  ///   - imageSize: Side of the images it is to see, where that is another than in training; positions are
+  ///     interpolated.
+  ///   - communicator: All ranks.
   public func loadModel(imageSize: Int? = nil, communicator: Communicator) throws -> TransformerModel {
     let scope = ParameterScope(seed: 0, frozen: true)
     let model = try card.architecture.makeModel(in: scope, of: path, imageSize: imageSize)

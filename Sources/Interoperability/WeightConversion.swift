@@ -161,6 +161,9 @@ public enum WeightConversion {
   /// timm's models have a table of relative positions in each block: one that all blocks share is written for each.
   ///
   /// - Parameters:
+  ///   - checkpoint: A checkpoint, or the directory of a run.
+  ///   - layout: Whose names are written.
+  ///   - output: Path of the safetensors file.
   ///   - averaged: Whether fine-tuning's moving averages are wanted in place of the weights themselves.
   ///   - isStrict: Whether nothing is written where something that matters has no place there.
   public static func export(

@@ -19,6 +19,7 @@ public struct WeightFile {
   /// Opens a file with the names of a network of ours.
   ///
   /// - Parameters:
+  ///   - path: A safetensors file, or a checkpoint.
   ///   - unit: Which unit of a checkpoint: the model, or an average of its weights.
   ///   - anchor: A name that the network has, like `patch_embed.proj.weight`.
   public init(opening path: String, unit: String = CheckpointUnit.model, anchor: String) throws {
@@ -55,7 +56,9 @@ public struct WeightFile {
 
   /// Fills parameters by name; what else the file holds is not needed.
   ///
-  /// - Parameter prefix: What the parameters' names begin with and the file's do not.
+  /// - Parameters:
+  ///   - parameters: What is filled.
+  ///   - prefix: What the parameters' names begin with and the file's do not.
   public func fill(_ parameters: [Parameter], without prefix: String = "") throws {
     for parameter in parameters {
       let name = String(parameter.name.dropFirst(parameter.name.hasPrefix(prefix) ? prefix.count : 0))

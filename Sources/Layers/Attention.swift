@@ -24,8 +24,7 @@ public struct Attention {
   private let width: Int
 
   /// Makes `qkv.weight`, its biases, `proj.weight` and `proj.bias` in `scope`.
-  ///
-  /// - Parameter heads: A divisor of `width`.
+  /// `heads` divides `width`.
   public init(
     _ width: Int, heads: Int, bias: Bias = .queryValue, in scope: ParameterScope,
     initializer: Initializer = .truncatedNormal(0.02),
@@ -50,8 +49,7 @@ public struct Attention {
   public func callAsFunction(_ x: Tensor, bias: Tensor? = nil) -> Tensor { projection(heads(x, bias: bias)) }
 
   /// The result for some tokens only, which attend to all: [B, N, width] → [rows.count, width].
-  ///
-  /// - Parameter rows: Flat token numbers (b · N + n), ascending.
+  /// `rows` are flat token numbers (b · N + n), ascending.
   public func callAsFunction(_ x: Tensor, rows: [Int], bias: Tensor? = nil) -> Tensor {
     projection(heads(x, rows: rows, bias: bias))
   }
@@ -59,8 +57,7 @@ public struct Attention {
   /// What the heads give, side by side, before `projection`; with `norm`, for x normalized by it, of which only
   /// `samples` take part: [B, N, width] → [B or samples.count, N, width].
   ///
-  /// - Parameter repetition: Which tokens of x are the same; their queries, keys and values are computed once if all
-  ///   samples take part.
+  /// Queries, keys and values of tokens that are the same by `repetition` are computed once if all samples take part.
   public func heads(
     _ x: Tensor, normalizedBy norm: LayerNorm? = nil, samples: [Int]? = nil,
     repetition: RowRepetition? = nil, bias: Tensor? = nil
@@ -83,8 +80,7 @@ public struct Attention {
   }
 
   /// How much some tokens attend to all of their image's, by head: [B, N, width] → [rows.count, heads, N], off the tape.
-  ///
-  /// - Parameter rows: Flat token numbers (b · N + n).
+  /// `rows` are flat token numbers (b · N + n).
   public func probabilities(_ x: Tensor, rows: [Int], bias: Tensor? = nil) -> Tensor {
     let x = x.detached
     let key = linear(x, weight, outputs: width..<2 * width, biases: biases(of: 1..<2))

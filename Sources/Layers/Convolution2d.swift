@@ -14,8 +14,8 @@ public struct Convolution2d {
 
   /// A convolution from `inChannels` to `outChannels`.
   ///
-  /// - Parameter initializer: How the weights start; by default weights and bias as PyTorch's `Conv2d`, uniform
-  ///   within 1/√(fan-in). With an initializer given, the bias starts at zero.
+  /// `initializer` says how the weights start; by default weights and bias as PyTorch's `Conv2d`, uniform within
+  /// 1/√(fan-in). With an initializer given, the bias starts at zero.
   public init(
     _ inChannels: Int, _ outChannels: Int, kernel: Int, stride: Int = 1, padding: Padding = 0,
     bias: Bool = true, in scope: ParameterScope, initializer: Initializer? = nil

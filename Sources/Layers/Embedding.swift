@@ -15,7 +15,7 @@ public struct Embedding {
 
   /// The rows at `indices`: [indices.count, width].
   ///
-  /// - Parameter x: Any tensor of the same tape, since indices are on none; nil for a look-up without gradient.
+  /// `x` is any tensor of the same tape, since indices are on none; nil for a look-up without gradient.
   public func callAsFunction(_ indices: [Int32], alongside x: Tensor? = nil) -> Tensor {
     embedding(indices, weight, alongside: x)
   }

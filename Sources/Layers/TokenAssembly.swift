@@ -13,8 +13,7 @@ public struct TokenAssembly {
   private let patches: Int
 
   /// Makes `cls_token` and, as asked for, `mask_token` and `pos_embed` in `scope`.
-  ///
-  /// - Parameter fixedPositions: Elements of a `pos_embed` that is not trained.
+  /// `fixedPositions` are the elements of a `pos_embed` that is not trained.
   public init(
     patches: Int, width: Int, maskToken: Bool, positions: Bool, fixedPositions: [Float]? = nil,
     in scope: ParameterScope, initializer: Initializer = .truncatedNormal(0.02)
@@ -30,8 +29,7 @@ public struct TokenAssembly {
   }
 
   /// The patches that are not masked, as flat numbers b · patches + p, ascending.
-  ///
-  /// - Parameter masked: The masked ones, ascending.
+  /// `masked` are ascending, too.
   public func visible(masked: [Int32], samples: Int) -> [Int] {
     var visible: [Int] = []
     visible.reserveCapacity(samples * patches - masked.count)
@@ -46,8 +44,7 @@ public struct TokenAssembly {
 
   /// Which of the assembled tokens are the same vector: without positions all class tokens are, and all mask tokens.
   /// Nil where no two need be.
-  ///
-  /// - Parameter visible: The flat numbers of the visible patches, ascending; nil if all patches are.
+  /// `visible` are the flat numbers of the visible patches, ascending; nil if all patches are.
   public func repetition(visible: [Int]?, samples: Int) -> RowRepetition? {
     guard positions == nil, let visible else { return nil }
     return RowRepetition(sources(visible: visible, samples: samples))
@@ -67,6 +64,7 @@ public struct TokenAssembly {
   /// - Parameters:
   ///   - embedded: The visible patches' embeddings in order, [visible, width].
   ///   - visible: Their flat numbers, or nil if all patches are.
+  ///   - samples: Images in the batch.
   public func callAsFunction(_ embedded: Tensor, visible: [Int]?, samples: Int) -> Tensor {
     precondition(visible == nil || maskToken != nil, "this model has no mask token")
     precondition(embedded.count == (visible?.count ?? samples * patches) * classToken.count)

@@ -29,7 +29,9 @@ public struct AdversarialLoss {
   ///
   /// - Parameters:
   ///   - reconstruction: What the last layer gave for `features`, [batch, height, width, 3].
+  ///   - lastLayer: What made the reconstruction.
   ///   - features: The last layer's input.
+  ///   - discriminator: What scores it; its parameters are held.
   ///   - reconstructionLoss: The other loss of a reconstruction, a scalar.
   public func callAsFunction(
     _ reconstruction: Tensor, lastLayer: Convolution2d, features: Tensor, discriminator: PatchDiscriminator,

@@ -48,7 +48,9 @@ public struct ClassificationModel {
 
   /// The logits of images [B, imageSize, imageSize, 3]: [B, classes].
   ///
-  /// - Parameter depth: The draws of stochastic depth; nil to use every branch of every sample.
+  /// - Parameters:
+  ///   - images: [B, imageSize, imageSize, 3].
+  ///   - depth: The draws of stochastic depth; nil to use every branch of every sample.
   public func callAsFunction(_ images: Tensor, depth: StochasticDepth? = nil) -> Tensor {
     let pooled =
       switch pooling {

@@ -75,7 +75,9 @@ public final class DVAE: Tokenizer {
 
   /// Encodes, samples and decodes.
   ///
-  /// - Parameter sampling: How tokens are sampled in training; nil for the tokens of the greatest logits.
+  /// - Parameters:
+  ///   - images: [B, side, side, 3].
+  ///   - sampling: How tokens are sampled in training; nil for the tokens of the greatest logits.
   public func callAsFunction(_ images: Tensor, sampling: Sampling?) -> Output {
     let logits = logits(images)
     let tokens = argmax(logits)

@@ -2,7 +2,10 @@ extension DVAEConfiguration {
   /// The discrete VAE whose encoder's and decoder's parameters have these names and shapes, in the naming of DALL-E's
   /// published code; nil where there is none.
   ///
-  /// - Parameter imageSize: Height and width of the images, which do not show in any shape.
+  /// - Parameters:
+  ///   - encoder: The shapes of the encoder's parameters by name.
+  ///   - decoder: The shapes of the decoder's parameters by name.
+  ///   - imageSize: Height and width of the images, which do not show in any shape.
   public init?(encoder: [String: [Int]], decoder: [String: [Int]], imageSize: Int) {
     guard let input = encoder["blocks.input.w"], let output = encoder["blocks.output.conv.w"],
       let tokens = decoder["blocks.input.w"], input.count == 4, output.count == 4, tokens.count == 4,

@@ -24,7 +24,10 @@ public struct MaskedImageModel {
 
   /// Makes the parameters in `scope`.
   ///
-  /// - Parameter vocabulary: Number of visual tokens.
+  /// - Parameters:
+  ///   - configuration: Of the transformer.
+  ///   - vocabulary: Number of visual tokens.
+  ///   - scope: Where the parameters are made.
   /// - Throws: `VisionTransformerConfigurationError`.
   public init(
     _ configuration: VisionTransformerConfiguration, vocabulary: Int, in scope: ParameterScope

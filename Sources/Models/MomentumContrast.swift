@@ -21,9 +21,12 @@ public struct MomentumContrast {
   /// Makes the parameters in `scope`, the root of a model, and those of the momentum encoder in `momentum`, an untrained one.
   ///
   /// - Parameters:
+  ///   - configuration: Of the transformer.
   ///   - hiddenWidth: Of projector and predictor, 4096 in the paper.
   ///   - outputWidth: Of what is compared, 256 in the paper.
   ///   - temperature: τ of the InfoNCE loss.
+  ///   - scope: The root of the model.
+  ///   - momentum: Where the momentum encoder is made.
   /// - Throws: `VisionTransformerConfigurationError`.
   public init(
     _ configuration: VisionTransformerConfiguration, hiddenWidth: Int = 4096, outputWidth: Int = 256,

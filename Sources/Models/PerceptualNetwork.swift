@@ -50,7 +50,9 @@ public struct UnitChannelNetwork: PerceptualNetwork {
 
   /// Compares the features of `network`.
   ///
-  /// - Parameter channelWeights: For each depth the weight of each channel, none below 0; nil for 1.
+  /// - Parameters:
+  ///   - network: What gives the features.
+  ///   - channelWeights: For each depth the weight of each channel, none below 0; nil for 1.
   public init(_ network: any PerceptualNetwork, channelWeights: [[Float]]? = nil) {
     precondition(
       channelWeights?.allSatisfy { $0.allSatisfy { $0 >= 0 } } ?? true, "channel weights below 0")

@@ -19,7 +19,10 @@ public struct ResNet50: PerceptualNetwork {
 
   /// The network of some weights, read after the stages `taps` (1 to 4); those behind the last are left out.
   ///
-  /// - Parameter normalization: Takes images from [−1, 1] to what the network was trained on.
+  /// - Parameters:
+  ///   - weights: Of the network; they stay as they are.
+  ///   - taps: The stages, 1 to 4.
+  ///   - normalization: Takes images from [−1, 1] to what the network was trained on.
   public init(
     _ weights: ResNet50Weights, taps: Set<Int> = [1, 2, 3, 4],
     normalization: ChannelAffine = .imageNetNormalization
@@ -138,8 +141,9 @@ public struct ResNet50Weights {
   /// Makes the weights in `scope`, which should be frozen: `conv1.weight`, `bn1.weight`, `layer1.0.conv1.weight`, ...
   ///
   /// - Parameters:
-  ///   - stages: How many of the four stages there are.
+  ///   - count: How many of the four stages there are.
   ///   - widthDivisor: All widths are divided by this, for tests and small machines.
+  ///   - scope: Where the parameters are made.
   public init(stages count: Int = 4, widthDivisor: Int = 1, in scope: ParameterScope) {
     func width(_ full: Int) -> Int { max(1, full / widthDivisor) }
     var channels = width(64)

@@ -29,7 +29,10 @@ public struct VGG16: PerceptualNetwork {
   /// A network read at `taps`; stages behind the last tap are left out. Weights start as He et al. (1502.01852)
   /// draw them.
   ///
-  /// - Parameter widthDivisor: All widths are divided by this, for tests and small machines.
+  /// - Parameters:
+  ///   - taps: Where it is read.
+  ///   - widthDivisor: All widths are divided by this, for tests and small machines.
+  ///   - scope: Where the parameters are made.
   public init(taps: Set<Tap> = Set(Tap.allCases), widthDivisor: Int = 1, in scope: ParameterScope) {
     let plan = [(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)]
     let depth = Tap.allCases.lastIndex { taps.contains($0) }.map { $0 + 1 } ?? 0

@@ -25,8 +25,10 @@ public struct VisionTransformer {
   /// Makes the parameters in `scope`.
   ///
   /// - Parameters:
+  ///   - configuration: What it is made of.
   ///   - maskToken: Whether patches may be masked (`mask_token`).
   ///   - norm: What the last norm is for.
+  ///   - scope: Where the parameters are made.
   /// - Throws: `VisionTransformerConfigurationError`.
   public init(
     _ configuration: VisionTransformerConfiguration, maskToken: Bool = false, norm: FinalNorm = .tokens,
@@ -78,7 +80,11 @@ public struct VisionTransformer {
   ///
   /// The last block computes queries, projection and MLP for these alone.
   ///
-  /// - Parameter rows: Flat token numbers (b · (N + 1) + n), ascending.
+  /// - Parameters:
+  ///   - images: [B, imageSize, imageSize, 3].
+  ///   - masked: Flat numbers (b · N + p) of the masked patches, ascending.
+  ///   - rows: Flat token numbers (b · (N + 1) + n), ascending.
+  ///   - depth: The draws of stochastic depth; nil to use every branch of every sample.
   public func hiddenStates(
     _ images: Tensor, masked: [Int32] = [], rows: [Int], depth: StochasticDepth? = nil
   ) -> Tensor {
@@ -97,7 +103,9 @@ public struct VisionTransformer {
   /// The tokens after several blocks, for example after 3, 6, 9 and 12 as PeCo's perceptual loss reads them:
   /// [B, N + 1, width] each. Blocks after the last one asked for are not computed.
   ///
-  /// - Parameter blocks: How many blocks the tokens have passed; 0 stands for the embedding.
+  /// - Parameters:
+  ///   - images: [B, imageSize, imageSize, 3].
+  ///   - wanted: How many blocks the tokens have passed; 0 stands for the embedding.
   public func features(_ images: Tensor, blocks wanted: [Int]) -> [Tensor] {
     states(embed(images, masked: []), after: wanted, depth: nil)
   }
@@ -147,6 +155,7 @@ public struct VisionTransformer {
   /// The class token comes first. Blocks after the one asked for are not computed.
   ///
   /// - Parameters:
+  ///   - images: [B, imageSize, imageSize, 3].
   ///   - rows: Flat token numbers (b · (N + 1) + n).
   ///   - block: From 1.
   public func attentionProbabilities(_ images: Tensor, rows: [Int], block: Int) -> Tensor {

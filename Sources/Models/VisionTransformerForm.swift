@@ -8,7 +8,9 @@ extension VisionTransformerConfiguration {
   /// What names and shapes do not tell stays as it is by default: the rate of drop path, and the size of images
   /// where no table of positions says it.
   ///
-  /// - Parameter heads: Attention heads of each block, which do not show in any shape.
+  /// - Parameters:
+  ///   - shapes: The parameters' shapes by name.
+  ///   - heads: Attention heads of each block, which do not show in any shape.
   public init?(parameterShapes shapes: [String: [Int]], heads: Int) {
     guard let patches = shapes["patch_embed.proj.weight"], patches.count == 4,
       patches.allSatisfy({ $0 > 0 })

@@ -76,7 +76,9 @@ public struct DatasetPreparation: Sendable {
 
   /// Prepares the dataset. Nothing is left behind when it throws.
   ///
-  /// - Parameter onProgress: Called a few times a second, on the calling thread.
+  /// - Parameters:
+  ///   - cancellation: Ends the work early.
+  ///   - onProgress: Called a few times a second, on the calling thread.
   public func run(
     cancellation: Cancellation = Cancellation(), onProgress: (Progress) -> Void = { _ in }
   ) throws -> Summary {

@@ -24,7 +24,10 @@ public struct DatasetSynthesis: Sendable {
 
   /// Writes a dataset file; gives back its fingerprint.
   ///
-  /// - Parameter onProgress: Called a few times a second with the images done, on the calling thread.
+  /// - Parameters:
+  ///   - path: The file to write.
+  ///   - cancellation: Ends the work early.
+  ///   - onProgress: Called a few times a second with the images done, on the calling thread.
   public func write(
     dataset path: String, cancellation: Cancellation = Cancellation(), onProgress: (Int) -> Void = { _ in }
   ) throws -> UInt64 {

@@ -12,7 +12,11 @@ public struct DatasetVerification {
 
   /// Looks at all images; gives back those with a problem, in order.
   ///
-  /// - Parameter onProgress: Called a few times a second with the images done, on the calling thread.
+  /// - Parameters:
+  ///   - dataset: What is looked at.
+  ///   - workers: Threads that decode.
+  ///   - cancellation: Ends the work early.
+  ///   - onProgress: Called a few times a second with the images done, on the calling thread.
   public static func verify(
     _ dataset: ImageDataset, workers: Int, cancellation: Cancellation = Cancellation(),
     onProgress: (Int) -> Void = { _ in }

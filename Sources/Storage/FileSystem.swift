@@ -147,7 +147,9 @@ public enum FileSystem {
   /// Throws unless a file may be written at `path`: in a folder that is there, in the place of a regular file or of
   /// nothing, and not of what it is made from. Worth asking before the work begins.
   ///
-  /// - Parameter inputs: Files that are read, and runs whose checkpoints are.
+  /// - Parameters:
+  ///   - path: The file to be written.
+  ///   - inputs: Files that are read, and runs whose checkpoints are.
   public static func requireOutput(_ path: String, madeFrom inputs: [String] = []) throws {
     guard !name(of: path).isEmpty else {
       throw StorageError(path: path.isEmpty ? "''" : path, problem: "names no file to write")

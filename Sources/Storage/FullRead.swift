@@ -13,7 +13,9 @@ public enum FullRead {
 
   /// Calls `read` until `memory` is full or `read` gives 0; tells how many bytes were read.
   ///
-  /// - Parameter read: Reads into what is still empty, which starts at the given position of `memory`.
+  /// - Parameters:
+  ///   - memory: What is to be filled.
+  ///   - read: Reads into what is still empty, which starts at the given position of `memory`.
   public static func fill(
     _ memory: UnsafeMutableRawBufferPointer,
     _ read: (_ empty: UnsafeMutableRawBufferPointer, _ position: Int) throws -> Int

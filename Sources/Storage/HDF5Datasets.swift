@@ -8,9 +8,10 @@ extension HDF5File {
   ///
   /// - Parameters:
   ///   - values: row-major; as many as `shape` says.
+  ///   - shape: the lengths of the dimensions.
   ///   - name: slash-separated; must be new to the file.
-  ///   - checksum: stores Fletcher-32 checksums, so that reading damaged data throws. The dataset is then cut
-  ///     into chunks of about 1 MiB; otherwise it lies in one piece (see `contiguousOffset(of:)`).
+  ///   - checksum: stores Fletcher-32 checksums, so that reading damaged data throws. The dataset is then cut into
+  ///     chunks of about 1 MiB; otherwise it lies in one piece (see `contiguousOffset(of:)`).
   public func write<T: HDF5Scalar>(
     _ values: UnsafeBufferPointer<T>, shape: [Int], to name: String, checksum: Bool = false
   ) throws {

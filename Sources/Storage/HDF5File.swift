@@ -166,8 +166,10 @@ public final class HDF5File: @unchecked Sendable {
   /// The file is written beside `path`, flushed to the disk and renamed. When `body` or the disk fails, the
   /// unfinished file is removed and the error passed on.
   ///
-  /// - Parameter sealed: Whether the file gets a seal, by which `FileSeal.verify` finds any damage before
-  ///   HDF5 comes near it.
+  /// - Parameters:
+  ///   - path: The file.
+  ///   - sealed: Whether the file gets a seal, by which `FileSeal.verify` finds any damage before HDF5 comes near it.
+  ///   - body: Writes into the new file.
   public static func atomicallyWrite<Result>(
     to path: String, sealed: Bool = false, _ body: (HDF5File) throws -> Result
   ) throws -> Result {

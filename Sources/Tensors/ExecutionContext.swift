@@ -38,6 +38,7 @@ public final class ExecutionContext: Sendable {
   /// - Parameters:
   ///   - threads: How many compute, the one that calls operations included.
   ///   - memoryLimit: The most bytes that its tensors may take from the system; nil for no limit but the system's.
+  ///   - cancellation: Is asked by long operations whether to go on.
   public init(threads: Int, memoryLimit: Int? = nil, cancellation: Cancellation = Cancellation()) throws {
     self.threads = ThreadPool()
     memory = MemoryPool(limit: memoryLimit)

@@ -51,7 +51,12 @@ public struct RandomStream: RandomNumberGenerator, Sendable {
 
   /// The stream of `seed` and `purpose` for the epoch or step `time` and the sample `index`.
   ///
-  /// - Parameter view: Which of several views of the sample, from 0.
+  /// - Parameters:
+  ///   - seed: The seed of the run.
+  ///   - purpose: What the draws are for.
+  ///   - time: The epoch or step, from 0.
+  ///   - index: The sample's index in the dataset.
+  ///   - view: Which of several views of the sample, from 0.
   public init(seed: UInt64, purpose: RandomPurpose, time: Int = 0, index: Int = 0, view: Int = 0) {
     philox = Philox(key: seed)
     counter = SIMD4(

@@ -14,6 +14,7 @@ public enum WorkerThread {
   /// - Parameters:
   ///   - name: What it is for; the error names it.
   ///   - stackSize: In bytes.
+  ///   - body: What the thread does.
   public static func start(
     _ name: String, stackSize: Int = 8 << 20, _ body: @escaping @Sendable () -> Void
   ) throws {

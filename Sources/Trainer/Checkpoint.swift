@@ -90,6 +90,7 @@ public enum Checkpoint {
   /// changed and the error lists the differences.
   ///
   /// - Parameters:
+  ///   - path: The checkpoint.
   ///   - units: Those wanted; one without an optimizer leaves its moments unread.
   ///   - task: The task the checkpoint must be of; nil accepts any.
   ///   - includingFrozen: Whether frozen parameters take part: a trained model that is now only used.

@@ -34,7 +34,10 @@ public final class Optimizer {
 
   /// An optimizer whose moments are zero.
   ///
-  /// - Parameter learningRateScale: What a parameter's learning rate is multiplied by (layer decay).
+  /// - Parameters:
+  ///   - flat: What is optimized.
+  ///   - configuration: The optimizer and its constants.
+  ///   - learningRateScale: What a parameter's learning rate is multiplied by (layer decay).
   public init(
     _ flat: FlatParameters, configuration: OptimizerConfiguration,
     learningRateScale: (Parameter) -> Double = { _ in 1 }
@@ -73,6 +76,8 @@ public final class Optimizer {
   /// Makes one step.
   ///
   /// - Parameters:
+  ///   - learningRate: The learning rate of this step.
+  ///   - weightDecay: The weight decay of this step, for the parameters that decay.
   ///   - gradientScale: What gradients are multiplied by first (`GradientNorm.clipFactor`).
   ///   - zeroGradients: Whether they are set to zero in the same pass, ready for the next step.
   public func update(

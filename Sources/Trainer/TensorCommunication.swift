@@ -5,14 +5,20 @@ import Tensors
 extension Communicator {
   /// Sums, or reduces otherwise, the elements of a tensor over all ranks.
   ///
-  /// - Parameter range: Which of them; nil for all.
+  /// - Parameters:
+  ///   - reduction: Sum, or what else.
+  ///   - tensor: Its elements are written over.
+  ///   - range: Which of them; nil for all.
   public func allReduce(_ reduction: Reduction, _ tensor: Tensor, in range: Range<Int>? = nil) throws {
     try tensor.withUnsafeMutableElements { try allReduce(reduction, $0, in: range) }
   }
 
   /// Reduces sums of double precision over all ranks.
   ///
-  /// - Parameter range: Which of them; nil for all.
+  /// - Parameters:
+  ///   - reduction: Sum, or what else.
+  ///   - sums: They are written over.
+  ///   - range: Which of them; nil for all.
   public func allReduce(_ reduction: Reduction, _ sums: DoubleSum, in range: Range<Int>? = nil) throws {
     try sums.withUnsafeMutableElements { try allReduce(reduction, $0, in: range) }
   }

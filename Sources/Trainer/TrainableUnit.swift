@@ -55,8 +55,10 @@ public final class AveragedUnit: TrainableUnit {
   private let momentum: (_ step: Int) -> Double
 
   /// - Parameters:
+  ///   - name: Its name in checkpoints.
   ///   - parameters: Everything a checkpoint keeps of the unit.
   ///   - pairs: What is followed, and what follows it.
+  ///   - moment: When it follows.
   ///   - momentum: m in a step, counted from 0.
   public init(
     name: String, parameters: [Parameter], pairs: [(leader: Parameter, follower: Parameter)], moment: Moment,

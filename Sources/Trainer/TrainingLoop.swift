@@ -30,8 +30,14 @@ public final class TrainingLoop {
   /// Takes the task's units over into flat buffers. Collective.
   ///
   /// - Parameters:
+  ///   - task: What is trained.
+  ///   - plan: The steps, and how they are cut.
   ///   - configuration: The resolved configuration, which checkpoints keep.
-  ///   - inputs: Checksums of what else the run reads, which checkpoints keep as well: it goes on with the same alone.
+  ///   - inputs: Checksums of what else the run reads, which checkpoints keep as well: it goes on with the same
+  ///     alone.
+  ///   - run: Where metrics and checkpoints go.
+  ///   - communicator: The ranks.
+  ///   - logger: Where messages go.
   public init(
     _ task: any TrainingTask, plan: RunPlan, configuration: String, inputs: [RunInput: UInt64],
     run: RunDirectory,

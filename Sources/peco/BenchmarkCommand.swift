@@ -13,8 +13,10 @@ struct BenchmarkCommand: ParsableCommand {
     commandName: "benchmark",
     abstract: "Times training steps, the loader, checkpoints, and their kernels.",
     discussion: """
-      Under mpirun all ranks compute at once; --threads and --batch are per rank. benchmarks/compare runs the same against \
-      PyTorch. Examples:
+      Under mpirun all ranks compute at once; --threads and --batch are per rank. benchmarks/compare runs \
+      the same against PyTorch.
+
+      Examples:
         peco benchmark pretrain --batch 16 --threads 2
         launch/mpirun -n 2 --threads 1 -- peco benchmark pretrain --batch 8
       """,
@@ -96,7 +98,9 @@ struct BenchmarkCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Times the step of masked image modeling.",
       discussion: """
-        It splits the step into waiting for data, forward, backward, communication and the optimizer. Example:
+        It splits the step into waiting for data, forward, backward, communication and the optimizer.
+
+        Example:
           peco benchmark pretrain --size small --batch 16
         """)
     @Option(help: ArgumentHelp("The transformer's size.", valueName: "size")) var size = ViTSize.base

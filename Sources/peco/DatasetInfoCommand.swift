@@ -8,7 +8,9 @@ struct DatasetInfoCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "info", abstract: "Shows the contents of a dataset file.",
     discussion: """
-      Images, their sizes, classes, source, and the fingerprint that checkpoints keep. Example:
+      Images, their sizes, classes, source, and the fingerprint that checkpoints keep.
+
+      Example:
         peco dataset info runs/quickstart/images.h5
       """)
 

@@ -9,12 +9,15 @@ struct DatasetPrepareCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "prepare", abstract: "Turns a folder or an archive of images into a dataset file.",
     discussion: """
-      The input is a folder of CLASS/NAME.jpg (or .jpeg, .png), a folder of images without classes, a .tar or \
-      .tar.gz of either, or a tar of one tar a class, as ILSVRC2012's own train.tar; archives are read as a \
-      stream. Images that cannot be decoded are listed and skipped. The output appears under its name only \
-      when it is complete. Examples:
+      The input is a folder of CLASS/NAME.jpg (or .jpeg, .png), a folder of images without classes, a .tar \
+      or .tar.gz of either, or a tar of one tar a class, as ILSVRC2012's own train.tar; archives are read as \
+      a stream. Images that cannot be decoded are listed and skipped. The output appears under its name only \
+      when it is complete.
+
+      Examples:
         peco dataset prepare --input IMAGES --output images.h5
-        peco dataset prepare --input ILSVRC2012_img_train.tar --output imagenet.h5 --short-side 256
+        peco dataset prepare --input ILSVRC2012_img_train.tar \\
+          --output imagenet.h5 --short-side 256
       """)
 
   @Option(help: ArgumentHelp("Folder or archive of images.", valueName: "dir|tar"), completion: .file())

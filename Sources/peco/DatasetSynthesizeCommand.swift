@@ -9,7 +9,9 @@ struct DatasetSynthesizeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "synthesize", abstract: "Draws a dataset of textured shapes in ten classes.",
     discussion: """
-      The images are a pure function of seed and index: the same on every machine. Example:
+      The images are a pure function of seed and index: the same on every machine.
+
+      Example:
         peco dataset synthesize --output images.h5 --count 2000 --size 64
       """)
 

@@ -10,7 +10,9 @@ struct DatasetVerifyCommand: ParsableCommand {
     commandName: "verify",
     abstract: "Checks every image of a dataset file: its checksum, and that it decodes.",
     discussion: """
-      It exits with 1 where an image is damaged, and lists the first twenty. Example:
+      It exits with 1 where an image is damaged, and lists the first twenty.
+
+      Example:
         peco dataset verify runs/quickstart/images.h5
       """)
 

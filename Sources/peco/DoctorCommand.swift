@@ -9,7 +9,9 @@ struct DoctorCommand: ParsableCommand {
     commandName: "doctor",
     abstract: "Examines processor, libraries, MPI and disk, and reports problems.",
     discussion: """
-      Each line has a verdict; advice follows where something can be better. It exits with 1 where something is broken. \
+      Each line has a verdict; advice follows where something can be better. It exits with 1 where something \
+      is broken.
+
       Examples:
         peco doctor --directory runs
         launch/mpirun -n 2 -- peco doctor

@@ -8,10 +8,13 @@ struct ExportCommand: ParsableCommand {
     commandName: "export",
     abstract: "Writes a checkpoint's vision transformer to a safetensors file in another library's layout.",
     discussion: """
-      The file's header has the model card: what weights do not show. For timm, config.json is \
-      written beside it unless it is there; for huggingface, config.json and preprocessor_config.json, and with \
-      --output DIR/model.safetensors the folder can be given to from_pretrained. Example:
-        peco export --checkpoint runs/finetune --layout timm --output model.safetensors
+      The file's header has the model card: what weights do not show. For timm, config.json \
+      is written beside it unless it is there; for huggingface, config.json and preprocessor_config.json, \
+      and with --output DIR/model.safetensors the folder can be given to from_pretrained.
+
+      Example:
+        peco export --checkpoint runs/finetune --layout timm \\
+          --output model.safetensors
       """)
 
   @Option(

@@ -10,8 +10,11 @@ struct FigureCommand: ParsableCommand {
     commandName: "figure",
     abstract: "Draws what tokenizers and transformers have learned, as PNG.",
     discussion: """
-      docs/figures.md shows them. Example:
-        peco figure attention --checkpoint runs/quickstart/pretrain --data runs/quickstart/images.h5 --output attention.png
+      docs/figures.md shows them.
+
+      Example:
+        peco figure attention --checkpoint runs/quickstart/pretrain \\
+          --data runs/quickstart/images.h5 --output attention.png
       """,
     subcommands: TaskRegistry.figures)
 }

@@ -10,9 +10,12 @@ struct ImportCommand: ParsableCommand {
     commandName: "import",
     abstract: "Makes a checkpoint from a vision transformer's weights in a safetensors file.",
     discussion: """
-      The checkpoint serves wherever one of `peco pretrain` or `peco finetune` does: fine-tuning, probes, features, \
-      perceptual networks. Example:
-        peco import --from model.safetensors --layout timm --output pretrained.h5 --check
+      The checkpoint serves wherever one of `peco pretrain` or `peco finetune` does: fine-tuning, probes, \
+      features, perceptual networks.
+
+      Example:
+        peco import --from model.safetensors --layout timm \\
+          --output pretrained.h5 --check
       """)
 
   @Option(help: ArgumentHelp("The file of weights.", valueName: "file.safetensors"), completion: .safetensors)

@@ -10,24 +10,32 @@ struct Peco: ParsableCommand {
     commandName: "peco",
     abstract: "Pretrains vision transformers with a perceptual codebook, on any machine or cluster with MPI.",
     discussion: """
-      Stage 1 trains a tokenizer, stage 2 pretrains a transformer on its tokens, stage 3 fine-tunes or probes it:
+      Stage 1 trains a tokenizer, stage 2 pretrains a transformer on its tokens, stage 3 fine-tunes or \
+      probes it. Training commands resume by themselves.
+
+      Examples:
         peco dataset prepare --input IMAGES --output images.h5
-        peco tokenizer train --config configs/quickstart/tokenizer.yaml --run runs/tokenizer --set data.path=images.h5
-        peco pretrain --config configs/quickstart/pretrain.yaml --run runs/pretrain \\
+        peco tokenizer train --config configs/quickstart/tokenizer.yaml \\
+          --run runs/tokenizer --set data.path=images.h5
+        peco pretrain --config configs/quickstart/pretrain.yaml \\
+          --run runs/pretrain \\
           --set data.path=images.h5 tokens.tokenizer=runs/tokenizer
-        peco probe --checkpoint runs/pretrain --data images.h5 --evaluation test.h5
-      Under mpirun every rank has its share; launch/mpirun chooses ranks, threads and binding:
-        launch/mpirun -n 8 -- peco pretrain --config configs/peco_vit_base_300e.yaml --run runs/base
+        peco probe --checkpoint runs/pretrain --data images.h5 \\
+          --evaluation test.h5
+
+      Under mpirun every rank has its share of the work; launch/mpirun chooses ranks, threads and binding:
+        launch/mpirun -n 8 -- peco pretrain \\
+          --config configs/peco_vit_base_300e.yaml --run runs/base
 
       Exit codes:
         0    done
         1    an error, told once for all ranks
         64   wrong usage
-        75   stopped by SIGINT, SIGTERM or SIGUSR1 with a checkpoint written; the same command goes on
-        130  interrupted before there was a result; what was half written is removed
+        75   stopped by a signal with a checkpoint written; the same command goes on
+        130  interrupted; what was half written is removed
 
       Environment:
-        PECO_THREADS            threads of each rank, where the configuration does not say
+        PECO_THREADS            threads of each rank, unless the configuration says
         PECO_KEEP_ENVIRONMENT   1: leave the settings of libraries as they are
       """,
     version: pecoVersion,

@@ -8,7 +8,8 @@ struct ReportCommand: ParsableCommand {
     abstract: "Prints the progress, time and last metrics of training runs.",
     discussion: """
       Example:
-        peco report runs/quickstart/tokenizer runs/quickstart/pretrain --metrics loss accuracy
+        peco report runs/quickstart/tokenizer runs/quickstart/pretrain \\
+          --metrics loss accuracy
       """)
 
   @Argument(help: ArgumentHelp("The runs' directories.", valueName: "run"), completion: .directory)

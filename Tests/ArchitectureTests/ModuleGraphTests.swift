@@ -79,4 +79,13 @@ import Testing
         "docs/design.md does not have \(module.name) on floor \(module.floor)")
     }
   }
+
+  @Test func everyLibraryHasDocumentation() throws {
+    for module in graph.modules where !module.folder.hasPrefix("Sources/C/") && module.name != "peco" {
+      let page = graph.project.appendingPathComponent(
+        "\(module.folder)/\(module.name).docc/\(module.name).md")
+      let text = (try? String(contentsOf: page, encoding: .utf8)) ?? ""
+      #expect(text.hasPrefix("# ``\(module.name)``"), "\(module.name) has no page; see launch/documentation")
+    }
+  }
 }

@@ -46,6 +46,9 @@ import Testing
       #expect(command.abstract?.hasSuffix(".") == true, "\(name) has no abstract")
       let discussion = command.discussion ?? ""
       #expect(discussion.contains("  peco ") || discussion.contains("-- peco "), "\(name) has no example")
+      for line in discussion.split(separator: "\n") where line.hasPrefix(" ") {
+        #expect(line.count <= 80, "\(name) has an example that terminals break: \(line)")
+      }
       for argument in command.arguments ?? [] {
         let option = "\(name): \(argument.names?.first?.name ?? argument.valueName ?? "")"
         let help = argument.abstract ?? ""

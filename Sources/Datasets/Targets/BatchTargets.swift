@@ -25,7 +25,9 @@ public struct BatchTargets: Sendable, Equatable {
 
   /// Puts samples' targets together. A kind is there when every sample has it.
   ///
-  /// - Parameter patches: Patches of a sample, by which masked ones are counted on.
+  /// - Parameters:
+  ///   - samples: Each sample's targets.
+  ///   - patches: Patches of a sample, by which masked ones are counted on.
   public init(_ samples: [Targets], patches: Int) {
     func all<Kind>(_ kind: (Targets) -> Kind?) -> [Kind]? {
       let found = samples.compactMap(kind)

@@ -11,7 +11,9 @@ public enum PairMix: Sendable, Equatable {
 
 /// Images mixed with their neighbors, 0 with 1, 2 with 3, and so on: [B, size, size, 3], B even. Forward only.
 ///
-/// - Parameter mixes: One for each pair.
+/// - Parameters:
+///   - images: [B, size, size, 3].
+///   - mixes: One for each pair.
 public func mixPairs(_ images: Tensor, _ mixes: [PairMix]) -> Tensor {
   precondition(images.shape[0] == 2 * mixes.count, "images are mixed in pairs")
   let size = images.shape[1]

@@ -8,6 +8,7 @@ import CKernels
 ///   - query: [R, D], the queries of tokens `rows`, the heads one after another.
 ///   - rows: Flat token numbers (b · N + n).
 ///   - key: [B, N, D], the keys of all tokens.
+///   - heads: Number of heads, a divisor of D.
 ///   - bias: [heads, N, N], added to the logits of every sample; nil for none.
 /// - Returns: [R, heads, N]; over the last axis they sum to 1.
 public func attentionProbabilities(

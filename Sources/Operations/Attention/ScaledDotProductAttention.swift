@@ -5,6 +5,7 @@ import CKernels
 ///
 /// - Parameters:
 ///   - qkv: [B, N, 3 D]: queries, keys and values, each of them the heads one after another.
+///   - heads: Number of heads, a divisor of D.
 ///   - bias: [heads, N, N], added to the logits of every sample; nil for none.
 /// - Returns: [B, N, D]
 public func scaledDotProductAttention(_ qkv: Tensor, heads: Int, bias: Tensor? = nil) -> Tensor {
@@ -33,6 +34,8 @@ public func scaledDotProductAttention(_ qkv: Tensor, heads: Int, bias: Tensor? =
 ///   - query: [R, D], the queries of tokens `rows`.
 ///   - rows: Flat token numbers (b · N + n), ascending.
 ///   - keyValue: [B, N, 2 D], keys and values of all tokens.
+///   - heads: Number of heads, a divisor of D.
+///   - bias: [heads, N, N], added to the logits of every sample; nil for none.
 /// - Returns: [R, D]
 public func scaledDotProductAttention(
   _ query: Tensor, rows: [Int], keyValue: Tensor, heads: Int, bias: Tensor? = nil

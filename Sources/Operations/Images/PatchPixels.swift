@@ -5,6 +5,7 @@
 ///
 /// - Parameters:
 ///   - images: [B, H, W, channels], H and W multiples of the patch size; no gradient flows to them.
+///   - patchSize: Side of a patch, in pixels.
 ///   - patches: Flat numbers (b · patches of an image + p) of the patches.
 ///   - normalized: Whether each patch is brought to mean 0 and variance 1, with Bessel's correction and 1e-6 added to
 ///     the variance, as the paper's code does.

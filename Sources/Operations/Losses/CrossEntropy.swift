@@ -9,6 +9,7 @@ import CKernels
 /// - Parameters:
 ///   - logits: [R, V]
 ///   - targets: R classes in 0..<V.
+///   - labelSmoothing: ε, from 0 to 1.
 /// - Returns: The mean as a scalar, and how many rows have their greatest logit at the target.
 public func crossEntropy(
   _ logits: Tensor, _ targets: [Int32], labelSmoothing: Float = 0

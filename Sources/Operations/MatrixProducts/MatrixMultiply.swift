@@ -38,6 +38,11 @@ public enum MatrixMultiply {
   ///   - m: Rows of op(A) and C.
   ///   - n: Columns of op(B) and C.
   ///   - k: Columns of op(A), rows of op(B).
+  ///   - a: A.
+  ///   - b: B.
+  ///   - c: C, which is written over.
+  ///   - alpha: The factor of the product.
+  ///   - beta: The factor of what C held; 0 does not read it.
   @_spi(TensorMemory) public static func parallel(
     _ m: Int, _ n: Int, _ k: Int, _ a: MatrixView, _ b: MatrixView, into c: MatrixView,
     alpha: Float = 1, beta: Float = 0

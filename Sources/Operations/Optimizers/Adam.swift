@@ -51,8 +51,11 @@ private let block = 1 << 16
 /// `torch.optim.AdamW`.
 ///
 /// - Parameters:
-///   - values: The parameters, and `gradients` theirs.
-///   - firstMoment: The moving average of the gradients, and `secondMoment` that of their squares.
+///   - step: The kind of the update, its constants and its number.
+///   - values: The parameters.
+///   - gradients: Those of the parameters.
+///   - firstMoment: The moving average of the gradients.
+///   - secondMoment: The moving average of the gradients' squares.
 ///   - segments: What is updated; ranges do not overlap.
 public func adamStep(
   _ step: AdamStep, values: Tensor, gradients: Tensor, firstMoment: Tensor, secondMoment: Tensor,

@@ -10,8 +10,11 @@ struct EvaluateCommand: ParsableCommand {
     commandName: "evaluate",
     abstract: "Classifies the images of a dataset, each once; data-parallel under mpirun.",
     discussion: """
-      It prints how many were right at first, and among five. Example:
-        launch/mpirun -n 2 -- peco evaluate --checkpoint runs/finetune --data test.h5
+      It prints how many were right at first, and among five.
+
+      Example:
+        launch/mpirun -n 2 -- peco evaluate --checkpoint runs/finetune \\
+          --data test.h5
       """)
 
   @Option(

@@ -20,7 +20,11 @@ public enum TokenizerImport {
 
   /// Reads encoder and decoder, safetensors files with the published code's names, and writes a tokenizer's checkpoint.
   ///
-  /// - Parameter imageSize: Height and width of the images that `peco tokenizer encode` shows it.
+  /// - Parameters:
+  ///   - encoder: Path of the encoder's weights.
+  ///   - decoder: Path of the decoder's weights.
+  ///   - output: Path of the checkpoint.
+  ///   - imageSize: Height and width of the images that `peco tokenizer encode` shows it.
   public static func run(encoder: String, decoder: String, output: String, imageSize: Int) throws -> Report {
     try FileSystem.requireOutput(output, madeFrom: [encoder, decoder])
     let anchor = "blocks.input.w"

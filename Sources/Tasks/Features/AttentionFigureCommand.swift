@@ -7,9 +7,12 @@ struct AttentionCommand: ParsableCommand {
     commandName: "attention",
     abstract: "Draws where patches of images look: a transformer's self-attention.",
     discussion: """
-      Each map shows how much the outlined patch attends to each patch, from black (nothing) to pale yellow (the map's \
-      own greatest). Example:
-        peco figure attention --checkpoint runs/quickstart/pretrain --data runs/quickstart/images.h5 --output attention.png
+      Each map shows how much the outlined patch attends to each patch, from black (nothing) to pale yellow \
+      (the map's own greatest).
+
+      Example:
+        peco figure attention --checkpoint runs/quickstart/pretrain \\
+          --data runs/quickstart/images.h5 --output attention.png
       """)
 
   @Option(

@@ -8,8 +8,11 @@ struct FeaturesCommand: ParsableCommand {
     commandName: "features",
     abstract: "Writes a transformer's features of every image of a dataset; data-parallel under mpirun.",
     discussion: """
-      docs/formats.md describes the file. Example:
-        peco features --checkpoint runs/quickstart/pretrain --data runs/quickstart/images.h5 --output features.h5
+      docs/formats.md describes the file.
+
+      Example:
+        peco features --checkpoint runs/quickstart/pretrain \\
+          --data runs/quickstart/images.h5 --output features.h5
       """)
 
   @Option(

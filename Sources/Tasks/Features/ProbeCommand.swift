@@ -10,9 +10,13 @@ struct ProbeCommand: ParsableCommand {
     abstract: "Classifies by a transformer's frozen features: linear classifier or nearest neighbors.",
     discussion: """
       Features are computed once; data-parallel under mpirun. The linear classifier's penalty is chosen on a \
-      held-out tenth of the training images. Examples:
-        peco probe --checkpoint runs/quickstart/pretrain --data train.h5 --evaluation test.h5
-        peco probe --checkpoint runs/quickstart/pretrain --data train.h5 --evaluation test.h5 --method knn --block all
+      held-out tenth of the training images.
+
+      Examples:
+        peco probe --checkpoint runs/quickstart/pretrain --data train.h5 \\
+          --evaluation test.h5
+        peco probe --checkpoint runs/quickstart/pretrain --data train.h5 \\
+          --evaluation test.h5 --method knn --block all
       """)
 
   @Option(

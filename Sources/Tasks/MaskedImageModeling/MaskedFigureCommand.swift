@@ -7,9 +7,12 @@ struct MaskedCommand: ParsableCommand {
     commandName: "masked",
     abstract: "Draws masked images beside what the tokens that pretrained transformers predict look like.",
     discussion: """
-      Each transformer's own tokenizer draws the predicted tokens at masked patches, and its own tokens at all others. \
-      How many were predicted as the tokenizer has them is printed. Example:
-        peco figure masked --model runs/quickstart/pretrain --data runs/quickstart/images.h5 --output masked.png
+      Each transformer's own tokenizer draws the predicted tokens at masked patches, and its own tokens at \
+      all others. How many were predicted as the tokenizer has them is printed.
+
+      Example:
+        peco figure masked --model runs/quickstart/pretrain \\
+          --data runs/quickstart/images.h5 --output masked.png
       """)
 
   @Option(

@@ -29,7 +29,11 @@ public final class MomentumContrastTask: TrainingTask, OptimizedUnit {
 
   /// The task of a configuration. Collective.
   ///
-  /// - Parameter evaluation: What measures progress, if anything does.
+  /// - Parameters:
+  ///   - configuration: Of the task.
+  ///   - plan: The steps of the run, over which the momentum grows.
+  ///   - evaluation: What measures progress, if anything does.
+  ///   - communicator: The ranks, which exchange keys.
   public init(
     _ configuration: PerceptualConfiguration, plan: RunPlan, evaluation: NeighborEvaluation?,
     communicator: Communicator

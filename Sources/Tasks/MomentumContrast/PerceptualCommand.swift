@@ -10,8 +10,12 @@ struct PerceptualCommand: ParsableCommand {
     commandName: "perceptual",
     abstract: "Trains perceptual networks on unlabeled images, and measures distances with them.",
     discussion: """
-      A perceptual network is frozen when a tokenizer is trained; its features tell how alike two images look. Example:
-        peco perceptual train --config configs/moco_v3_vit_small_300e.yaml --run runs/moco --set data.path=imagenet.h5
+      A perceptual network is frozen when a tokenizer is trained; its features tell how alike two images \
+      look.
+
+      Example:
+        peco perceptual train --config configs/moco_v3_vit_small_300e.yaml \\
+          --run runs/moco --set data.path=imagenet.h5
       """,
     subcommands: [Train.self, Distance.self])
 
@@ -19,10 +23,14 @@ struct PerceptualCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Trains a vision transformer by MoCo v3; data-parallel under mpirun.",
       discussion: """
-        Give its run to the tokenizer, as in the second line. The same command again resumes from the newest checkpoint. \
+        Give its run to the tokenizer, as in the second line. The same command again resumes from the newest \
+        checkpoint.
+
         Example:
-          launch/mpirun -n 8 -- peco perceptual train --config configs/moco_v3_vit_small_300e.yaml --run runs/moco
-          peco tokenizer train --config configs/peco_tokenizer_imagenet.yaml --run runs/tokenizer \\
+          launch/mpirun -n 8 -- peco perceptual train \\
+            --config configs/moco_v3_vit_small_300e.yaml --run runs/moco
+          peco tokenizer train --config configs/peco_tokenizer_imagenet.yaml \\
+            --run runs/tokenizer \\
             --set perceptual.network=vit perceptual.weights=runs/moco
         """)
 
@@ -38,11 +46,14 @@ struct PerceptualCommand: ParsableCommand {
       abstract:
         "Prints the perceptual distance of two images, in total and at each depth.",
       discussion: """
-        The network is that of a tokenizer's configuration, keys `perceptual.*`. It sees the central square of each image, \
-        at data.image_size. Example, LPIPS:
-          peco perceptual distance first.png second.png --set perceptual.network=vgg16 \\
-            perceptual.weights=vgg16.safetensors perceptual.comparison=unit_channels \\
-            perceptual.channel_weights=lpips.safetensors data.image_size=64
+        The network is that of a tokenizer's configuration, keys `perceptual.*`. It sees the central square \
+        of each image, at data.image_size.
+
+        Example, LPIPS:
+          peco perceptual distance first.png second.png \\
+            --set perceptual.network=vgg16 perceptual.weights=vgg16.safetensors \\
+              perceptual.comparison=unit_channels \\
+              perceptual.channel_weights=lpips.safetensors data.image_size=64
         """)
 
     @Argument(help: "An image, JPEG or PNG.", completion: .file(extensions: ["jpg", "jpeg", "png"]))

@@ -16,6 +16,8 @@ public enum PerceptualDistance {
   /// - Parameters:
   ///   - configuration: Of a tokenizer, for `perceptual.*` and `data.image_size`; nil for the defaults.
   ///   - overrides: Keys that win over it, `key.path=value` each.
+  ///   - first: Path of an image.
+  ///   - second: Path of another image.
   public static func run(
     configuration: String?, overrides: [String], first: String, second: String
   ) throws -> [Double] {

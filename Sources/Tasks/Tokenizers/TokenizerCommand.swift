@@ -11,11 +11,14 @@ struct TokenizerCommand: ParsableCommand {
     commandName: "tokenizer",
     abstract: "Trains tokenizers, encodes datasets into tokens, and evaluates reconstructions.",
     discussion: """
-      A tokenizer turns an image into tokens, a codebook entry for each patch. Train one, look at its reconstructions, and \
-      give it to `peco pretrain`. Example:
-        peco tokenizer train --config configs/quickstart/tokenizer.yaml --run runs/quickstart/tokenizer
-        peco tokenizer reconstruct --tokenizer runs/quickstart/tokenizer --data runs/quickstart/images.h5 \\
-          --output reconstructions.png
+      A tokenizer turns an image into tokens, a codebook entry for each patch. Train one, look at its \
+      reconstructions, and give it to `peco pretrain`.
+
+      Example:
+        peco tokenizer train --config configs/quickstart/tokenizer.yaml \\
+          --run runs/quickstart/tokenizer
+        peco tokenizer reconstruct --tokenizer runs/quickstart/tokenizer \\
+          --data runs/quickstart/images.h5 --output reconstructions.png
       """,
     subcommands: [
       Train.self, Encode.self, Reconstruct.self, Import.self, TokenizerProbeCommand.self,
@@ -26,9 +29,12 @@ struct TokenizerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Trains a VQ-VAE with a perceptual loss, or a discrete VAE; data-parallel under mpirun.",
       discussion: """
-        `model.kind` in the configuration says which: vqvae (PeCo) or dvae (BEiT). The same command again resumes from \
-        the newest checkpoint. Example:
-          launch/mpirun -n 2 -- peco tokenizer train --config configs/quickstart/tokenizer.yaml --run runs/tokenizer
+        `model.kind` in the configuration says which: vqvae (PeCo) or dvae (BEiT). The same command again \
+        resumes from the newest checkpoint.
+
+        Example:
+          launch/mpirun -n 2 -- peco tokenizer train \\
+            --config configs/quickstart/tokenizer.yaml --run runs/tokenizer
         """)
 
     @OptionGroup var options: RunOptions
@@ -42,8 +48,11 @@ struct TokenizerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Writes the tokens of every image of a dataset; data-parallel under mpirun.",
       discussion: """
-        `peco pretrain` reads them (tokens.file), so that the tokenizer need not run in every step. Example:
-          peco tokenizer encode --tokenizer runs/quickstart/tokenizer --data runs/quickstart/images.h5 --output tokens.h5
+        `peco pretrain` reads them (tokens.file), so that the tokenizer need not run in every step.
+
+        Example:
+          peco tokenizer encode --tokenizer runs/quickstart/tokenizer \\
+            --data runs/quickstart/images.h5 --output tokens.h5
         """)
 
     @Option(
@@ -103,10 +112,12 @@ struct TokenizerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Draws images above their reconstructions, and prints the PSNR.",
       discussion: """
-        The line it prints has the PSNR in dB, the perplexity of the tokens, and the share of the codebook that is used. \
+        The line it prints has the PSNR in dB, the perplexity of the tokens, and the share of the codebook \
+        that is used.
+
         Example:
-          peco tokenizer reconstruct --tokenizer runs/quickstart/tokenizer --data runs/quickstart/images.h5 \\
-            --output reconstructions.png
+          peco tokenizer reconstruct --tokenizer runs/quickstart/tokenizer \\
+            --data runs/quickstart/images.h5 --output reconstructions.png
         """)
 
     @Option(
@@ -145,8 +156,11 @@ struct TokenizerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Makes a tokenizer's checkpoint from the published weights of DALL-E's discrete VAE.",
       discussion: """
-        docs/configuration.md says how the published files become safetensors. Example:
-          peco tokenizer import --encoder encoder.safetensors --decoder decoder.safetensors --output dalle.h5
+        docs/configuration.md says how the published files become safetensors.
+
+        Example:
+          peco tokenizer import --encoder encoder.safetensors \\
+            --decoder decoder.safetensors --output dalle.h5
         """)
 
     @Option(

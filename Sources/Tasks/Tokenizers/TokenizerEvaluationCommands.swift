@@ -8,9 +8,12 @@ struct TokenizerProbeCommand: ParsableCommand {
     commandName: "probe",
     abstract: "Classifies images by their tokens with a linear classifier; data-parallel under mpirun.",
     discussion: """
-      An image's features are the codebook entries that the decoder reads. The classifier is that of `peco probe`. \
+      An image's features are the codebook entries that the decoder reads. The classifier is that of `peco \
+      probe`.
+
       Example:
-        peco tokenizer probe --tokenizer runs/quickstart/tokenizer --data train.h5 --evaluation test.h5
+        peco tokenizer probe --tokenizer runs/quickstart/tokenizer \\
+          --data train.h5 --evaluation test.h5
       """)
 
   @Option(
@@ -68,8 +71,11 @@ struct TokenizerClassifyCommand: ParsableCommand {
     abstract:
       "Classifies images and their reconstructions; data-parallel under mpirun.",
     discussion: """
-      The classifier sees the same crop of both, at the tokenizer's size. Example:
-        peco tokenizer classify --tokenizer runs/tokenizer --classifier runs/finetune --data test.h5
+      The classifier sees the same crop of both, at the tokenizer's size.
+
+      Example:
+        peco tokenizer classify --tokenizer runs/tokenizer \\
+          --classifier runs/finetune --data test.h5
       """)
 
   @Option(

@@ -8,8 +8,9 @@ struct ReconstructionsCommand: ParsableCommand {
     abstract: "Draws images beside what each of several tokenizers makes of their tokens.",
     discussion: """
       Example:
-        peco figure reconstructions --tokenizer runs/vqvae --tokenizer runs/dvae --label PeCo --label BEiT \\
-          --data runs/quickstart/images.h5 --output reconstructions.png
+        peco figure reconstructions --tokenizer runs/vqvae --tokenizer runs/dvae \\
+          --label PeCo --label BEiT --data runs/quickstart/images.h5 \\
+          --output reconstructions.png
       """)
 
   @Option(
@@ -36,9 +37,12 @@ struct CodebookCommand: ParsableCommand {
     commandName: "codebook",
     abstract: "Draws patches of different images that share a codebook entry, a row an entry.",
     discussion: """
-      Of the codes that occur in enough images, some are taken evenly from the most frequent to the rarest. Beside \
-      each stands its share of all tokens. Example:
-        peco figure codebook --tokenizer runs/quickstart/tokenizer --data runs/quickstart/images.h5 --output codebook.png
+      Of the codes that occur in enough images, some are taken evenly from the most frequent to the rarest. \
+      Beside each stands its share of all tokens.
+
+      Example:
+        peco figure codebook --tokenizer runs/quickstart/tokenizer \\
+          --data runs/quickstart/images.h5 --output codebook.png
       """)
 
   @Option(

@@ -27,7 +27,9 @@ public final class VQVAETask: TrainingTask, OptimizedUnit {
 
   /// The task of a configuration.
   ///
-  /// - Parameter perceptual: The network whose features are compared; nil for a loss on pixels alone.
+  /// - Parameters:
+  ///   - configuration: Of the tokenizer.
+  ///   - perceptual: The network whose features are compared; nil for a loss on pixels alone.
   public init(_ configuration: TokenizerConfiguration, perceptual: (any PerceptualNetwork)?) throws {
     let scope = ParameterScope(seed: configuration.shared.seed)
     model = try VQVAE(configuration.architecture, in: scope)
