@@ -17,7 +17,7 @@ struct BenchmarkCommand: ParsableCommand {
       the same against PyTorch.
 
       Examples:
-        peco benchmark pretrain --batch 16 --threads 2
+        peco benchmark pretrain --size small --batch 16
         launch/mpirun -n 2 --threads 1 -- peco benchmark pretrain --batch 8
       """,
     subcommands: [
@@ -101,7 +101,7 @@ struct BenchmarkCommand: ParsableCommand {
         It splits the step into waiting for data, forward, backward, communication and the optimizer.
 
         Example:
-          peco benchmark pretrain --size small --batch 16
+          peco benchmark pretrain --size base --batch 8 --steps 10
         """)
     @Option(help: ArgumentHelp("The transformer's size.", valueName: "size")) var size = ViTSize.base
     @Option(
@@ -149,7 +149,7 @@ struct BenchmarkCommand: ParsableCommand {
       commandName: "loader", abstract: "Times reading, decoding and augmenting batches.",
       discussion: """
         Example:
-          peco benchmark loader --data runs/quickstart/images.h5 --threads 2
+          peco benchmark loader --data runs/quickstart/images.h5 --seconds 10
         """)
     @Option(help: ArgumentHelp("A dataset.", valueName: "file.h5"), completion: .hdf5) var data: String
     @Option(help: ArgumentHelp("Approximate duration.", valueName: "seconds")) var seconds = 5.0

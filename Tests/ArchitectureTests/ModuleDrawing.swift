@@ -10,7 +10,7 @@ struct ModuleDrawing {
   private let lines: [String: Int]
 
   /// A number of lines in the drawing, and whose it is.
-  nonisolated(unsafe) static let count = /<text data-module="(\w+)"([^>]*)>([\d ]+) lines</
+  nonisolated(unsafe) static let count = /<text data-module="(\w+)"([^>]*)>([\d ]+) lines/
 
   init(_ graph: ModuleGraph) throws {
     self.graph = graph
@@ -20,7 +20,7 @@ struct ModuleDrawing {
 
   /// A drawing without its numbers of lines, which change with every edit.
   static func structure(of svg: String) -> String {
-    svg.replacing(count) { "<text data-module=\"\($0.output.1)\"\($0.output.2)>lines<" }
+    svg.replacing(count) { "<text data-module=\"\($0.output.1)\"\($0.output.2)>lines" }
   }
 
   private let left = 176.0
