@@ -39,7 +39,7 @@ final class DenoisingTask: TrainingTask, OptimizedUnit {
 
   var units: [any TrainableUnit] { [self] }
 
-  func loss(of batch: Batch, on tape: Tape?) throws -> Loss {
+  func loss(of batch: Batch, on tape: Tape?, mode: Mode) throws -> Loss {
     guard let images = batch.images else { throw RunError("a batch has no images") }
     let noisy = self.noisy(images, of: batch)
     // All tokens but each image's first, which stands for its class.
