@@ -12,9 +12,6 @@ let optimized: [CSetting] = [
   ])
 ]
 
-// Checked for data races; and a file sees only the members of modules that it imports itself.
-let strict: [SwiftSetting] = [.swiftLanguageMode(.v6), .enableUpcomingFeature("MemberImportVisibility")]
-
 let package = Package(
   name: "PeCo",
   platforms: [.macOS(.v15)],
@@ -40,270 +37,274 @@ let package = Package(
     .target(name: "CFileIO", path: "Sources/C/CFileIO", linkerSettings: [.linkedLibrary("z")]),
     .target(name: "CPNG", path: "Sources/C/CPNG", linkerSettings: [.linkedLibrary("png16")]),
     .target(name: "CKernels", path: "Sources/C/CKernels", cSettings: optimized),
-    .target(name: "Threads", swiftSettings: strict),
-    .target(name: "Hashing", swiftSettings: strict),
+    .target(name: "Threads"),
+    .target(name: "Hashing"),
 
     // Floor 1: the world outside
-    .target(
-      name: "Communication", dependencies: ["CMPI", "Hashing", "Threads"], swiftSettings: strict),
-    .target(
-      name: "Storage", dependencies: ["CHDF5", "CFileIO", "Threads"], swiftSettings: strict),
-    .target(
-      name: "Imaging", dependencies: ["CJPEG", "CPNG", "CKernels"], swiftSettings: strict),
+    .target(name: "Communication", dependencies: ["Hashing", "Threads", "CMPI"]),
+    .target(name: "Storage", dependencies: ["Threads", "CFileIO", "CHDF5"]),
+    .target(name: "Imaging", dependencies: ["CKernels", "CPNG", "CJPEG"]),
 
-    .target(
-      name: "Terminal", dependencies: ["Threads", .product(name: "Logging", package: "swift-log")]),
+    .target(name: "Terminal", dependencies: ["Threads", .product(name: "Logging", package: "swift-log")]),
     .target(name: "Visualization", dependencies: ["Imaging"]),
 
     // Floor 2: tensors
-    .target(name: "Tensors", dependencies: ["CKernels", "Hashing", "Threads"]),
-    .target(name: "Operations", dependencies: ["Tensors", "CKernels", "COpenBLAS", "COneDNN"]),
+    .target(name: "Tensors", dependencies: ["Hashing", "Threads", "CKernels"]),
+    .target(name: "Operations", dependencies: ["Tensors", "CKernels", "COneDNN", "COpenBLAS"]),
     .target(name: "Layers", dependencies: ["Operations", "Tensors"]),
 
     // Floor 3: models and data
+    .target(name: "Datasets", dependencies: ["Operations", "Tensors", "Imaging", "Storage", "Threads"]),
     .target(
-      name: "Datasets", dependencies: ["Operations", "Tensors", "Storage", "Imaging", "Threads"],
-      swiftSettings: strict),
-    .target(
-      name: "Preparation", dependencies: ["Datasets", "Tensors", "Storage", "Imaging", "CFileIO", "Threads"],
-      swiftSettings: strict),
-    .target(name: "Models", dependencies: ["Tensors", "Layers", "Operations"]),
+      name: "Preparation",
+      dependencies: [
+        "Datasets", "Tensors", "Imaging", "Storage", "Threads", "CFileIO",
+      ]),
+    .target(name: "Models", dependencies: ["Layers", "Operations", "Tensors"]),
 
     // Floor 4: training
     .target(
       name: "Configuration",
-      dependencies: ["Models", "Datasets", "Imaging", "Layers", "Operations", "Tensors", "Terminal", "Yams"]),
+      dependencies: [
+        "Models", "Datasets", "Layers", "Operations", "Tensors", "Terminal", "Imaging", "Yams",
+      ]),
     .target(
       name: "Trainer",
       dependencies: [
-        "Configuration", "Datasets", "Operations", "Tensors", "Communication", "Storage",
-        "Terminal", "Visualization",
-        .product(name: "Logging", package: "swift-log"),
+        "Configuration", "Datasets", "Operations", "Tensors", "Visualization", "Terminal", "Imaging",
+        "Storage", "Communication", "Threads", .product(name: "Logging", package: "swift-log"),
       ]),
     .target(
       name: "Interoperability",
       dependencies: [
-        "Trainer", "Configuration", "Models", "Operations", "Imaging", "Tensors", "Communication", "Storage",
-        "Terminal",
+        "Trainer", "Configuration", "Models", "Layers", "Operations", "Tensors", "Terminal", "Imaging",
+        "Storage", "Communication",
       ]),
     .target(
       name: "Evaluation",
       dependencies: [
-        "Interoperability", "Trainer", "Configuration", "Models", "Operations", "Datasets",
-        "Tensors", "Communication",
-        "Storage", "Terminal", .product(name: "Logging", package: "swift-log"),
+        "Interoperability", "Trainer", "Configuration", "Models", "Datasets", "Layers", "Operations",
+        "Tensors", "Terminal", "Imaging", "Storage", "Communication",
+        .product(name: "Logging", package: "swift-log"),
       ]),
 
     // Floor 5: tasks, a folder each
     .target(
       name: "TaskSupport",
       dependencies: [
-        "Evaluation", "Visualization", "Trainer", "Models", "Datasets", "Imaging",
-        "Tensors", "Communication", "Storage", "Terminal",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Evaluation", "Trainer", "Models", "Datasets", "Tensors", "Visualization", "Terminal", "Imaging",
+        "Storage", "Communication", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/Tasks/Support"),
     .target(
       name: "TokenizerSupport",
       dependencies: [
         "Interoperability", "Trainer", "Configuration", "Models", "Layers", "Operations", "Tensors",
-        "Communication", "Storage", "Terminal",
-        .product(name: "Logging", package: "swift-log"),
+        "Terminal", "Storage", "Communication", .product(name: "Logging", package: "swift-log"),
       ], path: "Sources/Tasks/TokenizerSupport"),
     .target(
       name: "VQVAETraining",
       dependencies: [
-        "TokenizerSupport", "Trainer", "Configuration", "Models", "Operations", "Datasets", "Tensors",
-        "Communication", "Terminal",
+        "TokenizerSupport", "Trainer", "Configuration", "Models", "Datasets", "Layers", "Operations",
+        "Tensors", "Terminal", "Communication",
       ], path: "Sources/Tasks/VQVAE"),
     .target(
       name: "DVAETraining",
       dependencies: [
-        "TokenizerSupport", "Interoperability", "Trainer", "Configuration", "Models", "Layers", "Operations",
-        "Datasets",
-        "Tensors", "Communication", "Storage", "Terminal",
+        "TokenizerSupport", "Interoperability", "Trainer", "Configuration", "Models", "Datasets", "Layers",
+        "Operations", "Tensors", "Terminal", "Storage", "Communication",
       ], path: "Sources/Tasks/DVAE"),
     .target(
       name: "Tokenizers",
       dependencies: [
-        "Configuration",
-        "VQVAETraining", "DVAETraining", "TokenizerSupport", "TaskSupport", "Evaluation", "Visualization",
-        "Trainer", "Models", "Layers", "Operations", "Datasets", "Imaging", "Tensors", "Communication",
-        "Storage", "Terminal",
+        "DVAETraining", "VQVAETraining", "TokenizerSupport", "TaskSupport", "Evaluation", "Interoperability",
+        "Trainer", "Configuration", "Models", "Datasets", "Layers", "Operations", "Tensors", "Visualization",
+        "Terminal", "Imaging", "Storage", "Communication",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
       ], path: "Sources/Tasks/Tokenizers"),
     .target(
       name: "MaskedImageModeling",
       dependencies: [
-        "Tokenizers", "TaskSupport", "Evaluation", "Visualization",
-        "Trainer", "Configuration", "Models", "Layers", "Operations", "Datasets", "Imaging", "Tensors",
-        "Communication",
-        "Terminal",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Tokenizers", "TaskSupport", "Evaluation", "Interoperability", "Trainer", "Configuration", "Models",
+        "Datasets", "Layers", "Operations", "Tensors", "Visualization", "Terminal", "Imaging",
+        "Communication", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
       ], path: "Sources/Tasks/MaskedImageModeling"),
     .target(
       name: "MomentumContrastTraining",
       dependencies: [
-        "Tokenizers", "TaskSupport", "Evaluation", "Trainer", "Configuration", "Models", "Datasets",
-        "Tensors", "Communication", "Terminal",
+        "Tokenizers", "TaskSupport", "Evaluation", "Trainer", "Configuration", "Models", "Datasets", "Layers",
+        "Tensors", "Terminal", "Communication", "Threads",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/Tasks/MomentumContrast"),
     .target(
       name: "Classification",
       dependencies: [
-        "TaskSupport", "Evaluation", "Interoperability", "Trainer", "Configuration", "Models", "Layers",
-        "Operations",
-        "Datasets", "Tensors", "Communication", "Terminal",
+        "TaskSupport", "Evaluation", "Interoperability", "Trainer", "Configuration", "Models", "Datasets",
+        "Layers", "Operations", "Tensors", "Terminal", "Communication", "Threads",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
       ], path: "Sources/Tasks/Classification"),
     .target(
       name: "Features",
       dependencies: [
-        "Configuration",
-        "TaskSupport", "Evaluation", "Visualization", "Models", "Datasets", "Imaging", "Tensors",
-        "Communication", "Terminal",
+        "TaskSupport", "Evaluation", "Interoperability", "Configuration", "Models", "Datasets", "Layers",
+        "Tensors", "Visualization", "Terminal", "Imaging", "Communication",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/Tasks/Features"),
     .target(
       name: "Tasks",
       dependencies: [
-        "Tokenizers", "MaskedImageModeling", "MomentumContrastTraining", "Classification", "Features",
-        "TaskSupport",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Features", "Classification", "MomentumContrastTraining", "MaskedImageModeling", "Tokenizers",
+        "TaskSupport", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/Tasks/Registry"),
 
     // Floor 6: the command, and the library for other packages
     .target(
       name: "PeCoTrainer",
       dependencies: [
-        "TaskSupport", "Evaluation", "Interoperability", "Trainer", "Configuration", "Models", "Layers",
-        "Operations", "Preparation", "Datasets", "Imaging", "Tensors", "Communication", "Terminal", "Threads",
-      ], swiftSettings: strict),
+        "TaskSupport", "Evaluation", "Interoperability", "Trainer", "Configuration", "Models", "Preparation",
+        "Datasets", "Layers", "Operations", "Tensors", "Terminal", "Imaging", "Communication", "Threads",
+      ]),
     .target(
       name: "Benchmarks",
       dependencies: [
-        "Interoperability",
-        "MaskedImageModeling", "VQVAETraining", "TokenizerSupport", "Trainer", "Configuration", "Models",
-        "Layers", "Operations", "Datasets", "Tensors", "Communication",
-        "Storage",
-        "Terminal",
+        "MaskedImageModeling", "VQVAETraining", "TokenizerSupport", "Interoperability", "Trainer",
+        "Configuration", "Models", "Datasets", "Layers", "Operations", "Tensors", "Terminal", "Storage",
+        "Communication",
       ]),
     .executableTarget(
       name: "peco",
       dependencies: [
-        "Models", "Layers", "Operations",
-        "Benchmarks", "Tasks", "TaskSupport", "Preparation", "Interoperability", "Trainer",
-        "Configuration",
-        "Visualization",
-        "Datasets",
-        "Imaging", "Tensors", "Communication", "Terminal", "Threads",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Benchmarks", "Tasks", "TaskSupport", "Interoperability", "Trainer", "Configuration", "Models",
+        "Preparation", "Datasets", "Layers", "Operations", "Tensors", "Visualization", "Terminal", "Imaging",
+        "Communication", "Threads", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
     // The example, built here as well so that tests run it. It is a package of its own, and sees what others see.
     .executableTarget(
       name: "denoise",
-      dependencies: ["PeCoTrainer", .product(name: "ArgumentParser", package: "swift-argument-parser")],
-      path: "Examples/Denoising/Sources/denoise", packageAccess: false, swiftSettings: strict),
+      dependencies: [
+        "PeCoTrainer", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], path: "Examples/Denoising/Sources/denoise", packageAccess: false),
 
     // Tests: a target a module, and what several of them share
     .target(
-      name: "TestSupport", dependencies: ["Operations", "Tensors", "Storage"],
-      path: "Tests/Support/TestSupport"),
+      name: "TestSupport",
+      dependencies: [
+        "Operations", "Tensors", "Storage",
+      ], path: "Tests/Support/TestSupport"),
     .target(
-      name: "PublishedWeights", dependencies: ["Interoperability"], path: "Tests/Support/PublishedWeights"),
+      name: "PublishedWeights",
+      dependencies: [
+        "Interoperability",
+      ], path: "Tests/Support/PublishedWeights"),
     .target(
       name: "FigureWorkshop",
       dependencies: [
-        "MaskedImageModeling", "Tokenizers", "TokenizerSupport", "Visualization", "Trainer", "Configuration",
-        "Models", "Layers", "Preparation", "Datasets", "Imaging", "Tensors", "Communication",
+        "MaskedImageModeling", "Tokenizers", "VQVAETraining", "TokenizerSupport", "Trainer", "Configuration",
+        "Models", "Preparation", "Datasets", "Layers", "Tensors", "Visualization", "Imaging", "Communication",
       ], path: "Tests/Support/FigureWorkshop"),
     .executableTarget(
-      name: "communication-probe", dependencies: ["Communication"], path: "Tests/Support/CommunicationProbe"),
-    .testTarget(name: "ArchitectureTests", swiftSettings: strict),
+      name: "communication-probe",
+      dependencies: [
+        "Communication",
+      ], path: "Tests/Support/CommunicationProbe"),
+    .testTarget(name: "ArchitectureTests"),
     .testTarget(name: "ThreadsTests", dependencies: ["Threads"]),
-    .testTarget(name: "CommunicationTests", dependencies: ["Communication", "communication-probe"]),
+    .testTarget(name: "CommunicationTests", dependencies: ["communication-probe", "Communication"]),
     .testTarget(name: "StorageTests", dependencies: ["Storage"], exclude: ["Fixtures"]),
     .testTarget(name: "ImagingTests", dependencies: ["Imaging"], exclude: ["Fixtures"]),
     .testTarget(
-      name: "TerminalTests", dependencies: ["Terminal", .product(name: "Logging", package: "swift-log")]),
-    .testTarget(name: "VisualizationTests", dependencies: ["Visualization"]),
-    .testTarget(name: "TensorsTests", dependencies: ["Tensors", "Threads", "TestSupport"]),
+      name: "TerminalTests",
+      dependencies: [
+        "Terminal", .product(name: "Logging", package: "swift-log"),
+      ]),
+    .testTarget(name: "VisualizationTests", dependencies: ["Visualization", "Imaging"]),
+    .testTarget(name: "TensorsTests", dependencies: ["TestSupport", "Tensors", "Threads"]),
     .testTarget(
-      name: "OperationsTests", dependencies: ["Operations", "Tensors", "CKernels", "TestSupport"],
-      exclude: ["Fixtures"]),
-    .testTarget(name: "LayersTests", dependencies: ["Layers", "Operations", "Tensors", "TestSupport"]),
+      name: "OperationsTests",
+      dependencies: [
+        "TestSupport", "Operations", "Tensors", "CKernels",
+      ], exclude: ["Fixtures"]),
+    .testTarget(name: "LayersTests", dependencies: ["TestSupport", "Layers", "Operations", "Tensors"]),
     .testTarget(
       name: "DatasetsTests",
       dependencies: [
-        "Preparation", "Datasets", "Imaging", "Storage", "Layers", "Operations", "Tensors", "Threads",
-        "TestSupport",
+        "TestSupport", "Preparation", "Datasets", "Layers", "Operations", "Tensors", "Imaging", "Storage",
+        "Threads",
       ], exclude: ["Fixtures"]),
     .testTarget(
-      name: "ModelsTests", dependencies: ["Models", "Layers", "Operations", "Tensors", "TestSupport"],
-      exclude: ["Fixtures"]),
+      name: "ModelsTests",
+      dependencies: [
+        "TestSupport", "Models", "Layers", "Operations", "Tensors",
+      ], exclude: ["Fixtures"]),
     .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"]),
     .testTarget(
       name: "TrainerTests",
       dependencies: [
-        "Trainer", "Configuration", "Models", "Visualization", "Datasets", "Imaging", "Tensors",
-        "Communication", "Storage", "Terminal", "TestSupport",
+        "TestSupport", "Trainer", "Configuration", "Models", "Datasets", "Tensors", "Visualization",
+        "Terminal", "Imaging", "Storage", "Communication",
       ], exclude: ["Fixtures"]),
     .testTarget(
       name: "AddingATaskTests",
       dependencies: [
-        "Trainer", "Configuration", "Models", "Layers", "Operations", "Preparation", "Datasets", "Tensors",
-        "Communication",
-        "Threads",
+        "Trainer", "Configuration", "Models", "Preparation", "Datasets", "Layers", "Operations", "Tensors",
+        "Communication", "Threads",
       ]),
     .testTarget(
       name: "InteroperabilityTests",
       dependencies: [
-        "Interoperability", "TokenizerSupport", "Trainer", "Configuration", "Models", "Datasets", "Tensors",
-        "Communication", "Storage", "Terminal", "TestSupport", "PublishedWeights",
+        "PublishedWeights", "TestSupport", "TokenizerSupport", "Interoperability", "Trainer", "Configuration",
+        "Models", "Datasets", "Layers", "Tensors", "Terminal", "Storage", "Communication",
       ], exclude: ["Fixtures"]),
     .testTarget(
       name: "EvaluationTests",
       dependencies: [
-        "Evaluation", "Interoperability", "Trainer", "Configuration", "Models", "Layers", "Operations",
-        "Preparation", "Datasets", "Imaging", "Tensors", "Communication", "Storage", "Terminal",
-        "TestSupport",
-        "PublishedWeights",
+        "PublishedWeights", "TestSupport", "Evaluation", "Interoperability", "Trainer", "Configuration",
+        "Models", "Preparation", "Datasets", "Layers", "Operations", "Tensors", "Terminal", "Imaging",
+        "Storage", "Communication",
       ], exclude: ["Fixtures"]),
     .testTarget(
       name: "TokenizersTests",
       dependencies: [
-        "Tokenizers", "DVAETraining", "TokenizerSupport", "Classification", "Evaluation", "Interoperability",
-        "Trainer", "Configuration", "Models", "Layers", "Preparation", "Datasets", "Imaging", "Tensors",
-        "Communication", "Storage", "Terminal", "TestSupport", "FigureWorkshop",
+        "FigureWorkshop", "TestSupport", "Classification", "Tokenizers", "DVAETraining", "TokenizerSupport",
+        "TaskSupport", "Evaluation", "Interoperability", "Trainer", "Configuration", "Models", "Preparation",
+        "Datasets", "Layers", "Tensors", "Visualization", "Terminal", "Imaging", "Storage", "Communication",
       ]),
     .testTarget(
       name: "MaskedImageModelingTests",
       dependencies: [
-        "MaskedImageModeling", "Tokenizers", "Interoperability", "Models", "Layers", "Operations", "Datasets",
-        "Imaging",
-        "Tensors", "Communication", "Storage", "TestSupport", "FigureWorkshop",
+        "FigureWorkshop", "TestSupport", "MaskedImageModeling", "Tokenizers", "TaskSupport",
+        "Interoperability", "Trainer", "Configuration", "Models", "Datasets", "Layers", "Operations",
+        "Tensors", "Visualization", "Imaging", "Storage", "Communication",
       ]),
     .testTarget(
       name: "ClassificationTests",
       dependencies: [
-        "Classification", "Evaluation", "Interoperability", "Trainer", "Configuration", "Models",
-        "Preparation", "Datasets", "Imaging", "Tensors", "Communication", "Storage", "Terminal",
-        "TestSupport", "PublishedWeights",
+        "PublishedWeights", "TestSupport", "Classification", "Evaluation", "Interoperability", "Trainer",
+        "Configuration", "Models", "Preparation", "Datasets", "Tensors", "Terminal", "Imaging", "Storage",
+        "Communication",
       ]),
     .testTarget(
       name: "FeaturesTests",
       dependencies: [
-        "Features", "Interoperability", "Models", "Datasets", "Tensors", "Communication", "TestSupport",
-        "FigureWorkshop",
+        "FigureWorkshop", "TestSupport", "Features", "TaskSupport", "Interoperability", "Models", "Datasets",
+        "Tensors", "Visualization", "Imaging", "Communication",
       ]),
     .testTarget(
       name: "TasksTests",
       dependencies: [
-        "Classification", "MomentumContrastTraining", "MaskedImageModeling", "TokenizerSupport",
-        "Configuration", "Models",
+        "Classification", "MomentumContrastTraining", "MaskedImageModeling", "DVAETraining", "VQVAETraining",
+        "TokenizerSupport", "Trainer", "Configuration", "Models",
       ]),
-    .testTarget(name: "EndToEndTests", dependencies: ["Storage", "peco", "denoise"]),
+    .testTarget(name: "EndToEndTests", dependencies: ["denoise", "peco", "Storage"]),
   ],
-  swiftLanguageModes: [.v5],
+  swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx17
 )
+
+// A file sees only the members of modules that it imports itself.
+for target in package.targets where target.type != .system && target.path?.hasPrefix("Sources/C/") != true {
+  target.swiftSettings = (target.swiftSettings ?? []) + [.enableUpcomingFeature("MemberImportVisibility")]
+}

@@ -5,6 +5,7 @@ import Foundation
 import MaskedImageModeling
 import Models
 import Tensors
+import Trainer
 
 /// Times the step of masked image modeling: BEiT's setting, images of 224², 75 of 196 patches masked, 8192 tokens.
 public enum PretrainBenchmark {

@@ -1,9 +1,12 @@
 import Communication
+import Configuration
 import Datasets
 import Foundation
+import Layers
 import Models
 import Tensors
 import TokenizerSupport
+import Trainer
 import VQVAETraining
 
 /// Times the tokenizer at PeCo's size: images of 224², 14 × 14 tokens out of 8192.

@@ -1,4 +1,5 @@
 import Foundation
+import Yams
 
 /// Reads a YAML configuration strictly: every key must be known, and of the form asked for.
 ///

@@ -2,7 +2,9 @@ import Communication
 import Configuration
 import Datasets
 import Foundation
+import Imaging
 import Interoperability
+import Layers
 import Logging
 import Models
 import Operations

@@ -1,9 +1,12 @@
 import Communication
 import Datasets
 import Foundation
+import Layers
+import Logging
 import Operations
 import Tensors
 import Terminal
+import Trainer
 
 /// The linear classifier of frozen features, of transformers and of tokens alike.
 package enum LinearProbe {

@@ -1,6 +1,10 @@
 import Communication
 import Datasets
 import Foundation
+import Interoperability
+import Layers
+import Logging
+import Models
 import Tensors
 import Terminal
 

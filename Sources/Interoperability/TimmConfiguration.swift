@@ -1,6 +1,7 @@
 import Configuration
 import Foundation
 import Imaging
+import Layers
 import Models
 
 /// The `config.json` that lies beside weights of timm's.

@@ -1,6 +1,8 @@
 import Communication
 import Configuration
 import Foundation
+import Imaging
+import Layers
 import Models
 import Storage
 import Tensors

@@ -1,3 +1,5 @@
+import Layers
+
 extension VisionTransformerConfiguration {
   /// The transformer whose parameters have these names and shapes, in BEiT's naming, which is timm's and MoCo v3's
   /// too; nil where there is none.

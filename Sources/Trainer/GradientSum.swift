@@ -1,4 +1,5 @@
 import Communication
+import Configuration
 import Tensors
 
 /// Sums gradients over the micro-batches of a step and over all ranks, in the precision that the configuration asks

@@ -1,8 +1,10 @@
 import Communication
+import Configuration
 import Datasets
 import Foundation
 import Tensors
 import Terminal
+import Threads
 
 /// One step of any task: micro-batches to gradients, gradients over all ranks, the guards, the units' updates, and what is
 /// known about it afterwards.

@@ -5,6 +5,7 @@ import Configuration
 import Models
 import TaskSupport
 import Tensors
+import Terminal
 import Trainer
 
 /// `peco benchmark`: the speed of steps and of their parts on this machine.

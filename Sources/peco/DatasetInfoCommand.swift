@@ -1,6 +1,7 @@
 import ArgumentParser
 import Datasets
 import Foundation
+import TaskSupport
 import Terminal
 
 /// `peco dataset info`: what a dataset file holds.

@@ -2,6 +2,7 @@ import ArgumentParser
 import Datasets
 import Foundation
 import Preparation
+import TaskSupport
 import Terminal
 
 /// `peco dataset prepare`: a folder or an archive of images becomes a dataset file.

@@ -2,6 +2,7 @@ import ArgumentParser
 import Datasets
 import Foundation
 import Preparation
+import TaskSupport
 import Terminal
 
 /// `peco dataset synthesize`: drawn images of ten classes, for trying things out without any data.

@@ -2,6 +2,7 @@ import ArgumentParser
 import Datasets
 import Foundation
 import Preparation
+import TaskSupport
 import Terminal
 
 /// `peco dataset verify`: every checksum, every image decoded.

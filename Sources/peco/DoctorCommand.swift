@@ -1,5 +1,7 @@
 import ArgumentParser
 import Benchmarks
+import Communication
+import Foundation
 import TaskSupport
 import Trainer
 

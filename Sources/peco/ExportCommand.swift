@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Interoperability
+import TaskSupport
 
 /// `peco export`: weights for others.
 struct ExportCommand: ParsableCommand {

@@ -3,6 +3,7 @@ import Configuration
 import Foundation
 import Interoperability
 import Layers
+import TaskSupport
 
 /// `peco import`: weights of others.
 struct ImportCommand: ParsableCommand {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Terminal
 import Trainer
 
 /// `peco report`: where runs ended.

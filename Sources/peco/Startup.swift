@@ -39,8 +39,8 @@ extension Startup {
     let rank =
       environment["OMPI_COMM_WORLD_RANK"] ?? environment["PMIX_RANK"] ?? environment["SLURM_PROCID"] ?? "0"
     guard rank != "0" else { return }
-    freopen("/dev/null", "w", stderr)
-    freopen("/dev/null", "w", stdout)
+    let silence = open("/dev/null", O_WRONLY)
+    for descriptor in [STDERR_FILENO, STDOUT_FILENO] { dup2(silence, descriptor) }
     sleep(2)
   }
 }

@@ -10,11 +10,10 @@ import Testing
       let dataset = try makeDataset(folder, count: 30)
       #expect(dataset.count == 30 && dataset.classes.count == 10)
       #expect(dataset.labels == (0..<30).map { Int32($0 % 10) })
-      var expected: [[UInt8]] = []
-      for i in 0..<30 {
+      let expected = try (0..<30).map { i in
         var bytes: [UInt8] = []
         try dataset.read(i, into: &bytes)
-        expected.append(bytes)
+        return bytes
       }
       let failures = Counter()
       DispatchQueue.concurrentPerform(iterations: 8) { thread in

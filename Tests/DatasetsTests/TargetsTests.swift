@@ -1,6 +1,7 @@
 import Datasets
 import Foundation
 import Imaging
+import Tensors
 import Testing
 
 @Suite struct TargetsTests {

@@ -3,11 +3,14 @@ import Datasets
 import Features
 import FigureWorkshop
 import Foundation
+import Imaging
 import Interoperability
 import Models
+import TaskSupport
 import Tensors
 import TestSupport
 import Testing
+import Visualization
 
 /// The figures of `peco figure`, against what tokenizers and transformers give.
 @Suite struct AttentionFigureTests {

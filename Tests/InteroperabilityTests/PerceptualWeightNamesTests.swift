@@ -1,5 +1,6 @@
 import Foundation
 import Interoperability
+import Layers
 import Models
 import Storage
 import Tensors

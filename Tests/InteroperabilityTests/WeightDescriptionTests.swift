@@ -3,6 +3,7 @@ import Configuration
 import Datasets
 import Foundation
 import Interoperability
+import Layers
 import Models
 import Storage
 import Tensors

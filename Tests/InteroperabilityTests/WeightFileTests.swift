@@ -1,5 +1,6 @@
 import Foundation
 import Interoperability
+import Layers
 import Models
 import Tensors
 import Terminal

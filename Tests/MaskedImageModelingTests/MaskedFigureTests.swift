@@ -9,10 +9,12 @@ import MaskedImageModeling
 import Models
 import Operations
 import Storage
+import TaskSupport
 import Tensors
 import TestSupport
 import Testing
 import Tokenizers
+import Visualization
 
 /// The figures of `peco figure`, about masked images.
 @Suite struct MaskedFigureTests {

@@ -1,8 +1,10 @@
+import Configuration
 import Datasets
 import MaskedImageModeling
 import Tensors
 import TestSupport
 import Testing
+import Trainer
 
 @Suite struct MaskedImageModelingTaskTests {
   @Test func pixelsAreMeasuredAtMaskedPatchesWhicheverArePredicted() throws {

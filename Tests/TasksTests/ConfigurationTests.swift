@@ -1,11 +1,14 @@
 import Classification
 import Configuration
+import DVAETraining
 import Foundation
 import MaskedImageModeling
 import Models
 import MomentumContrastTraining
 import Testing
 import TokenizerSupport
+import Trainer
+import VQVAETraining
 
 /// The recipes' configurations, and the files under `configs/`.
 @Suite struct ConfigurationTests {

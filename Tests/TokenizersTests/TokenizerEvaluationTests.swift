@@ -3,6 +3,7 @@ import Communication
 import Datasets
 import Evaluation
 import Foundation
+import Layers
 import Models
 import Preparation
 import Tensors

@@ -3,10 +3,12 @@ import FigureWorkshop
 import Foundation
 import Imaging
 import Models
+import TaskSupport
 import Tensors
 import TestSupport
 import Testing
 import Tokenizers
+import Visualization
 
 /// The figures of `peco figure`, against what tokenizers and transformers give.
 @Suite struct FigureTests {

@@ -1,5 +1,6 @@
 import Configuration
 import Foundation
+import Storage
 import Tensors
 import TestSupport
 import Testing

@@ -2,6 +2,7 @@ import Configuration
 import Foundation
 import Storage
 import Tensors
+import TestSupport
 import Trainer
 
 /// A file of the tests' own folder.

@@ -4,6 +4,7 @@ import Datasets
 import Evaluation
 import Foundation
 import Interoperability
+import Logging
 import Models
 import Tensors
 import Terminal

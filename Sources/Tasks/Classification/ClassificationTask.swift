@@ -8,6 +8,7 @@ import Models
 import Operations
 import Tensors
 import Terminal
+import Threads
 import Trainer
 
 /// Classification of images (PeCo, section 4; BEiT, section 2.6).

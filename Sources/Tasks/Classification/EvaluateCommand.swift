@@ -1,4 +1,5 @@
 import ArgumentParser
+import Communication
 import Evaluation
 import Foundation
 import TaskSupport

@@ -1,3 +1,4 @@
+import Configuration
 import Interoperability
 import Models
 import Storage

@@ -3,6 +3,8 @@ import Configuration
 import Datasets
 import Evaluation
 import Imaging
+import Interoperability
+import Layers
 import Models
 import TaskSupport
 import Tensors

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Communication
 import Evaluation
 import TaskSupport
 import Terminal

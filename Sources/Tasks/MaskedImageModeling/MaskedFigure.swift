@@ -4,6 +4,8 @@ import Datasets
 import Evaluation
 import Foundation
 import Imaging
+import Interoperability
+import Layers
 import Models
 import Operations
 import TaskSupport

@@ -1,6 +1,8 @@
 import Communication
 import Configuration
 import Datasets
+import Logging
+import Models
 import Terminal
 import Tokenizers
 import Trainer

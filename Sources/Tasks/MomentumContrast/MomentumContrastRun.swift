@@ -1,6 +1,8 @@
 import Communication
+import Configuration
 import Datasets
 import Evaluation
+import Layers
 import Models
 import Trainer
 

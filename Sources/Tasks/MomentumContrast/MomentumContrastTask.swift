@@ -6,6 +6,7 @@ import Foundation
 import Models
 import Tensors
 import Terminal
+import Threads
 import Trainer
 
 /// A perceptual network of one's own: MoCo v3's self-supervised training (Chen et al., 2104.02057).

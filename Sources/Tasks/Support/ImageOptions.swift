@@ -1,4 +1,6 @@
 import ArgumentParser
+import Communication
+import Imaging
 import Trainer
 import Visualization
 

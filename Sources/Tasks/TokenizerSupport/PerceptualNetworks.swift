@@ -2,6 +2,7 @@ import Communication
 import Configuration
 import Foundation
 import Interoperability
+import Layers
 import Logging
 import Models
 import Operations

@@ -5,6 +5,8 @@ import Foundation
 import Imaging
 import Layers
 import Operations
+import Models
+import TaskSupport
 import Tensors
 import Terminal
 import TokenizerSupport

@@ -2,6 +2,9 @@ import Communication
 import Datasets
 import Foundation
 import Imaging
+import Layers
+import Logging
+import Models
 import Storage
 import Tensors
 import Terminal

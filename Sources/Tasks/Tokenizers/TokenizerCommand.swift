@@ -1,4 +1,5 @@
 import ArgumentParser
+import Communication
 import DVAETraining
 import Foundation
 import Imaging

@@ -2,7 +2,9 @@ import Communication
 import Datasets
 import Evaluation
 import Foundation
+import Interoperability
 import Layers
+import Logging
 import Models
 import Operations
 import Tensors

@@ -1,4 +1,7 @@
 import ArgumentParser
+import Communication
+import Evaluation
+import Layers
 import TaskSupport
 import Terminal
 

@@ -1,5 +1,7 @@
 import Communication
+import Configuration
 import Datasets
+import Logging
 import TokenizerSupport
 import Trainer
 

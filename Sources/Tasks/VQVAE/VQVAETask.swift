@@ -2,6 +2,7 @@ import Communication
 import Configuration
 import Datasets
 import Foundation
+import Layers
 import Models
 import Operations
 import Tensors

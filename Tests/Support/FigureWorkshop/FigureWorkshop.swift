@@ -11,6 +11,7 @@ import Tensors
 import TokenizerSupport
 import Tokenizers
 import Trainer
+import VQVAETraining
 import Visualization
 
 /// A dataset, tokenizers and transformers without training, for figures of them.
