@@ -102,10 +102,10 @@ private final class Member: RankExchange, @unchecked Sendable {
 
   @Test func theBatchOfSeveralRanksIsNormalizedAsOne() {
     let (ranks, rows, channels) = (3, 8, 21)
-    let (x, dy) = (
-      randomTensor([ranks * rows, channels], seed: 1), randomTensor([ranks * rows, channels], seed: 2)
-    )
     @Sendable func run(_ range: Range<Int>, _ exchange: (any RankExchange)?) -> [[Float]] {
+      // Each rank draws the same: tensors do not go from thread to thread.
+      let x = randomTensor([ranks * rows, channels], seed: 1)
+      let dy = randomTensor([ranks * rows, channels], seed: 2)
       let norm = BatchNorm1d(channels, in: ParameterScope(seed: 0))
       for parameter in [norm.weight, norm.bias] { parameter?.enableGradient() }
       func part(_ whole: Tensor) -> Tensor {
