@@ -1,9 +1,10 @@
 import Foundation
+import Synchronization
 
 /// Where people read: lines of text and, on a terminal, one line at the bottom that is written over again.
 ///
 /// Safe to use from any thread. Without a terminal nothing but plain lines comes out.
-public final class Console: @unchecked Sendable {
+public final class Console: Sendable {
   /// Standard error, where everything goes that is not a command's result.
   public static let standardError = Console(
     descriptor: STDERR_FILENO,
@@ -15,8 +16,7 @@ public final class Console: @unchecked Sendable {
   public let isColored: Bool
 
   private let descriptor: Int32
-  private let lock = NSLock()
-  private var status = ""
+  private let status = Mutex("")
 
   /// A console on an open file.
   public init(descriptor: Int32, isTerminal: Bool) {
@@ -27,13 +27,13 @@ public final class Console: @unchecked Sendable {
 
   /// Writes a line, above the status line if there is one.
   public func writeLine(_ line: String) {
-    lock.withLock { put(isTerminal && !status.isEmpty ? "\r\u{1B}[K\(line)\n\(status)" : line + "\n") }
+    status.withLock { put(isTerminal && !$0.isEmpty ? "\r\u{1B}[K\(line)\n\($0)" : line + "\n") }
   }
 
   /// Sets the status line; empty removes it. Does nothing without a terminal.
   public func setStatus(_ text: String) {
     guard isTerminal else { return }
-    lock.withLock {
+    status.withLock { status in
       let fitting = String(text.prefix(max(width - 1, 20)))
       if fitting.isEmpty && status.isEmpty { return }
       status = fitting
@@ -43,7 +43,7 @@ public final class Console: @unchecked Sendable {
 
   /// Turns the status line into an ordinary one, so that what comes next starts below it.
   public func keepStatus() {
-    lock.withLock {
+    status.withLock { status in
       if !status.isEmpty { put("\n") }
       status = ""
     }

@@ -1,5 +1,6 @@
 import Foundation
 import Logging
+import Synchronization
 
 /// Writes log messages to the console: with a time where they end up in a file, bare on a terminal.
 public struct ConsoleLogHandler: LogHandler {
@@ -43,16 +44,12 @@ public struct ConsoleLogHandler: LogHandler {
 
 /// The way all loggers of the program write.
 public enum ConsoleLog {
-  private static let lock = NSLock()
-  nonisolated(unsafe) private static var isSetUp = false
+  private static let isSetUp = Atomic(false)
 
   /// Has all loggers made from now on write to standard error for this rank. Only the first call counts.
   public static func setUp(rank: Int, level: Logger.Level = .info) {
-    lock.withLock {
-      guard !isSetUp else { return }
-      isSetUp = true
-      LoggingSystem.bootstrap { _ in ConsoleLogHandler(rank: rank, level: level) }
-    }
+    guard !isSetUp.exchange(true, ordering: .relaxed) else { return }
+    LoggingSystem.bootstrap { _ in ConsoleLogHandler(rank: rank, level: level) }
   }
 }
 

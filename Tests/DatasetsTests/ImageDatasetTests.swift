@@ -2,6 +2,7 @@ import Datasets
 import Foundation
 import Preparation
 import Storage
+import Synchronization
 import Testing
 
 @Suite struct ImageDatasetTests {
@@ -82,9 +83,8 @@ import Testing
 }
 
 /// A count that threads share.
-final class Counter: @unchecked Sendable {
-  private let lock = NSLock()
-  private var count = 0
-  func increment() { lock.withLock { count += 1 } }
-  var value: Int { lock.withLock { count } }
+final class Counter: Sendable {
+  private let count = Mutex(0)
+  func increment() { count.withLock { $0 += 1 } }
+  var value: Int { count.withLock(\.self) }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import Imaging
+import Synchronization
 import Testing
 
 @Suite struct ImageDecoderTests {
@@ -207,10 +208,9 @@ import Testing
   }
 }
 
-private final class Results: @unchecked Sendable {
-  private let lock = NSLock()
-  private var values: [Bool]
-  init(count: Int) { values = Array(repeating: false, count: count) }
-  func set(_ index: Int, _ value: Bool) { lock.withLock { values[index] = value } }
-  var all: Bool { lock.withLock { values.allSatisfy { $0 } } }
+private final class Results: Sendable {
+  private let values: Mutex<[Bool]>
+  init(count: Int) { values = Mutex(Array(repeating: false, count: count)) }
+  func set(_ index: Int, _ value: Bool) { values.withLock { $0[index] = value } }
+  var all: Bool { values.withLock { $0.allSatisfy(\.self) } }
 }

@@ -33,6 +33,7 @@ private final class Crew {
   }
 }
 
+/// A rank of a crew. Unchecked: its own thread alone sets the result, which is read when that has ended.
 private final class Member: RankExchange, @unchecked Sendable {
   let rank: Int
   let ranks: Int

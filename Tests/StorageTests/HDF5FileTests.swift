@@ -1,5 +1,6 @@
 import Foundation
 import Storage
+import Synchronization
 import Testing
 
 @Suite struct HDF5FileTests {
@@ -208,8 +209,8 @@ import Testing
   }
 }
 
-private final class Failures: @unchecked Sendable {
-  private let lock = NSLock()
-  private(set) var count = 0
-  func add() { lock.withLock { count += 1 } }
+private final class Failures: Sendable {
+  private let number = Mutex(0)
+  var count: Int { number.withLock(\.self) }
+  func add() { number.withLock { $0 += 1 } }
 }
