@@ -110,8 +110,8 @@ let package = Package(
     .target(
       name: "DVAETraining",
       dependencies: [
-        "TokenizerSupport", "Interoperability", "Trainer", "Configuration", "Models", "Datasets", "Layers",
-        "Operations", "Tensors", "Terminal", "Storage", "Communication",
+        "TokenizerSupport", "Trainer", "Configuration", "Models", "Datasets", "Layers", "Operations",
+        "Tensors", "Terminal", "Communication",
       ], path: "Sources/Tasks/DVAE"),
     .target(
       name: "Tokenizers",
@@ -169,9 +169,9 @@ let package = Package(
     .target(
       name: "Benchmarks",
       dependencies: [
-        "MaskedImageModeling", "VQVAETraining", "TokenizerSupport", "Interoperability", "Trainer",
-        "Configuration", "Models", "Datasets", "Layers", "Operations", "Tensors", "Terminal", "Storage",
-        "Communication",
+        "MaskedImageModeling", "Tokenizers", "VQVAETraining", "TokenizerSupport", "Interoperability",
+        "Trainer", "Configuration", "Models", "Datasets", "Layers", "Operations", "Tensors", "Terminal",
+        "Storage", "Communication",
       ]),
     .executableTarget(
       name: "peco",
@@ -243,7 +243,7 @@ let package = Package(
     .testTarget(
       name: "TrainerTests",
       dependencies: [
-        "TestSupport", "Trainer", "Configuration", "Models", "Datasets", "Tensors", "Visualization",
+        "TestSupport", "Trainer", "Configuration", "Models", "Datasets", "Layers", "Tensors", "Visualization",
         "Terminal", "Imaging", "Storage", "Communication",
       ], exclude: ["Fixtures"]),
     .testTarget(
@@ -256,7 +256,7 @@ let package = Package(
       name: "InteroperabilityTests",
       dependencies: [
         "PublishedWeights", "TestSupport", "TokenizerSupport", "Interoperability", "Trainer", "Configuration",
-        "Models", "Datasets", "Layers", "Tensors", "Terminal", "Storage", "Communication",
+        "Models", "Datasets", "Layers", "Tensors", "Terminal", "Imaging", "Storage", "Communication",
       ], exclude: ["Fixtures"]),
     .testTarget(
       name: "EvaluationTests",
@@ -295,8 +295,8 @@ let package = Package(
     .testTarget(
       name: "TasksTests",
       dependencies: [
-        "Classification", "MomentumContrastTraining", "MaskedImageModeling", "DVAETraining", "VQVAETraining",
-        "TokenizerSupport", "Trainer", "Configuration", "Models",
+        "Classification", "MomentumContrastTraining", "MaskedImageModeling", "Tokenizers", "DVAETraining",
+        "VQVAETraining", "TokenizerSupport", "Trainer", "Configuration", "Models",
       ]),
     .testTarget(name: "EndToEndTests", dependencies: ["denoise", "peco", "Storage"]),
   ],

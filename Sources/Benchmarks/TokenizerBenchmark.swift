@@ -5,7 +5,9 @@ import Foundation
 import Layers
 import Models
 import Tensors
+import Terminal
 import TokenizerSupport
+import Tokenizers
 import Trainer
 import VQVAETraining
 
@@ -28,8 +30,9 @@ public enum TokenizerBenchmark {
         + "training: {steps: 1}", source: "the benchmark's configuration"
     ).configuration
     let side = configuration.shared.data.imageSize
-    let task = try VQVAETask(configuration, perceptual: nil)
-    let architecture = configuration.architecture
+    guard let family = configuration.member(VQVAEFamily.self) else { throw RunError("there is no VQ-VAE") }
+    let task = try VQVAETask(family, configuration.settings, perceptual: nil)
+    let architecture = family.architecture(configuration.settings)
     var report = BenchmarkReport(
       work == .training ? "tokenizer" : "tokenizer_encode",
       "tokenizer, base width \(width) at \(side)², \(work == .training ? "training" : "encoding")")

@@ -105,6 +105,15 @@ extension ConfigurationForm where Value == String {
   }
 }
 
+extension ConfigurationForm where Value == String {
+  /// One of some words.
+  public static func choice(of words: [String]) -> Self {
+    Self(
+      expected: "one of " + words.joined(separator: ", "), placeholder: words.first ?? "",
+      parse: { $0.scalar.flatMap { words.contains($0.string) ? $0.string : nil } }, render: quoted)
+  }
+}
+
 extension ConfigurationForm
 where Value: CaseIterable & RawRepresentable, Value.RawValue == String, Value.AllCases: Sendable {
   /// One of an enumeration's words.

@@ -1,5 +1,7 @@
 import Configuration
 import Foundation
+import Imaging
+import Layers
 import Models
 import Storage
 import TestSupport

@@ -119,7 +119,7 @@ import TokenizerSupport
 
   @Test func anotherNetworksFileIsRefused() throws {
     for (network, expected) in [
-      (TokenizerConfiguration.Perceptual.Network.resnet50, "layer1.0.conv1.weight"),
+      (PerceptualNetworkKind.resnet50, "layer1.0.conv1.weight"),
       (.vgg16, "features.0.weight"),
     ] {
       let error = #expect(throws: RunError.self) {

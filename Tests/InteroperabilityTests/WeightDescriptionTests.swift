@@ -2,6 +2,7 @@ import Communication
 import Configuration
 import Datasets
 import Foundation
+import Imaging
 import Interoperability
 import Layers
 import Models

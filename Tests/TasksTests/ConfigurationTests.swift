@@ -7,6 +7,7 @@ import Models
 import MomentumContrastTraining
 import Testing
 import TokenizerSupport
+import Tokenizers
 import Trainer
 import VQVAETraining
 
@@ -64,8 +65,8 @@ import VQVAETraining
       huge.model.dimensions.width == 1280 && huge.model.dimensions.depth == 32
         && huge.model.dimensions.heads == 16)
     let (tokenizer, _) = try TokenizerConfiguration.load(file: Self.configs + "/peco_tokenizer_imagenet.yaml")
-    #expect(tokenizer.codebook.size == 8192 && tokenizer.shared.optimizer.betas == [0.5, 0.95])
-    #expect(tokenizer.perceptual.taps == [3, 6, 9, 12])
+    #expect(tokenizer.settings.codebook.size == 8192 && tokenizer.shared.optimizer.betas == [0.5, 0.95])
+    #expect(tokenizer.settings.perceptual.taps == [3, 6, 9, 12])
     let (moco, _) = try PerceptualConfiguration.load(file: Self.configs + "/moco_v3_vit_small_300e.yaml")
     #expect(moco.architecture.width == 384 && moco.architecture.heads == 12)
     #expect(moco.shared.optimizer.peakLearningRate(globalBatchSize: 4096) == 2.4e-3)
@@ -87,9 +88,11 @@ import VQVAETraining
     let (dvae, _) = try TokenizerConfiguration.load(file: Self.configs + "/beit_dvae_imagenet.yaml")
     let (plain, _) = try TokenizerConfiguration.load(
       yaml: "data: {path: a.h5, image_size: 256}\ntraining: {steps: 1}\nmodel: {kind: dvae}", source: "x")
-    #expect(dvae.discreteArchitecture == DVAEConfiguration())
-    #expect(plain.discreteArchitecture == DVAEConfiguration())
-    #expect(dvae.dvae == plain.dvae)
+    for configuration in [dvae, plain] {
+      let family = try #require(configuration.family as? DVAEFamily)
+      #expect(family.architecture(configuration.settings) == DVAEConfiguration())
+    }
+    #expect(dvae.family.isEqual(to: plain.family))
   }
 
   private let pretrain = """
@@ -177,7 +180,7 @@ import VQVAETraining
   func whatTheReaderTakesTheModelTakes(_ override: String) throws {
     let (tokenizer, _) = try TokenizerConfiguration.load(
       yaml: "data: {path: a.h5}\ntraining: {epochs: 1}", source: "x", overrides: [override])
-    try tokenizer.architecture.validate()
+    try #require(tokenizer.family as? VQVAEFamily).architecture(tokenizer.settings).validate()
   }
 }
 

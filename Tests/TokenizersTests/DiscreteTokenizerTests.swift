@@ -14,7 +14,8 @@ import Tokenizers
 @Suite struct DiscreteTokenizerTests {
   @Test func schedulesGoAlongHalfACosine() throws {
     let settings = "data: {path: a}\ntraining: {steps: 1}\nmodel: {kind: dvae}"
-    var dvae = try TokenizerConfiguration.load(yaml: settings, source: "x").configuration.dvae
+    let configuration = try TokenizerConfiguration.load(yaml: settings, source: "x").configuration
+    var dvae = try #require(configuration.member(DVAEFamily.self))
     let final = 1.0 / 16
     #expect(dvae.temperature(at: 0) == 1)
     #expect(dvae.temperature(at: 200_000) == final)

@@ -1,3 +1,4 @@
+import Layers
 import Models
 import Tensors
 import Testing

@@ -19,21 +19,26 @@ public final class DVAETask: TrainingTask, OptimizedUnit {
   public let model: DVAE
   public var metrics: MetricSums
   private let reconstructionLoss: ReconstructionLoss
-  private let configuration: TokenizerConfiguration
+  private let seed: UInt64
+  private let family: DVAEFamily
 
   /// The task of a configuration.
   ///
   /// - Parameters:
-  ///   - configuration: Of the tokenizer.
+  ///   - family: What the family's keys say.
+  ///   - settings: What all tokenizers' configurations say.
   ///   - perceptual: The network whose features are compared; nil for a loss on pixels alone.
-  public init(_ configuration: TokenizerConfiguration, perceptual: (any PerceptualNetwork)?) throws {
-    let scope = ParameterScope(seed: configuration.shared.seed)
-    model = try DVAE(configuration.discreteArchitecture, in: scope)
+  public init(
+    _ family: DVAEFamily, _ settings: TokenizerSettings, perceptual: (any PerceptualNetwork)?
+  ) throws {
+    seed = settings.shared.seed
+    self.family = family
+    let scope = ParameterScope(seed: seed)
+    model = try DVAE(family.architecture(settings), in: scope)
     parameters = scope.parameters
     metrics = MetricSums(
       ReconstructionLoss.metrics + ["kl_divergence"], histograms: [("tokens", model.vocabulary)])
-    reconstructionLoss = ReconstructionLoss(configuration.loss, perceptual: perceptual)
-    self.configuration = configuration
+    reconstructionLoss = ReconstructionLoss(settings.loss, perceptual: perceptual)
   }
 
   public var units: [any TrainableUnit] { [self] }
@@ -48,17 +53,17 @@ public final class DVAETask: TrainingTask, OptimizedUnit {
     metrics.add("kl_divergence", mean: Double(output.divergence.item), weight: Double(batch.count))
     metrics.count(output.tokens, in: "tokens")
     let loss = weightedSum(
-      reconstruction + [(Float(configuration.dvae.klWeight(at: batch.step)), output.divergence)])
+      reconstruction + [(Float(family.klWeight(at: batch.step)), output.divergence)])
     return Loss(mean: loss, weight: Double(batch.count))
   }
 
   /// The soft sample of tokens that a batch is trained with.
   private func sampling(of batch: Batch) -> DVAE.Sampling {
-    let noise = GumbelNoise(seed: configuration.shared.seed, step: batch.step, samples: batch.samples)
+    let noise = GumbelNoise(seed: seed, step: batch.step, samples: batch.samples)
     let grid = model.gridSize
     return DVAE.Sampling(
       noise: noise([batch.count, grid, grid, model.vocabulary]),
-      temperature: Float(configuration.dvae.temperature(at: batch.step)))
+      temperature: Float(family.temperature(at: batch.step)))
   }
 
   public func finishStep(
@@ -70,8 +75,8 @@ public final class DVAETask: TrainingTask, OptimizedUnit {
     return [
       ("psnr", reconstruction.psnr), ("codebook_perplexity", Double(usage.perplexity)),
       ("codebook_usage", Double(usage.usedShare)), ("kl_divergence", metrics.mean("kl_divergence") ?? 0),
-      ("temperature", configuration.dvae.temperature(at: step - 1)),
-      ("kl_weight", configuration.dvae.klWeight(at: step - 1)),
+      ("temperature", family.temperature(at: step - 1)),
+      ("kl_weight", family.klWeight(at: step - 1)),
     ] + reconstruction.losses
   }
 }

@@ -9,10 +9,12 @@ import Tokenizers
 /// Every task of the program. A new one is entered here.
 public enum TaskRegistry {
   /// The tasks, in the order in which their commands are listed.
-  public static let all: [any TaskDefinition.Type] = [
-    TokenizerDefinition.self, MaskedImageModelingDefinition.self, MomentumContrastDefinition.self,
-    ClassificationDefinition.self, FeaturesDefinition.self,
-  ]
+  public static var all: [any TaskDefinition.Type] {
+    [
+      TokenizerDefinition.self, MaskedImageModelingDefinition.self, MomentumContrastDefinition.self,
+      ClassificationDefinition.self, FeaturesDefinition.self,
+    ]
+  }
 
   /// The commands that the tasks bring.
   public static var commands: [any ParsableCommand.Type] { all.flatMap { $0.commands } }

@@ -16,7 +16,7 @@ package enum PerceptualNetworks {
   /// The network, or nil where the configuration has none, and a checksum over the weights of its files, on rank 0 alone;
   /// random ones need none. Collective; rank 0 reads the weights for all.
   package static func make(
-    _ configuration: TokenizerConfiguration, communicator: Communicator, logger: Logger
+    _ configuration: TokenizerSettings, communicator: Communicator, logger: Logger
   ) throws -> (network: any PerceptualNetwork, checksum: UInt64?)? {
     let settings = configuration.perceptual
     guard settings.network != .none, configuration.loss.perceptualWeight > 0 else { return nil }
@@ -81,7 +81,7 @@ package enum PerceptualNetworks {
 
   /// What each channel counts at each tap, as LPIPS learns it; nil where all count the same. Collective.
   private static func channelWeights(
-    _ settings: TokenizerConfiguration.Perceptual, taps: [(number: Int, channels: Int)],
+    _ settings: TokenizerSettings.Perceptual, taps: [(number: Int, channels: Int)],
     communicator: Communicator
   ) throws -> [Parameter]? {
     guard let path = settings.channelWeights else { return nil }
@@ -104,7 +104,7 @@ package enum PerceptualNetworks {
   /// The file of the weights, under our names, and in which naming it came, on rank 0; nil on the others, and where the
   /// weights are random. Collective.
   private static func openWeights(
-    _ settings: TokenizerConfiguration.Perceptual, communicator: Communicator, logger: Logger
+    _ settings: TokenizerSettings.Perceptual, communicator: Communicator, logger: Logger
   ) throws -> (WeightFile?, NameTable?) {
     try communicator.agree {
       guard communicator.isRoot, let path = settings.weights else { return (nil, nil) }
@@ -126,7 +126,7 @@ package enum PerceptualNetworks {
 
   /// A ViT's architecture: as its card has it, or where its weights are random, BEiT's of the configured size.
   private static func vitArchitecture(
-    _ configuration: TokenizerConfiguration, _ card: ModelCard?
+    _ configuration: TokenizerSettings, _ card: ModelCard?
   ) throws -> VisionTransformerConfiguration {
     let settings = configuration.perceptual
     let side = settings.imageSize ?? configuration.shared.data.imageSize
@@ -150,7 +150,7 @@ package enum PerceptualNetworks {
 
   /// The card of a ViT's weights; nil where they are random. Collective.
   private static func vitCard(
-    _ configuration: TokenizerConfiguration, _ weights: WeightFile?, _ names: NameTable?,
+    _ configuration: TokenizerSettings, _ weights: WeightFile?, _ names: NameTable?,
     communicator: Communicator
   ) throws -> ModelCard? {
     guard configuration.perceptual.weights != "random" else { return nil }
@@ -163,7 +163,7 @@ package enum PerceptualNetworks {
   /// A checkpoint's own card. For other files names and shapes tell the network, but for its attention heads: the
   /// configuration may say them, or a file of itself, or what lies beside it; for others the configured size does.
   private static func vitCard(
-    of weights: WeightFile, _ names: NameTable, _ settings: TokenizerConfiguration.Perceptual
+    of weights: WeightFile, _ names: NameTable, _ settings: TokenizerSettings.Perceptual
   ) throws -> ModelCard {
     guard weights.path.hasSuffix(".safetensors") else {
       let header = try Checkpoint.header(of: weights.path)
@@ -200,7 +200,7 @@ package enum PerceptualNetworks {
 
   /// Shows the network smaller images where the configuration asks for it.
   private static func pooled(
-    _ network: any PerceptualNetwork, _ configuration: TokenizerConfiguration
+    _ network: any PerceptualNetwork, _ configuration: TokenizerSettings
   ) throws -> any PerceptualNetwork {
     let side = configuration.shared.data.imageSize
     guard let wanted = configuration.perceptual.imageSize, wanted != side else { return network }

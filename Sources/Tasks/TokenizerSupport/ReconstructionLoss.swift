@@ -10,11 +10,11 @@ package struct ReconstructionLoss {
   /// The metrics it adds to.
   package static let metrics = ["pixel_loss", "perceptual_loss", "squared_error"]
 
-  private let settings: TokenizerConfiguration.Loss
+  private let settings: TokenizerSettings.Loss
   private let perceptual: (any PerceptualNetwork)?
 
   /// - Parameter perceptual: The network whose features are compared; nil for a loss on pixels alone.
-  package init(_ settings: TokenizerConfiguration.Loss, perceptual: (any PerceptualNetwork)?) {
+  package init(_ settings: TokenizerSettings.Loss, perceptual: (any PerceptualNetwork)?) {
     self.settings = settings
     self.perceptual = perceptual
   }

@@ -1,24 +1,47 @@
+import Configuration
 import Models
 import Tensors
 import Trainer
 
-/// A kind of tokenizer: how its model and its training are made of a configuration.
-public struct TokenizerFamily: Sendable {
+/// A family of tokenizers: its part of a configuration, and how its model and its training are made.
+///
+/// A value holds what the family's own keys say. Keys of all families are read whatever `model.kind` is: in a file they
+/// may wait for it.
+public protocol TokenizerFamily: Sendable, Equatable {
   /// The value of `model.kind`, which is also the name of the task in checkpoints.
-  public let kind: TokenizerConfiguration.Model.Kind
-  /// Makes the model that a configuration describes, its parameters in a scope.
-  package let makeModel: @Sendable (TokenizerConfiguration, ParameterScope) throws -> any Tokenizer
-  /// Makes the task of a configuration, with the network whose features are compared.
-  package let makeTask:
-    @Sendable (TokenizerConfiguration, (any PerceptualNetwork)?) throws -> any TrainingTask
+  static var kind: String { get }
+  /// Whether the decoder gives a distribution, by whose likelihood pixels can be compared.
+  static var hasLikelihood: Bool { get }
+  /// Keys, and sections of keys, that count in this family alone.
+  static var ownKeys: [String] { get }
 
-  package init(
-    _ kind: TokenizerConfiguration.Model.Kind,
-    makeModel: @escaping @Sendable (TokenizerConfiguration, ParameterScope) throws -> any Tokenizer,
-    makeTask:
-      @escaping @Sendable (TokenizerConfiguration, (any PerceptualNetwork)?) throws
-      -> any TrainingTask
-  ) {
-    (self.kind, self.makeModel, self.makeTask) = (kind, makeModel, makeTask)
-  }
+  /// Puts the family's own sizes in place of those that are the default otherwise.
+  static func setDefaults(of settings: inout TokenizerSettings)
+  /// Asks for the family's own keys.
+  init(_ reader: ConfigurationReader)
+  /// Demands that values go together, after all have been read.
+  ///
+  /// - Parameter isChosen: Whether the tokenizer is of this family.
+  func validate(_ settings: TokenizerSettings, isChosen: Bool, _ reader: ConfigurationReader)
+
+  /// Makes the model, its parameters in a scope.
+  func makeModel(_ settings: TokenizerSettings, in scope: ParameterScope) throws -> any Tokenizer
+  /// Makes the task.
+  ///
+  /// - Parameter perceptual: The network whose features are compared; nil for a loss on pixels alone.
+  func makeTask(
+    _ settings: TokenizerSettings, perceptual: (any PerceptualNetwork)?
+  ) throws -> any TrainingTask
+  /// What is to be told of a run whose micro-batches are not of the size that was asked for, if anything is.
+  func warning(microBatchSize: Int, ranks: Int, _ settings: TokenizerSettings) -> String?
+}
+
+extension TokenizerFamily {
+  public static var hasLikelihood: Bool { false }
+  public static func setDefaults(of settings: inout TokenizerSettings) {}
+  public func validate(_ settings: TokenizerSettings, isChosen: Bool, _ reader: ConfigurationReader) {}
+  public func warning(microBatchSize: Int, ranks: Int, _ settings: TokenizerSettings) -> String? { nil }
+
+  /// Whether another value is of the same family and says the same.
+  package func isEqual(to other: any TokenizerFamily) -> Bool { other as? Self == self }
 }

@@ -29,7 +29,7 @@ public enum PerceptualDistance {
         yaml: "{data: {path: none}, training: {steps: 1}}", source: "--set", overrides: overrides)
     guard
       let network = try PerceptualNetworks.make(
-        settings.configuration, communicator: Communicator(), logger: ConsoleLog.logger(rank: 0)
+        settings.configuration.settings, communicator: Communicator(), logger: ConsoleLog.logger(rank: 0)
       )?.network
     else {
       throw RunError("there is no perceptual network; give perceptual.network, and perceptual.weights")

@@ -11,19 +11,17 @@ public enum TokenizerTraining {
   public static func run(_ request: RunRequest, communicator: Communicator) throws -> TrainingLoop.Outcome {
     let setup = try RunSetup<TokenizerConfiguration>(request, communicator: communicator)
     let configuration = setup.configuration
-    let (micro, plan) = (configuration.shared.training.microBatchSize, setup.plan)
-    if configuration.adversarial.discriminator != .none, plan.microBatchSize != micro {
-      setup.logger.warning(
-        """
-        the weight of the adversarial loss is adapted to each micro-batch, of \(plan.microBatchSize) images on \
-        \(communicator.size) ranks where training.micro_batch_size is \(micro): the tokenizer will be another than \
-        on fewer ranks
-        """)
+    let (settings, family, plan) = (configuration.settings, configuration.family, setup.plan)
+    if plan.microBatchSize != settings.shared.training.microBatchSize,
+      let warning = family.warning(
+        microBatchSize: plan.microBatchSize, ranks: communicator.size, settings)
+    {
+      setup.logger.warning("\(warning)")
     }
     let perceptual = try PerceptualNetworks.make(
-      configuration, communicator: communicator, logger: setup.logger)
+      settings, communicator: communicator, logger: setup.logger)
     let task = try communicator.agree {
-      try configuration.family.makeTask(configuration, perceptual?.network)
+      try family.makeTask(settings, perceptual: perceptual?.network)
     }
     let data = configuration.shared.data
     let samples = SamplePipeline(

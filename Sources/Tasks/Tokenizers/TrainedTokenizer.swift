@@ -35,7 +35,7 @@ public struct TrainedTokenizer {
     let file = try communicator.readOnRoot { try Self.checkpointFile(path, report: report) }
     let text = try communicator.readOnRoot { try Self.configurationText(file) }
     var (configuration, _) = try TokenizerConfiguration.load(yaml: text, source: file)
-    let patch = configuration.model.patchSize
+    let patch = configuration.settings.model.patchSize
     switch size {
     case .trained: break
     case .pixels(let side):
@@ -44,11 +44,11 @@ public struct TrainedTokenizer {
           "\(file) has one token for \(patch)² pixels: images of \(side)² cannot be cut into tokens; the side must "
             + "be a multiple of \(patch)")
       }
-      configuration.shared.data.imageSize = side
-    case .tokens(let grid): configuration.shared.data.imageSize = grid * patch
+      configuration.settings.shared.data.imageSize = side
+    case .tokens(let grid): configuration.settings.shared.data.imageSize = grid * patch
     }
     let scope = ParameterScope(seed: 0, frozen: true)
-    let model = try configuration.family.makeModel(configuration, scope)
+    let model = try configuration.family.makeModel(configuration.settings, in: scope)
     try communicator.readOnRoot(into: scope.parameters) {
       _ = try Checkpoint.load(file, into: scope.parameters, includingFrozen: true)
     }
@@ -67,7 +67,7 @@ public struct TrainedTokenizer {
 
   private static func configurationText(_ file: String) throws -> String {
     let header = try Checkpoint.header(of: file)
-    guard TokenizerConfiguration.Model.Kind(rawValue: header.task) != nil else {
+    guard TokenizerConfiguration.families.contains(where: { $0.kind == header.task }) else {
       throw RunError("\(file) is a checkpoint of task '\(header.task)'; a tokenizer's is needed")
     }
     return header.configuration

@@ -13,19 +13,19 @@ final class DiscriminatorUnit: OptimizedUnit {
   static let metrics = ["adversarial_loss", "adversarial_weight"]
 
   let name = "discriminator"
-  private let settings: TokenizerConfiguration.Adversarial
+  private let settings: VQVAEFamily.Adversarial
   private let discriminator: PatchDiscriminator
   private let adversarialLoss: AdversarialLoss
   /// The micro-batch whose loss was computed last.
   private var pending: (real: Tensor, fake: Tensor)?
 
   /// Nil where the configuration has no discriminator.
-  init?(_ configuration: TokenizerConfiguration) {
-    settings = configuration.adversarial
+  init?(_ settings: VQVAEFamily.Adversarial, seed: UInt64) {
+    self.settings = settings
     guard settings.discriminator == .patch else { return nil }
     var size = PatchDiscriminatorConfiguration()
     (size.baseWidth, size.layers) = (settings.baseWidth, settings.layers)
-    discriminator = PatchDiscriminator(size, in: ParameterScope(seed: configuration.shared.seed))
+    discriminator = PatchDiscriminator(size, in: ParameterScope(seed: seed))
     adversarialLoss = AdversarialLoss(weight: Float(settings.weight))
   }
 

@@ -21,7 +21,8 @@ public final class VQVAETask: TrainingTask, OptimizedUnit {
     ReconstructionLoss.metrics + DiscriminatorUnit.metrics + ["commitment_loss", "codebook_loss"])
   private let reconstructionLoss: ReconstructionLoss
   private let discriminator: DiscriminatorUnit?
-  private let configuration: TokenizerConfiguration
+  private let seed: UInt64
+  private let codebook: VQVAEFamily.Codebook
 
   /// This step's encoder outputs, kept if codebook entries will be revived from them at its end.
   private var encoded: [Tensor] = []
@@ -29,15 +30,19 @@ public final class VQVAETask: TrainingTask, OptimizedUnit {
   /// The task of a configuration.
   ///
   /// - Parameters:
-  ///   - configuration: Of the tokenizer.
+  ///   - family: What the family's keys say.
+  ///   - settings: What all tokenizers' configurations say.
   ///   - perceptual: The network whose features are compared; nil for a loss on pixels alone.
-  public init(_ configuration: TokenizerConfiguration, perceptual: (any PerceptualNetwork)?) throws {
-    let scope = ParameterScope(seed: configuration.shared.seed)
-    model = try VQVAE(configuration.architecture, in: scope)
+  public init(
+    _ family: VQVAEFamily, _ settings: TokenizerSettings, perceptual: (any PerceptualNetwork)?
+  ) throws {
+    seed = settings.shared.seed
+    codebook = family.codebook
+    let scope = ParameterScope(seed: seed)
+    model = try VQVAE(family.architecture(settings), in: scope)
     parameters = scope.parameters
-    reconstructionLoss = ReconstructionLoss(configuration.loss, perceptual: perceptual)
-    discriminator = DiscriminatorUnit(configuration)
-    self.configuration = configuration
+    reconstructionLoss = ReconstructionLoss(settings.loss, perceptual: perceptual)
+    discriminator = DiscriminatorUnit(family.adversarial, seed: seed)
   }
 
   public var units: [any TrainableUnit] { [self] + (discriminator.map { [$0] } ?? []) }
@@ -59,7 +64,7 @@ public final class VQVAETask: TrainingTask, OptimizedUnit {
     } else {
       terms = reconstructionLoss(output.reconstruction, images, addingTo: &metrics)
     }
-    terms.append((Float(configuration.codebook.commitmentWeight), output.commitment))
+    terms.append((Float(codebook.commitmentWeight), output.commitment))
     let count = Double(batch.count)
     metrics.add("commitment_loss", mean: Double(output.commitment.item), weight: count)
     if let loss = output.codebookLoss {
@@ -99,7 +104,7 @@ public final class VQVAETask: TrainingTask, OptimizedUnit {
   /// Whether entries are replaced at the end of a step: all of them after the first, as far as it has encoder outputs, so
   /// that the codebook starts among these, and later those that have fallen out of use.
   private func revives(atStep step: Int) -> Bool {
-    let every = configuration.codebook.reviveEverySteps
+    let every = codebook.reviveEverySteps
     return every > 0 && (step == 1 || step % every == 0)
   }
 
@@ -113,11 +118,11 @@ public final class VQVAETask: TrainingTask, OptimizedUnit {
     let dead =
       step == 1
       ? Array(0..<quantizer.entries)
-      : quantizer.deadEntries(below: Float(configuration.codebook.revivalThreshold))
+      : quantizer.deadEntries(below: Float(codebook.revivalThreshold))
     let own = encoded.reduce(0) { $0 + $1.count / length }
     let total = own * communicator.size
     guard total > 0, !dead.isEmpty else { return 0 }
-    var stream = RandomStream(seed: configuration.shared.seed, purpose: .revival, time: step)
+    var stream = RandomStream(seed: seed, purpose: .revival, time: step)
     let drawn = stream.permutation(total)
     let order = total < dead.count ? stream.permutation(dead.count) : Array(dead.indices)
     let entries = order.prefix(total).map { dead[$0] }

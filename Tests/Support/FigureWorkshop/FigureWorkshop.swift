@@ -49,7 +49,9 @@ public struct FigureWorkshop {
         model: {base_width: 8, channel_multipliers: [1, 1, 2, 2], blocks_per_level: 1}
         codebook: {size: \(tokens), dimension: 8}
         """, source: name)
-    let model = try VQVAE(configuration.architecture, in: ParameterScope(seed: seed))
+    guard let family = configuration.member(VQVAEFamily.self) else { throw CocoaError(.featureUnsupported) }
+    let model = try VQVAE(
+      family.architecture(configuration.settings), in: ParameterScope(seed: seed))
     let encoded = model.encode(try views())
     let vectors = encoded.reshaped([encoded.count / 8, 8])
     let stride = vectors.shape[0] / tokens

@@ -49,13 +49,14 @@ public enum TokenizerImport {
         blocks_per_level: \(found.blocksPerGroup)}
         codebook: {size: \(found.vocabulary), dimension: \(found.codebookDimension)}
         """, source: "the form of \(encoder)")
-    let model = try DVAE(configuration.discreteArchitecture, in: ParameterScope(seed: 0))
+    let model = try configuration.family.makeModel(configuration.settings, in: ParameterScope(seed: 0))
     for (part, file) in [("encoder.", files.encoder), ("decoder.", files.decoder)] {
       try file.fill(model.parameters.filter { $0.name.hasPrefix(part) }, without: part)
     }
     try Checkpoint.write(
       CheckpointHeader(
-        task: "dvae", step: 0, epoch: 0, samplePosition: 0, updates: 0, seed: 0, configuration: resolved),
+        task: configuration.kind, step: 0, epoch: 0, samplePosition: 0, updates: 0, seed: 0,
+        configuration: resolved),
       parameters: model.parameters, optimizer: nil, to: output)
     return Report(vocabulary: model.vocabulary, patchSize: model.patchSize, gridSize: model.gridSize)
   }
