@@ -42,7 +42,7 @@ let package = Package(
 
     // Floor 1: the world outside
     .target(name: "Communication", dependencies: ["Hashing", "Threads", "CMPI"]),
-    .target(name: "Storage", dependencies: ["Threads", "CFileIO", "CHDF5"]),
+    .target(name: "Storage", dependencies: ["Hashing", "Threads", "CFileIO", "CHDF5"]),
     .target(name: "Imaging", dependencies: ["CKernels", "CPNG", "CJPEG"]),
 
     .target(name: "Terminal", dependencies: ["Threads", .product(name: "Logging", package: "swift-log")]),
@@ -54,11 +54,15 @@ let package = Package(
     .target(name: "Layers", dependencies: ["Operations", "Tensors"]),
 
     // Floor 3: models and data
-    .target(name: "Datasets", dependencies: ["Operations", "Tensors", "Imaging", "Storage", "Threads"]),
+    .target(
+      name: "Datasets",
+      dependencies: [
+        "Operations", "Tensors", "Imaging", "Storage", "Hashing", "Threads",
+      ]),
     .target(
       name: "Preparation",
       dependencies: [
-        "Datasets", "Tensors", "Imaging", "Storage", "Threads", "CFileIO",
+        "Datasets", "Tensors", "Imaging", "Storage", "Hashing", "Threads", "CFileIO",
       ]),
     .target(name: "Models", dependencies: ["Layers", "Operations", "Tensors"]),
 
@@ -72,13 +76,13 @@ let package = Package(
       name: "Trainer",
       dependencies: [
         "Configuration", "Datasets", "Operations", "Tensors", "Visualization", "Terminal", "Imaging",
-        "Storage", "Communication", "Threads", .product(name: "Logging", package: "swift-log"),
+        "Storage", "Communication", "Hashing", "Threads", .product(name: "Logging", package: "swift-log"),
       ]),
     .target(
       name: "Interoperability",
       dependencies: [
         "Trainer", "Configuration", "Models", "Layers", "Operations", "Tensors", "Terminal", "Imaging",
-        "Storage", "Communication",
+        "Storage", "Communication", "Hashing",
       ]),
     .target(
       name: "Evaluation",
@@ -99,7 +103,7 @@ let package = Package(
       name: "TokenizerSupport",
       dependencies: [
         "Interoperability", "Trainer", "Configuration", "Models", "Layers", "Operations", "Tensors",
-        "Terminal", "Storage", "Communication", .product(name: "Logging", package: "swift-log"),
+        "Terminal", "Storage", "Communication", "Hashing", .product(name: "Logging", package: "swift-log"),
       ], path: "Sources/Tasks/TokenizerSupport"),
     .target(
       name: "VQVAETraining",
@@ -212,6 +216,7 @@ let package = Package(
       ], path: "Tests/Support/CommunicationProbe"),
     .testTarget(name: "ArchitectureTests"),
     .testTarget(name: "ThreadsTests", dependencies: ["Threads"]),
+    .testTarget(name: "HashingTests", dependencies: ["Hashing"]),
     .testTarget(name: "CommunicationTests", dependencies: ["communication-probe", "Communication"]),
     .testTarget(name: "StorageTests", dependencies: ["Storage"], exclude: ["Fixtures"]),
     .testTarget(name: "ImagingTests", dependencies: ["Imaging"], exclude: ["Fixtures"]),

@@ -53,7 +53,7 @@ public final class GradientReducer: @unchecked Sendable {
 
     let layout = buckets.ranges.flatMap { [$0.lowerBound, $0.upperBound] }
     try communicator.checkEqual(
-      checksum: layout.withUnsafeBytes { FNV1a.hash($0) }, what: "the layouts of the gradients")
+      checksum: layout.withUnsafeBytes { XXHash64.hash($0) }, what: "the layouts of the gradients")
     thread =
       communicator.size == 1
       ? nil

@@ -1,4 +1,5 @@
-/// FNV-1a, 64 bits: a short hash of names that is the same in every run and on every machine.
+/// FNV-1a, 64 bits: the hash of the names that random streams have. Every draw depends on it, so it stays; contents are
+/// compared by `XXHash64`.
 public enum FNV1a {
   /// The hash of some bytes.
   @inlinable

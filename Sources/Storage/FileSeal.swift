@@ -1,4 +1,5 @@
 import Foundation
+import Hashing
 
 /// A checksum over a whole file, kept in the file's first bytes: HDF5's user block, which other readers skip.
 ///

@@ -1,4 +1,4 @@
-import Storage
+import Hashing
 import Tensors
 
 /// A checksum over names and values of a model's parameters, in order.

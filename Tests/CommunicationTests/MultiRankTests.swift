@@ -85,7 +85,7 @@ func mpirun(ranks: Int, _ arguments: String...) throws -> Run {
   // Files rather than pipes: nothing to drain, and nothing that a rank left behind could hold open.
   let files = try ["output", "errors"].map { name in
     let url = folder.appending(path: name)
-    FileManager.default.createFile(atPath: url.path, contents: nil)
+    _ = FileManager.default.createFile(atPath: url.path, contents: nil)
     return (url: url, handle: try FileHandle(forWritingTo: url))
   }
 

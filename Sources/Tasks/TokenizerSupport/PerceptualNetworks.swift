@@ -1,6 +1,7 @@
 import Communication
 import Configuration
 import Foundation
+import Hashing
 import Interoperability
 import Layers
 import Logging

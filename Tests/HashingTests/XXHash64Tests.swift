@@ -1,4 +1,4 @@
-import Storage
+import Hashing
 import Testing
 
 @Suite struct XXHash64Tests {

@@ -1,4 +1,4 @@
-/// The checksum of images and weights: xxHash64, fast and the same on every machine.
+/// The checksum of contents, such as images and weights: xxHash64, fast and the same on every machine.
 ///
 /// It notices damage, not forgery.
 ///
