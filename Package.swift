@@ -206,8 +206,8 @@ let package = Package(
     .target(
       name: "FigureWorkshop",
       dependencies: [
-        "MaskedImageModeling", "Tokenizers", "VQVAETraining", "TokenizerSupport", "Trainer", "Configuration",
-        "Models", "Preparation", "Datasets", "Layers", "Tensors", "Visualization", "Imaging", "Communication",
+        "MaskedImageModeling", "Tokenizers", "VQVAETraining", "Trainer", "Configuration", "Models",
+        "Preparation", "Datasets", "Layers", "Tensors", "Visualization", "Imaging", "Communication",
       ], path: "Tests/Support/FigureWorkshop"),
     .executableTarget(
       name: "communication-probe",
@@ -260,22 +260,22 @@ let package = Package(
     .testTarget(
       name: "InteroperabilityTests",
       dependencies: [
-        "PublishedWeights", "TestSupport", "TokenizerSupport", "Interoperability", "Trainer", "Configuration",
-        "Models", "Datasets", "Layers", "Tensors", "Terminal", "Imaging", "Storage", "Communication",
+        "PublishedWeights", "TestSupport", "Interoperability", "Trainer", "Configuration", "Models", "Layers",
+        "Tensors", "Terminal", "Imaging", "Storage", "Communication",
       ], exclude: ["Fixtures"]),
     .testTarget(
       name: "EvaluationTests",
       dependencies: [
         "PublishedWeights", "TestSupport", "Evaluation", "Interoperability", "Trainer", "Configuration",
-        "Models", "Preparation", "Datasets", "Layers", "Operations", "Tensors", "Terminal", "Imaging",
-        "Storage", "Communication",
+        "Models", "Preparation", "Layers", "Operations", "Tensors", "Terminal", "Imaging", "Storage",
+        "Communication",
       ], exclude: ["Fixtures"]),
     .testTarget(
       name: "TokenizersTests",
       dependencies: [
-        "FigureWorkshop", "TestSupport", "Classification", "Tokenizers", "DVAETraining", "TokenizerSupport",
-        "TaskSupport", "Evaluation", "Interoperability", "Trainer", "Configuration", "Models", "Preparation",
-        "Datasets", "Layers", "Tensors", "Visualization", "Terminal", "Imaging", "Storage", "Communication",
+        "FigureWorkshop", "TestSupport", "Classification", "Tokenizers", "DVAETraining", "TaskSupport",
+        "Evaluation", "Interoperability", "Trainer", "Configuration", "Models", "Preparation", "Layers",
+        "Tensors", "Visualization", "Terminal", "Imaging", "Storage", "Communication",
       ]),
     .testTarget(
       name: "MaskedImageModelingTests",
@@ -288,14 +288,13 @@ let package = Package(
       name: "ClassificationTests",
       dependencies: [
         "PublishedWeights", "TestSupport", "Classification", "Evaluation", "Interoperability", "Trainer",
-        "Configuration", "Models", "Preparation", "Datasets", "Tensors", "Terminal", "Imaging", "Storage",
-        "Communication",
+        "Configuration", "Preparation", "Tensors", "Terminal", "Imaging", "Communication",
       ]),
     .testTarget(
       name: "FeaturesTests",
       dependencies: [
-        "FigureWorkshop", "TestSupport", "Features", "TaskSupport", "Interoperability", "Models", "Datasets",
-        "Tensors", "Visualization", "Imaging", "Communication",
+        "FigureWorkshop", "TestSupport", "Features", "TaskSupport", "Interoperability", "Models", "Tensors",
+        "Visualization", "Imaging", "Communication",
       ]),
     .testTarget(
       name: "TasksTests",

@@ -1,15 +1,12 @@
 import Classification
 import Communication
 import Configuration
-import Datasets
 import Evaluation
 import Foundation
 import Imaging
 import Interoperability
-import Models
 import Preparation
 import PublishedWeights
-import Storage
 import Tensors
 import Terminal
 import TestSupport

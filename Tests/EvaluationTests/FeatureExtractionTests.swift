@@ -1,6 +1,5 @@
 import Communication
 import Configuration
-import Datasets
 import Evaluation
 import Foundation
 import Imaging

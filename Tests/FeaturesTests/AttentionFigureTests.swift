@@ -1,8 +1,6 @@
 import Communication
-import Datasets
 import Features
 import FigureWorkshop
-import Foundation
 import Imaging
 import Interoperability
 import Models

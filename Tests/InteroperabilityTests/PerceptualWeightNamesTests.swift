@@ -7,7 +7,6 @@ import Tensors
 import Terminal
 import TestSupport
 import Testing
-import TokenizerSupport
 
 @Suite struct PerceptualWeightNamesTests {
   private func path(_ name: String) -> String {

@@ -1,7 +1,5 @@
 import Communication
-import Datasets
 import FigureWorkshop
-import Foundation
 import Imaging
 import Interoperability
 import Layers
@@ -10,7 +8,6 @@ import Models
 import Operations
 import Storage
 import TaskSupport
-import Tensors
 import TestSupport
 import Testing
 import Tokenizers

@@ -3,11 +3,9 @@ import Configuration
 import DVAETraining
 import Foundation
 import Models
-import Storage
 import Tensors
 import TestSupport
 import Testing
-import TokenizerSupport
 import Tokenizers
 
 /// The discrete VAE in training, and DALL-E's weights.

@@ -1,5 +1,4 @@
 import Imaging
-import Layers
 import Models
 import Tensors
 import TestSupport

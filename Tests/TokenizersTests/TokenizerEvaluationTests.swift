@@ -1,6 +1,5 @@
 import Classification
 import Communication
-import Datasets
 import Evaluation
 import Foundation
 import Layers

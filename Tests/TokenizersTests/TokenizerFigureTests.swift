@@ -1,6 +1,4 @@
-import Datasets
 import FigureWorkshop
-import Foundation
 import Imaging
 import Models
 import TaskSupport

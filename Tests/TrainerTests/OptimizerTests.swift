@@ -1,5 +1,4 @@
 import Configuration
-import Foundation
 import Storage
 import Tensors
 import TestSupport

@@ -8,7 +8,6 @@ import MaskedImageModeling
 import Models
 import Preparation
 import Tensors
-import TokenizerSupport
 import Tokenizers
 import Trainer
 import VQVAETraining
