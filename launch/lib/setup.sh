@@ -76,12 +76,14 @@ ensure_swift() {
 # Builds with the arguments of `swift build`, quietly unless it fails.
 build() {
   local log=.build/launch.log
+  # A module that uses another without declaring it builds or not as the order of the build happens to be.
+  local options=(-c release --explicit-target-dependency-import-check error)
   mkdir -p .build
-  swift build -c release "$@" >"$log" 2>&1 && return
+  swift build "${options[@]}" "$@" >"$log" 2>&1 && return
   # A checkout that was moved or copied brings modules that only its old place can use.
   if grep -q 'module cache path' "$log"; then
     rm -rf .build/*/release/ModuleCache
-    swift build -c release "$@" >"$log" 2>&1 && return
+    swift build "${options[@]}" "$@" >"$log" 2>&1 && return
   fi
   grep -E -A 6 'error:' "$log" >&2 || tail -n 60 "$log" >&2
   die "the build failed; all it said is in $log"
