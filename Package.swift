@@ -201,7 +201,7 @@ let package = Package(
     .target(
       name: "PublishedWeights",
       dependencies: [
-        "Interoperability",
+        "Interoperability"
       ], path: "Tests/Support/PublishedWeights"),
     .target(
       name: "FigureWorkshop",
@@ -212,7 +212,7 @@ let package = Package(
     .executableTarget(
       name: "communication-probe",
       dependencies: [
-        "Communication",
+        "Communication"
       ], path: "Tests/Support/CommunicationProbe"),
     .testTarget(name: "ArchitectureTests"),
     .testTarget(name: "ThreadsTests", dependencies: ["Threads"]),

@@ -4,8 +4,8 @@ import Datasets
 import Foundation
 import Imaging
 import Layers
-import Operations
 import Models
+import Operations
 import TaskSupport
 import Tensors
 import Terminal
