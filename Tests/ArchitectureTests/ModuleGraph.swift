@@ -21,6 +21,8 @@ struct ModuleGraph {
   /// In the order of declaration, from the ground up; without tests.
   let modules: [Module]
   let floors: [Floor]
+  /// The targets of tests, and what several of them share.
+  let tests: [Module]
   let project: URL
 
   init() throws {
@@ -30,23 +32,23 @@ struct ModuleGraph {
     let targets = text.components(separatedBy: "targets: [").dropFirst(2).joined(separator: "targets: [")
     let headings = targets.matches(of: /\/\/ Floor (\d+): (.+)/)
     let floors = headings.map { Floor(number: Int($0.output.1) ?? 0, title: String($0.output.2)) }
-    let declaration = /\.(?:target|executableTarget|systemLibrary)\(\s*name: "([^"]+)"/
-    var modules: [Module] = []
+    let declaration = /\.(target|executableTarget|systemLibrary|testTarget)\(\s*name: "([^"]+)"/
+    var all: [Module] = []
     let starts = targets.matches(of: declaration)
     for (index, start) in starts.enumerated() {
       let end = index + 1 < starts.count ? starts[index + 1].range.lowerBound : targets.endIndex
-      // A test target may follow the last one.
-      let body = targets[start.range.lowerBound..<end].components(separatedBy: ".testTarget(")[0]
-      let name = String(start.output.1)
-      let path = body.firstMatch(of: /path: "([^"]+)"/).map { String($0.output.1) } ?? "Sources/\(name)"
-      guard path.hasPrefix("Sources/") else { continue }
+      let body = targets[start.range.lowerBound..<end]
+      let name = String(start.output.2)
+      let folder = start.output.1 == "testTarget" ? "Tests" : "Sources"
+      let path = body.firstMatch(of: /path: "([^"]+)"/).map { String($0.output.1) } ?? "\(folder)/\(name)"
       let list = body.firstMatch(of: /dependencies: \[((?:[^\[\]]|\n)*)\]/).map { String($0.output.1) } ?? ""
       let dependencies = Set(list.matches(of: /"([^"]+)"/).map { String($0.output.1) })
       let heading = headings.lastIndex { $0.range.lowerBound < start.range.lowerBound }
       let floor = heading.map { floors[$0].number } ?? 0
-      modules.append(Module(name: name, dependencies: dependencies, folder: path, floor: floor))
+      all.append(Module(name: name, dependencies: dependencies, folder: path, floor: floor))
     }
-    self.modules = modules
+    modules = all.filter { $0.folder.hasPrefix("Sources/") }
+    tests = all.filter { $0.folder.hasPrefix("Tests/") }
     self.floors = floors
   }
 
