@@ -103,33 +103,22 @@ public enum FeatureExtraction {
       request.pooling == .none ? [configuration.tokens, configuration.width] : [configuration.width]
     let size = shape.reduce(1, *)
 
-    /// Every rank's part of each round, in order, to the file on rank 0.
+    /// The features of all images to the file, which rank 0 has.
     func compute(_ file: HDF5File?) throws {
-      let stretch = request.view.batchSize * 8
-      let start = ContinuousClock.now
-      for first in Swift.stride(from: 0, to: dataset.count, by: stretch * communicator.size) {
-        let own = first + stretch * communicator.rank
-        let range = min(own, dataset.count)..<min(own + stretch, dataset.count)
-        let part = try communicator.agree {
-          var values: [Float] = []
-          try source.forEachBatch(of: source.data(of: dataset), range) { images, _ in
-            values += source.tokens(images, block: request.block, pooling: request.pooling).elements
-          }
-          return values
+      try communicator.forEachRound(of: dataset.count, stretch: request.view.batchSize * 8, logger: logger) {
+        range in
+        var values: [Float] = []
+        try source.forEachBatch(of: source.data(of: dataset), range) { images, _ in
+          values += source.tokens(images, block: request.block, pooling: request.pooling).elements
         }
-        let parts = try communicator.gather(bytes: part.withUnsafeBytes { Array($0) })
-        try communicator.agree {
-          guard let file, let parts else { return }
-          var row = first
-          for bytes in parts {
-            let values = bytes.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
-            if !values.isEmpty { try file.writeSlab(values, to: "features", row: row) }
-            row += values.count / size
-          }
+        return values.withUnsafeBytes { Array($0) }
+      } write: { parts, first in
+        var row = first
+        for bytes in parts {
+          let values = bytes.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
+          if !values.isEmpty { try file?.writeSlab(values, to: "features", row: row) }
+          row += values.count / size
         }
-        let done = min(first + stretch * communicator.size, dataset.count)
-        let rate = Double(done) / (start.duration(to: .now) / .seconds(1))
-        logger.info("\(done) of \(dataset.count) images, \(String(format: "%.1f", rate)) images/s")
       }
     }
     guard communicator.isRoot else { return try compute(nil) }

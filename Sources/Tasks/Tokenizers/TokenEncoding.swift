@@ -1,6 +1,6 @@
 import Communication
 import Datasets
-import Foundation
+import Evaluation
 import Imaging
 import Layers
 import Logging
@@ -79,26 +79,20 @@ public enum TokenEncoding {
       codebookSize: model.vocabulary, datasetFingerprint: dataset.fingerprint,
       tokenizerChecksum: tokenizer.checksum, seed: request.seed, interpolation: request.interpolation)
 
-    /// Encodes this rank's part of every stretch and hands everybody's, in order, to the writer on rank 0.
+    /// The tokens of all images to the writer, which rank 0 has.
     func encode(_ writer: TokenFileWriter?) throws {
-      let stretch = request.batchSize * batchesPerRound
-      let start = ContinuousClock.now
-      for first in stride(from: 0, to: dataset.count, by: stretch * communicator.size) {
-        let own = first + stretch * communicator.rank
-        let range = min(own, dataset.count)..<min(own + stretch, dataset.count)
-        let part = try EncodedPart(
-          dataset, samples, range: range, batchSize: request.batchSize, views: views, tokenizer: tokenizer)
-        let parts = try communicator.gather(bytes: part.bytes)
-        guard let writer, let parts else { continue }
+      try communicator.forEachRound(
+        of: dataset.count, stretch: request.batchSize * batchesPerRound, done: "encoded ", logger: logger
+      ) { range in
+        try EncodedPart(
+          dataset, samples, range: range, batchSize: request.batchSize, views: views, tokenizer: tokenizer
+        ).bytes
+      } write: { parts, _ in
         for bytes in parts {
           try EncodedPart(bytes: bytes).forEachBatch(tokensPerView: header.tokensPerView) {
-            try writer.append(tokens: $0, crops: $1, flips: $2)
+            try writer?.append(tokens: $0, crops: $1, flips: $2)
           }
         }
-        let done = min(first + stretch * communicator.size, dataset.count)
-        let rate = Double(done) / (start.duration(to: .now) / .seconds(1))
-        logger.info(
-          "encoded \(done) of \(dataset.count) images, \(String(format: "%.1f", rate)) images/s")
       }
     }
 
