@@ -62,6 +62,22 @@ struct InProcessRanksTests {
     #expect(different?.rank == 2)
   }
 
+  @Test("have what rank 0 reads, and its error") func reading() throws {
+    let read = try InProcessRanks.run(3) { ranks in
+      try ranks.readOnRoot { () -> [String: Float?] in
+        guard ranks.isRoot else { throw Broken(rank: ranks.rank) }
+        return ["größer": 0.1, "none": nil]
+      }
+    }
+    #expect(read == Array(repeating: ["größer": 0.1, "none": nil], count: 3))
+    let error = #expect(throws: AgreedError.self) {
+      try InProcessRanks.run(3) { ranks in
+        try ranks.readOnRoot { () -> String in throw Broken(rank: ranks.rank) }
+      }
+    }
+    #expect(error?.rank == 0)
+  }
+
   @Test("are released where one throws, and the error is that rank's", arguments: 0..<3)
   func failure(rank: Int) throws {
     let error = #expect(throws: Broken.self) {
