@@ -173,9 +173,8 @@ let package = Package(
     .target(
       name: "Benchmarks",
       dependencies: [
-        "MaskedImageModeling", "Tokenizers", "VQVAETraining", "TokenizerSupport", "Interoperability",
-        "Trainer", "Configuration", "Models", "Datasets", "Layers", "Operations", "Tensors", "Terminal",
-        "Storage", "Communication",
+        "MaskedImageModeling", "Tokenizers", "VQVAETraining", "Interoperability", "Trainer", "Configuration",
+        "Models", "Datasets", "Layers", "Operations", "Tensors", "Terminal", "Storage", "Communication",
       ]),
     .executableTarget(
       name: "peco",
@@ -201,7 +200,7 @@ let package = Package(
     .target(
       name: "PublishedWeights",
       dependencies: [
-        "Interoperability"
+        "Interoperability",
       ], path: "Tests/Support/PublishedWeights"),
     .target(
       name: "FigureWorkshop",
@@ -212,7 +211,7 @@ let package = Package(
     .executableTarget(
       name: "communication-probe",
       dependencies: [
-        "Communication"
+        "Communication",
       ], path: "Tests/Support/CommunicationProbe"),
     .testTarget(name: "ArchitectureTests"),
     .testTarget(name: "ThreadsTests", dependencies: ["Threads"]),

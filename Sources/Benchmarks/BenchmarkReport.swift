@@ -1,5 +1,4 @@
 import Foundation
-import Operations
 import Terminal
 
 /// What a benchmark found: the same values for people and for programs.

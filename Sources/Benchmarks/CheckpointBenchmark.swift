@@ -1,7 +1,6 @@
 import Configuration
 import Foundation
 import Models
-import Storage
 import Tensors
 import Trainer
 

@@ -1,6 +1,4 @@
-import Communication
 import Datasets
-import Foundation
 
 /// Times the loader as pretraining uses it: read, decode, random resized crop to 224² (bicubic), flip, color jitter
 /// 0.4, normalize, blockwise mask.

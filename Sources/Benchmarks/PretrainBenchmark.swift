@@ -1,7 +1,6 @@
 import Communication
 import Configuration
 import Datasets
-import Foundation
 import MaskedImageModeling
 import Models
 import Tensors

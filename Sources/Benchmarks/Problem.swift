@@ -1,4 +1,3 @@
-import Foundation
 import Interoperability
 import Storage
 import Tensors

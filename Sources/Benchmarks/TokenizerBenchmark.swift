@@ -1,12 +1,10 @@
 import Communication
 import Configuration
 import Datasets
-import Foundation
 import Layers
 import Models
 import Tensors
 import Terminal
-import TokenizerSupport
 import Tokenizers
 import Trainer
 import VQVAETraining

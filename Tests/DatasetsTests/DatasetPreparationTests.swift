@@ -2,7 +2,6 @@ import Datasets
 import Foundation
 import Imaging
 import Preparation
-import Storage
 import Testing
 import Threads
 

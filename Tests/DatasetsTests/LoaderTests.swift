@@ -1,5 +1,4 @@
 import Datasets
-import Foundation
 import Imaging
 import Tensors
 import Testing

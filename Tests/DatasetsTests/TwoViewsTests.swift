@@ -1,6 +1,4 @@
 import Datasets
-import Foundation
-import Imaging
 import Tensors
 import Testing
 

@@ -2,11 +2,8 @@ import Communication
 import Configuration
 import Datasets
 import Evaluation
-import Foundation
 import Interoperability
 import Logging
-import Models
-import Tensors
 import Terminal
 import Trainer
 

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Communication
 import Evaluation
-import Foundation
 import TaskSupport
 import Terminal
 

@@ -2,11 +2,9 @@ import Communication
 import Datasets
 import Evaluation
 import Imaging
-import Layers
 import Logging
 import Models
 import Storage
-import Tensors
 import Terminal
 import Trainer
 

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Communication
-import DVAETraining
 import Foundation
 import Imaging
 import TaskSupport

@@ -1,7 +1,6 @@
 import Communication
 import Datasets
 import Evaluation
-import Foundation
 import Interoperability
 import Layers
 import Logging

@@ -1,9 +1,7 @@
-import Configuration
 import Datasets
 import Models
 import Tensors
 import Terminal
-import TokenizerSupport
 import Trainer
 
 /// The discriminator of a tokenizer, a unit with an optimizer of its own, and the adversarial loss that it gives the
