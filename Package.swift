@@ -235,8 +235,7 @@ let package = Package(
     .testTarget(
       name: "DatasetsTests",
       dependencies: [
-        "TestSupport", "Preparation", "Datasets", "Layers", "Operations", "Tensors", "Imaging", "Storage",
-        "Threads",
+        "TestSupport", "Preparation", "Datasets", "Operations", "Tensors", "Imaging", "Storage", "Threads",
       ], exclude: ["Fixtures"]),
     .testTarget(
       name: "ModelsTests",
@@ -253,7 +252,7 @@ let package = Package(
     .testTarget(
       name: "AddingATaskTests",
       dependencies: [
-        "Trainer", "Configuration", "Models", "Preparation", "Datasets", "Layers", "Operations", "Tensors",
+        "Trainer", "Configuration", "Models", "Preparation", "Datasets", "Operations", "Tensors",
         "Communication", "Threads",
       ]),
     .testTarget(
@@ -266,8 +265,7 @@ let package = Package(
       name: "EvaluationTests",
       dependencies: [
         "PublishedWeights", "TestSupport", "Evaluation", "Interoperability", "Trainer", "Configuration",
-        "Models", "Preparation", "Layers", "Operations", "Tensors", "Terminal", "Imaging", "Storage",
-        "Communication",
+        "Models", "Preparation", "Operations", "Tensors", "Terminal", "Imaging", "Storage", "Communication",
       ], exclude: ["Fixtures"]),
     .testTarget(
       name: "TokenizersTests",
@@ -280,8 +278,8 @@ let package = Package(
       name: "MaskedImageModelingTests",
       dependencies: [
         "FigureWorkshop", "TestSupport", "MaskedImageModeling", "Tokenizers", "TaskSupport",
-        "Interoperability", "Trainer", "Configuration", "Models", "Datasets", "Layers", "Operations",
-        "Tensors", "Visualization", "Imaging", "Storage", "Communication",
+        "Interoperability", "Trainer", "Configuration", "Models", "Datasets", "Operations", "Tensors",
+        "Visualization", "Imaging", "Storage", "Communication",
       ]),
     .testTarget(
       name: "ClassificationTests",

@@ -1,7 +1,6 @@
 import Communication
 import Configuration
 import Datasets
-import Layers
 import Models
 import Operations
 import Tensors

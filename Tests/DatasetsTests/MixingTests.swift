@@ -1,5 +1,4 @@
 import Datasets
-import Layers
 import Operations
 import Tensors
 import TestSupport

@@ -1,7 +1,6 @@
 import Communication
 import Evaluation
 import Foundation
-import Layers
 import Operations
 import Tensors
 import TestSupport

@@ -2,7 +2,6 @@ import Communication
 import FigureWorkshop
 import Imaging
 import Interoperability
-import Layers
 import MaskedImageModeling
 import Models
 import Operations
