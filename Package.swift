@@ -51,7 +51,8 @@ let package = Package(
     // Floor 2: tensors
     .target(name: "Tensors", dependencies: ["Hashing", "Threads", "CKernels"]),
     .target(name: "Operations", dependencies: ["Tensors", "CKernels", "COneDNN", "COpenBLAS"]),
-    .target(name: "Layers", dependencies: ["Operations", "Tensors"]),
+    .target(name: "ImageOperations", dependencies: ["Operations", "Tensors", "CKernels", "COneDNN"]),
+    .target(name: "Layers", dependencies: ["ImageOperations", "Operations", "Tensors"]),
 
     // Floor 3: models and data
     .target(
@@ -64,7 +65,7 @@ let package = Package(
       dependencies: [
         "Datasets", "Tensors", "Imaging", "Storage", "Hashing", "Threads", "CFileIO",
       ]),
-    .target(name: "Models", dependencies: ["Layers", "Operations", "Tensors"]),
+    .target(name: "Models", dependencies: ["Layers", "ImageOperations", "Operations", "Tensors"]),
 
     // Floor 4: training
     .target(
@@ -102,8 +103,9 @@ let package = Package(
     .target(
       name: "TokenizerSupport",
       dependencies: [
-        "Interoperability", "Trainer", "Configuration", "Models", "Layers", "Operations", "Tensors",
-        "Terminal", "Storage", "Communication", "Hashing", .product(name: "Logging", package: "swift-log"),
+        "Interoperability", "Trainer", "Configuration", "Models", "Layers", "ImageOperations", "Operations",
+        "Tensors", "Terminal", "Storage", "Communication", "Hashing",
+        .product(name: "Logging", package: "swift-log"),
       ], path: "Sources/Tasks/TokenizerSupport"),
     .target(
       name: "VQVAETraining",
@@ -130,8 +132,8 @@ let package = Package(
       name: "MaskedImageModeling",
       dependencies: [
         "Tokenizers", "TaskSupport", "Evaluation", "Interoperability", "Trainer", "Configuration", "Models",
-        "Datasets", "Layers", "Operations", "Tensors", "Visualization", "Terminal", "Imaging",
-        "Communication", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Datasets", "Layers", "ImageOperations", "Operations", "Tensors", "Visualization", "Terminal",
+        "Imaging", "Communication", .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ], path: "Sources/Tasks/MaskedImageModeling"),
     .target(
@@ -168,13 +170,15 @@ let package = Package(
       name: "PeCoTrainer",
       dependencies: [
         "TaskSupport", "Evaluation", "Interoperability", "Trainer", "Configuration", "Models", "Preparation",
-        "Datasets", "Layers", "Operations", "Tensors", "Terminal", "Imaging", "Communication", "Threads",
+        "Datasets", "Layers", "ImageOperations", "Operations", "Tensors", "Terminal", "Imaging",
+        "Communication", "Threads",
       ]),
     .target(
       name: "Benchmarks",
       dependencies: [
         "MaskedImageModeling", "Tokenizers", "VQVAETraining", "Interoperability", "Trainer", "Configuration",
-        "Models", "Datasets", "Layers", "Operations", "Tensors", "Terminal", "Storage", "Communication",
+        "Models", "Datasets", "Layers", "ImageOperations", "Operations", "Tensors", "Terminal", "Storage",
+        "Communication",
       ]),
     .executableTarget(
       name: "peco",
@@ -200,7 +204,7 @@ let package = Package(
     .target(
       name: "PublishedWeights",
       dependencies: [
-        "Interoperability",
+        "Interoperability"
       ], path: "Tests/Support/PublishedWeights"),
     .target(
       name: "FigureWorkshop",
@@ -211,7 +215,7 @@ let package = Package(
     .executableTarget(
       name: "communication-probe",
       dependencies: [
-        "Communication",
+        "Communication"
       ], path: "Tests/Support/CommunicationProbe"),
     .testTarget(name: "ArchitectureTests"),
     .testTarget(name: "ThreadsTests", dependencies: ["Threads"]),
@@ -231,7 +235,16 @@ let package = Package(
       dependencies: [
         "TestSupport", "Operations", "Tensors", "CKernels",
       ], exclude: ["Fixtures"]),
-    .testTarget(name: "LayersTests", dependencies: ["TestSupport", "Layers", "Operations", "Tensors"]),
+    .testTarget(
+      name: "ImageOperationsTests",
+      dependencies: [
+        "TestSupport", "ImageOperations", "Operations", "Tensors",
+      ]),
+    .testTarget(
+      name: "LayersTests",
+      dependencies: [
+        "TestSupport", "Layers", "ImageOperations", "Operations", "Tensors",
+      ]),
     .testTarget(
       name: "DatasetsTests",
       dependencies: [
@@ -240,7 +253,7 @@ let package = Package(
     .testTarget(
       name: "ModelsTests",
       dependencies: [
-        "TestSupport", "Models", "Layers", "Operations", "Tensors",
+        "TestSupport", "Models", "Layers", "ImageOperations", "Operations", "Tensors",
       ], exclude: ["Fixtures"]),
     .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"]),
     .testTarget(

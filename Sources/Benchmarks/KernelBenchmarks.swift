@@ -1,5 +1,6 @@
 import Communication
 import Foundation
+import ImageOperations
 import Layers
 import Operations
 import Tensors

@@ -1,4 +1,4 @@
-import Operations
+import ImageOperations
 import Tensors
 
 /// Transposed convolution with learned weights [in, out, kernel, kernel] and bias [out], as PyTorch's

@@ -1,3 +1,4 @@
+import ImageOperations
 import Operations
 import Tensors
 

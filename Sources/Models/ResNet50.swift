@@ -1,3 +1,4 @@
+import ImageOperations
 import Layers
 import Operations
 import Tensors

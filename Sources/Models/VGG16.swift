@@ -1,6 +1,6 @@
 import Foundation
+import ImageOperations
 import Layers
-import Operations
 import Tensors
 
 /// The convolutional part of VGG-16 (Simonyan and Zisserman, 1409.1556) as torchvision lays it out, for

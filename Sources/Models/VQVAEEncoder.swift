@@ -1,5 +1,5 @@
+import ImageOperations
 import Layers
-import Operations
 import Tensors
 
 /// The convolutional encoder of VQGAN (Esser et al., 2012.09841), from images to vectors on a grid.

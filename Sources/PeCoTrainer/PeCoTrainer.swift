@@ -5,6 +5,7 @@
 @_exported import Configuration
 @_exported import Datasets
 @_exported import Evaluation
+@_exported import ImageOperations
 @_exported import Imaging
 @_exported import Interoperability
 @_exported import Layers

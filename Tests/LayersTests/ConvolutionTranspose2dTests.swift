@@ -1,5 +1,5 @@
+import ImageOperations
 import Layers
-import Operations
 import Tensors
 import TestSupport
 import Testing

@@ -1,4 +1,5 @@
 import Foundation
+import ImageOperations
 import Layers
 import Models
 import Operations

@@ -13,7 +13,7 @@ public func relu(_ x: Tensor) -> Tensor {
 }
 
 /// The gradient of ReLU's input, where `output` is what ReLU computed.
-func reluBackward(_ dy: Tensor, output: Tensor) -> Tensor {
+package func reluBackward(_ dy: Tensor, output: Tensor) -> Tensor {
   let dx = Tensor(uninitialized: output.shape)
   ThreadPool.current.forEachRange(of: dx.count, grain: 1 << 15) { range in
     let i = range.lowerBound

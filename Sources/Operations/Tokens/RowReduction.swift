@@ -2,7 +2,7 @@ import CKernels
 @_spi(TensorMemory) import Tensors
 
 /// From how many rows of `width` elements on it pays to hand work to another thread.
-func rowGrain(_ width: Int) -> Int { max(1, (1 << 15) / max(width, 1)) }
+package func rowGrain(_ width: Int) -> Int { max(1, (1 << 15) / max(width, 1)) }
 
 /// A vector that sums over rows are added to, such as the gradient of a bias.
 struct RowSum {

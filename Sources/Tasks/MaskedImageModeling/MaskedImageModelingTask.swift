@@ -1,6 +1,7 @@
 import Communication
 import Configuration
 import Datasets
+import ImageOperations
 import Layers
 import Models
 import Operations

@@ -2,6 +2,7 @@ import Communication
 import Configuration
 import Foundation
 import Hashing
+import ImageOperations
 import Interoperability
 import Layers
 import Logging

@@ -1,4 +1,5 @@
 import CKernels
+import Operations
 @_spi(TensorMemory) import Tensors
 
 /// The pixels of square patches side by side, in the order of a convolution's kernel, as PyTorch's `unfold`:

@@ -1,3 +1,4 @@
+import ImageOperations
 import Operations
 import Tensors
 import TestSupport
@@ -6,7 +7,7 @@ import Testing
 /// Pixel regression at masked positions, against PyTorch.
 @Suite struct PatchPixelsTests {
   @Test func targetAndLossMatchPyTorch() throws {
-    let fixture = try FixtureFile("patches.h5")
+    let fixture = try FixtureFile("patches.h5", of: "OperationsTests")
     let images = try fixture.tensor("images")
     let masked = try fixture.integers("masked").map { Int32($0) }
     let plain = patchPixels(images, patchSize: 4, patches: masked, normalized: false)

@@ -1,4 +1,5 @@
 import CKernels
+import Operations
 @_spi(TensorMemory) import Tensors
 
 /// Images [batch, height, width, channels], or in blocks of channels, enlarged by a whole factor, each pixel repeated.

@@ -1,4 +1,5 @@
 import CKernels
+import Operations
 @_spi(TensorMemory) import Tensors
 
 /// x · scale + offset with fixed numbers for each channel: [..., channels] with [channels] each.

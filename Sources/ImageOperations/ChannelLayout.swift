@@ -1,5 +1,6 @@
 import CKernels
 import COneDNN
+import Operations
 @_spi(TensorMemory) import Tensors
 
 /// How the images of a tensor lie in memory: channels last, [batch, height, width, channels], or in blocks of sixteen

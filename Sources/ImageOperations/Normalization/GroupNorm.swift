@@ -1,4 +1,5 @@
 import CKernels
+import Operations
 @_spi(TensorMemory) import Tensors
 
 /// Group normalization over images with channels last, or in blocks of channels, as PyTorch's `group_norm` (Wu and He,

@@ -1,4 +1,4 @@
-import Operations
+import ImageOperations
 import Tensors
 import TestSupport
 import Testing
@@ -8,19 +8,23 @@ import Testing
 
   @Test(arguments: [2, 3]) func upsampleMatchesPyTorch(factor: Int) throws {
     #expect(
-      try mismatches(with: FixtureFile("convolution.h5")["upsample"]["\(factor)"]) {
+      try mismatches(with: FixtureFile("convolution.h5", of: "OperationsTests")["upsample"]["\(factor)"]) {
         upsampleNearest($0, factor: factor)
       } == [])
   }
 
   @Test(arguments: [2, 3]) func averagePoolMatchesPyTorch(window: Int) throws {
     #expect(
-      try mismatches(with: FixtureFile("convolution.h5")["average_pool"]["\(window)"]) {
+      try mismatches(with: FixtureFile("convolution.h5", of: "OperationsTests")["average_pool"]["\(window)"])
+      {
         averagePool($0, window: window)
       } == [])
   }
 
   @Test(arguments: ["even", "odd", "ties"]) func maxPoolMatchesPyTorch(name: String) throws {
-    #expect(try mismatches(with: FixtureFile("convolution.h5")["max_pool"][name]) { maxPool2x2($0) } == [])
+    #expect(
+      try mismatches(with: FixtureFile("convolution.h5", of: "OperationsTests")["max_pool"][name]) {
+        maxPool2x2($0)
+      } == [])
   }
 }

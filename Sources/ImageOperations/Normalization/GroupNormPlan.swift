@@ -1,3 +1,4 @@
+import Operations
 @_spi(TensorMemory) import Tensors
 
 /// How the work on a batch is cut: images in groups that stay in cache between two passes over them, and each

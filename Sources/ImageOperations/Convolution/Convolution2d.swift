@@ -1,3 +1,4 @@
+import Operations
 import Tensors
 
 /// The convolution of `x` [batch, height, width, in] with `weight` [out, in, height, width], as PyTorch's `conv2d`.

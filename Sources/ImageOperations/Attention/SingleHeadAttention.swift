@@ -1,4 +1,5 @@
 import CKernels
+@_spi(TensorMemory) import Operations
 @_spi(TensorMemory) import Tensors
 
 /// softmax(q·kᵀ/√channels)·v within each image, pixels as tokens: [batch, height, width, channels], of the same

@@ -1,3 +1,4 @@
+import ImageOperations
 import Operations
 import Tensors
 import TestSupport
@@ -8,7 +9,7 @@ import Testing
 
   @Test(arguments: ["max_pool_odd", "max_pool_even", "max_pool_one"])
   func overlappingWindowsMatchPyTorch(group: String) throws {
-    let fixture = try FixtureFile("resnet_layers.h5")[group]
+    let fixture = try FixtureFile("resnet_layers.h5", of: "OperationsTests")[group]
     let (x, dy) = (try fixture.tensor("x"), try fixture.tensor("dy"))
     let (y, gradients) = differentiate([x], dy: dy) { maxPool3x3($0[0]) }
     #expect(relativeError(y, try fixture.tensor("y")) == 0)
@@ -19,7 +20,7 @@ import Testing
   }
 
   @Test func theEndOfABlockMatchesPyTorch() throws {
-    let fixture = try FixtureFile("resnet_layers.h5")["add_relu"]
+    let fixture = try FixtureFile("resnet_layers.h5", of: "OperationsTests")["add_relu"]
     let inputs = [try fixture.tensor("x"), try fixture.tensor("z")]
     let (y, gradients) = differentiate(inputs, dy: try fixture.tensor("dy")) { addReLU($0[0], $0[1]) }
     #expect(relativeError(y, try fixture.tensor("y")) < 1e-6)

@@ -1,3 +1,4 @@
+import Operations
 @_spi(TensorMemory) import Tensors
 
 /// The pixels of patches as masked autoencoders regress them (He et al., 2111.06377, section 3):
