@@ -56,23 +56,16 @@ let package = Package(
 
     // Floor 3: models and data
     .target(
-      name: "Datasets",
-      dependencies: [
-        "Operations", "Tensors", "Imaging", "Storage", "Hashing", "Threads",
-      ]),
+      name: "Datasets", dependencies: ["Operations", "Tensors", "Imaging", "Storage", "Hashing", "Threads"]),
     .target(
       name: "Preparation",
-      dependencies: [
-        "Datasets", "Tensors", "Imaging", "Storage", "Hashing", "Threads", "CFileIO",
-      ]),
+      dependencies: ["Datasets", "Tensors", "Imaging", "Storage", "Hashing", "Threads", "CFileIO"]),
     .target(name: "Models", dependencies: ["Layers", "ImageOperations", "Operations", "Tensors"]),
 
     // Floor 4: training
     .target(
       name: "Configuration",
-      dependencies: [
-        "Models", "Datasets", "Layers", "Operations", "Tensors", "Terminal", "Imaging", "Yams",
-      ]),
+      dependencies: ["Models", "Datasets", "Layers", "Operations", "Tensors", "Terminal", "Imaging", "Yams"]),
     .target(
       name: "Trainer",
       dependencies: [
@@ -198,14 +191,9 @@ let package = Package(
     // Tests: a target a module, and what several of them share
     .target(
       name: "TestSupport",
-      dependencies: [
-        "Operations", "Tensors", "Storage",
-      ], path: "Tests/Support/TestSupport"),
+      dependencies: ["Operations", "Tensors", "Storage"], path: "Tests/Support/TestSupport"),
     .target(
-      name: "PublishedWeights",
-      dependencies: [
-        "Interoperability"
-      ], path: "Tests/Support/PublishedWeights"),
+      name: "PublishedWeights", dependencies: ["Interoperability"], path: "Tests/Support/PublishedWeights"),
     .target(
       name: "FigureWorkshop",
       dependencies: [
@@ -213,10 +201,7 @@ let package = Package(
         "Preparation", "Datasets", "Layers", "Tensors", "Visualization", "Imaging", "Communication",
       ], path: "Tests/Support/FigureWorkshop"),
     .executableTarget(
-      name: "communication-probe",
-      dependencies: [
-        "Communication"
-      ], path: "Tests/Support/CommunicationProbe"),
+      name: "communication-probe", dependencies: ["Communication"], path: "Tests/Support/CommunicationProbe"),
     .testTarget(name: "ArchitectureTests"),
     .testTarget(name: "ThreadsTests", dependencies: ["Threads"]),
     .testTarget(name: "HashingTests", dependencies: ["Hashing"]),
@@ -224,27 +209,18 @@ let package = Package(
     .testTarget(name: "StorageTests", dependencies: ["Storage"], exclude: ["Fixtures"]),
     .testTarget(name: "ImagingTests", dependencies: ["Imaging"], exclude: ["Fixtures"]),
     .testTarget(
-      name: "TerminalTests",
-      dependencies: [
-        "Terminal", .product(name: "Logging", package: "swift-log"),
-      ]),
+      name: "TerminalTests", dependencies: ["Terminal", .product(name: "Logging", package: "swift-log")]),
     .testTarget(name: "VisualizationTests", dependencies: ["Visualization", "Imaging"]),
     .testTarget(name: "TensorsTests", dependencies: ["TestSupport", "Tensors", "Threads"]),
     .testTarget(
       name: "OperationsTests",
-      dependencies: [
-        "TestSupport", "Operations", "Tensors", "CKernels",
-      ], exclude: ["Fixtures"]),
+      dependencies: ["TestSupport", "Operations", "Tensors", "CKernels"], exclude: ["Fixtures"]),
     .testTarget(
       name: "ImageOperationsTests",
-      dependencies: [
-        "TestSupport", "ImageOperations", "Operations", "Tensors",
-      ]),
+      dependencies: ["TestSupport", "ImageOperations", "Operations", "Tensors"]),
     .testTarget(
       name: "LayersTests",
-      dependencies: [
-        "TestSupport", "Layers", "ImageOperations", "Operations", "Tensors",
-      ]),
+      dependencies: ["TestSupport", "Layers", "ImageOperations", "Operations", "Tensors"]),
     .testTarget(
       name: "DatasetsTests",
       dependencies: [
