@@ -7,6 +7,7 @@ import Operations
 ///
 /// - Parameters:
 ///   - images: [B, H, W, channels], H and W multiples of the patch size.
+///   - patchSize: Side of a patch, in pixels.
 ///   - patches: The flat numbers (b · patches of an image + p) of the patches, each at most once; nil for all.
 public func unfoldPatches(_ images: Tensor, patchSize: Int, patches: [Int]? = nil) -> Tensor {
   precondition(

@@ -37,6 +37,7 @@ public struct BatchNorm1d {
   /// averages in evaluation.
   ///
   /// - Parameters:
+  ///   - x: This rank's rows of the batch.
   ///   - mode: In training the batch's statistics are used, and enter the moving averages.
   ///   - ranks: Who has the rest of the batch; nil where there is no rest.
   public func callAsFunction(_ x: Tensor, mode: Mode, over ranks: (any RankExchange)? = nil) -> Tensor {

@@ -20,7 +20,7 @@ public struct ChannelAffine {
       scale: deviation.map { 0.5 / $0 }, offset: zip(mean, deviation).map { (0.5 - $0) / $1 })
   }
 
-  /// From images in [−1, 1] to what networks trained on ImageNet by torchvision's recipe expect.
+  /// From images in [−1, 1] to what networks that torchvision trained on ImageNet expect.
   public static var imageNetNormalization: ChannelAffine {
     normalization(mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225])
   }

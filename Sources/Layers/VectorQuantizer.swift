@@ -75,9 +75,11 @@ public final class VectorQuantizer {
     isNormalized = normalized
   }
 
-  /// Quantizes `z` [..., length].
+  /// Replaces vectors by the nearest entries.
   ///
-  /// - Parameter mode: In training the vectors count in the next `update`.
+  /// - Parameters:
+  ///   - z: The vectors, [..., length].
+  ///   - mode: In training the vectors count in the next `update`.
   public func callAsFunction(_ z: Tensor, mode: Mode) -> Output {
     let z = isNormalized ? unitChannels(z) : z
     let indices = nearestEntries(of: z, in: codebook)

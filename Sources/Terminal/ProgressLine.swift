@@ -6,7 +6,9 @@ public final class ProgressLine {
   private let clock: () -> Double
   private var lastShown: Double
 
-  /// - Parameter clock: Seconds since some moment.
+  /// - Parameters:
+  ///   - console: Where the line is shown.
+  ///   - clock: Seconds since some moment.
   public init(
     console: Console = .standardError,
     clock: @escaping () -> Double = { ProcessInfo.processInfo.systemUptime }
@@ -18,7 +20,9 @@ public final class ProgressLine {
 
   /// Shows a line, unless the one before it has just been shown.
   ///
-  /// - Parameter isDue: Whether it is the turn of a plain line; nil: every ten seconds it is.
+  /// - Parameters:
+  ///   - text: The line, made only if it is shown.
+  ///   - isDue: Whether it is the turn of a plain line; nil: every ten seconds it is.
   public func show(_ text: @autoclosure () -> String, isDue: Bool? = nil) {
     let now = clock()
     // On a terminal, ten times a second is as fast as anybody reads.

@@ -25,10 +25,13 @@ public final class TrainingProgress {
     }
   }
 
-  /// Progress toward step `total`, starting after `step`.
+  /// The progress of a run that starts anew or goes on.
   ///
   /// - Parameters:
+  ///   - step: Steps done before.
+  ///   - total: The step at which the run ends.
   ///   - everySteps: Steps from one plain line to the next.
+  ///   - console: Where the line is shown.
   ///   - clock: Seconds since some moment.
   public init(
     from step: Int = 0, to total: Int, everySteps: Int = 10, console: Console = .standardError,
@@ -44,7 +47,11 @@ public final class TrainingProgress {
 
   /// Takes note of a finished step.
   ///
-  /// - Parameter others: Further numbers to show, such as `accuracy`.
+  /// - Parameters:
+  ///   - step: The finished step, counted from 1.
+  ///   - loss: Its loss, that of the global batch.
+  ///   - imagesPerSecond: Images of all ranks in a second of this step.
+  ///   - others: Further numbers to show, such as `accuracy`.
   public func update(
     step: Int, loss: Double, imagesPerSecond: Double, others: [(name: String, value: Double)] = []
   ) {

@@ -5,7 +5,7 @@ extension CurveFigure {
   /// A figure of runs' metrics, a panel a metric, a curve a run.
   ///
   /// - Parameter names: The metrics to show, those that no run has left out; by default loss and what tells of
-  ///   a recipe's success.
+  ///   a task's success.
   package init(
     runs: [(name: String, lines: [MetricsLine])],
     names: [String] = ["loss", "accuracy", "psnr", "codebook_perplexity", "gradient_norm", "learning_rate"]

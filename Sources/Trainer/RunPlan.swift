@@ -4,7 +4,7 @@ import Datasets
 
 /// A configuration worked out for a dataset and a number of ranks: how many steps, and what each is.
 public struct RunPlan: Sendable {
-  /// The keys every recipe has.
+  /// The keys that every task has.
   public let shared: SharedConfiguration
   /// Steps of a pass over the data.
   public let stepsPerEpoch: Int

@@ -27,7 +27,10 @@ public struct RunSetup<Configuration: RunConfiguration> {
 
   /// Collective. Rank 0 reads the configuration for all.
   ///
-  /// - Parameter interpret: Makes the configuration of what was read.
+  /// - Parameters:
+  ///   - request: What the command was asked for.
+  ///   - communicator: The ranks that train together.
+  ///   - interpret: Makes the configuration of what was read.
   public init(
     _ request: RunRequest, communicator: Communicator,
     interpret: (ConfigurationReader) -> Configuration = { Configuration($0) }

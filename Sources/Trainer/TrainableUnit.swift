@@ -27,6 +27,7 @@ public protocol OptimizedUnit: TrainableUnit {
   /// backward of the one before. In evaluation nothing is dropped or mixed, and nothing learned from the images.
   ///
   /// - Parameters:
+  ///   - batch: A micro-batch of this rank.
   ///   - tape: Records the loss; nil where nobody asks for gradients.
   ///   - mode: What the loss is for.
   func loss(of batch: Batch, on tape: Tape?, mode: Mode) throws -> Loss

@@ -1,9 +1,15 @@
 import Operations
 import Tensors
 
-/// The convolution of `x` [batch, height, width, in] with `weight` [out, in, height, width], as PyTorch's `conv2d`.
+/// The convolution of images with a weight and a bias, as PyTorch's `conv2d`: [batch, height, width, out].
 ///
-/// - Parameter relu: Whether ReLU follows in the same pass.
+/// - Parameters:
+///   - x: [batch, height, width, in] or the same in blocks of channels.
+///   - weight: [out, in, kernel height, kernel width]
+///   - bias: [out]; nil for none.
+///   - stride: Step from one output pixel to the next, in input pixels.
+///   - padding: Zeros around each image.
+///   - relu: Whether ReLU follows in the same pass.
 public func convolution2d(
   _ x: Tensor, weight: Parameter, bias: Parameter?, stride: Int = 1, padding: Padding = 0, relu: Bool = false
 ) -> Tensor {
@@ -26,7 +32,12 @@ public func convolution2d(
 /// The gradient that the weight of a `convolution2d` gets where the output's is `dy` and the input is `x`; added to
 /// nothing.
 ///
-/// - Parameter weightShape: [out, in, height, width]
+/// - Parameters:
+///   - dy: [batch, height, width, out]
+///   - x: [batch, height, width, in]
+///   - weightShape: [out, in, kernel height, kernel width]
+///   - stride: Step from one output pixel to the next, in input pixels.
+///   - padding: Zeros around each image.
 public func convolution2dWeightGradient(
   _ dy: Tensor, _ x: Tensor, weightShape: [Int], stride: Int = 1, padding: Padding = 0
 ) -> Tensor {

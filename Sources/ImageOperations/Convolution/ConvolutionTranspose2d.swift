@@ -1,10 +1,13 @@
 import CKernels
 @_spi(TensorMemory) import Tensors
 
-/// The transposed convolution of `x` [batch, height, width, in] with `weight` [in, out, height, width], as PyTorch's
-/// `conv_transpose2d`: [batch, (height − 1)·stride + kernel − padding, …, out].
+/// The transposed convolution of images with a weight and a bias, as PyTorch's `conv_transpose2d`:
+/// [batch, (height − 1)·stride + kernel − padding, …, out].
 ///
 /// - Parameters:
+///   - x: [batch, height, width, in] or the same in blocks of channels.
+///   - weight: [in, out, kernel height, kernel width]
+///   - bias: [out]; nil for none.
 ///   - stride: Step from one input pixel to the next, in output pixels.
 ///   - padding: Pixels cut off from each side of the output.
 public func convolutionTranspose2d(

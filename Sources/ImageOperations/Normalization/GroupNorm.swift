@@ -11,6 +11,7 @@ import Operations
 ///   - weight: Factor of each channel, [channels].
 ///   - bias: Offset of each channel, [channels].
 ///   - epsilon: Added to the variance.
+///   - silu: Whether SiLU follows in the same pass.
 public func groupNorm(
   _ x: Tensor, groups: Int, weight: Parameter, bias: Parameter, epsilon: Float, silu: Bool = false
 ) -> Tensor {

@@ -4,7 +4,9 @@ import CKernels
 /// The value of a parameter as a tensor, for operations that take tensors: what they add to its gradient goes to the
 /// parameter's.
 ///
-/// - Parameter x: Any tensor of the tape that is to record this.
+/// - Parameters:
+///   - parameter: What is read; held or frozen, it gets no gradient.
+///   - x: Any tensor of the tape that is to record this.
 public func value(of parameter: Parameter, alongside x: Tensor) -> Tensor {
   Tape.record(parameter.value.detached, from: [x], parameters: [parameter]) { dy in
     guard let gradient = parameter.gradient else { return }

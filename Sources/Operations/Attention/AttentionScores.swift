@@ -67,6 +67,8 @@ public func hasAttentionScoresKernel(keys: Int, channels: Int) -> Bool {
 ///
 /// - Parameters:
 ///   - qkv: [N, 3 D]: queries, keys and values, each of them the heads one after another.
+///   - heads: Number of heads, which divides D.
+///   - head: Index of the head.
 ///   - scores: [N, N]
 ///   - usingKernel: Whether by the kernel for it, where there is one, or by a general product.
 public func writeAttentionScores(

@@ -30,6 +30,7 @@ public func relativePositionRows(gridHeight: Int, gridWidth: Int, classToken: Bo
 /// - Parameters:
 ///   - table: [offsets, heads]
 ///   - rows: The table's row for each pair of tokens (`relativePositionRows`).
+///   - tokens: Number of tokens, whose square is the number of rows.
 public func relativePositionBias(_ table: Tensor, rows: [Int32], tokens: Int) -> Tensor {
   let target = table.gradientTarget
   return Tape.record(bias(table, rows, tokens), from: [table]) { dy in
@@ -41,7 +42,11 @@ public func relativePositionBias(_ table: Tensor, rows: [Int32], tokens: Int) ->
 
 /// The same from a table that is a parameter.
 ///
-/// - Parameter x: Any tensor of the tape that is to record this.
+/// - Parameters:
+///   - table: [offsets, heads]
+///   - rows: The table's row for each pair of tokens (`relativePositionRows`).
+///   - tokens: Number of tokens, whose square is the number of rows.
+///   - x: Any tensor of the tape that is to record this.
 public func relativePositionBias(
   _ table: Parameter, rows: [Int32], tokens: Int, alongside x: Tensor
 ) -> Tensor {

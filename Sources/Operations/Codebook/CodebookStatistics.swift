@@ -7,6 +7,8 @@ import CKernels
 ///   - z: The vectors, [..., length].
 ///   - indices: The entry that each went to.
 ///   - statistics: Where counts [entries] and then sums [entries, length] are added.
+///   - entries: Number of entries of the codebook.
+///   - withSums: Whether vectors are summed; `statistics` has no place for sums otherwise.
 public func addAssignments(
   of z: Tensor, to indices: [Int32], into statistics: DoubleSum, entries: Int, withSums: Bool
 ) {

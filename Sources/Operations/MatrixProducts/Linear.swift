@@ -15,11 +15,15 @@ public struct BiasSlice {
   }
 }
 
-/// x Wᵀ + b, as PyTorch's `linear`: [..., inputs] → [..., outputs], with the rows `outputs` of a weight (all by default, axes after the first flattened).
+/// x Wᵀ + b, as PyTorch's `linear`: [..., inputs] → [..., outputs].
 ///
 /// - Parameters:
+///   - x: [..., inputs]
 ///   - norm: Normalizes x first. What it gives is computed again for backward rather than kept.
 ///   - samples: Entries of the first axis (ascending) that are normalized and mapped; nil for all.
+///   - weight: W; axes after the first are flattened to [rows, inputs].
+///   - outputs: The rows of W that are used; nil for all.
+///   - biases: What is added to which columns of the outputs.
 public func linear(
   _ x: Tensor, normalizedBy norm: LayerNormParameters? = nil, samples: [Int]? = nil, _ weight: Parameter,
   outputs: Range<Int>? = nil, biases: [BiasSlice]

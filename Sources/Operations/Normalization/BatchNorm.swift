@@ -5,6 +5,7 @@ import CKernels
 /// `SyncBatchNorm` (Ioffe and Szegedy, 1502.03167): [rows, channels], of the same shape.
 ///
 /// - Parameters:
+///   - x: This rank's rows of the batch, [rows, channels].
 ///   - runningMean: Moving average of the means, [channels].
 ///   - runningVariance: Moving average of the variances with Bessel's correction, [channels].
 ///   - weight: Factor of each channel, [channels]; nil for one.

@@ -21,7 +21,10 @@ public struct LayerNormParameters {
 /// Layer normalization over the last axis, as PyTorch's `layer_norm` (Ba, Kiros and Hinton, 2016):
 /// [B, ..., width] → [B or samples.count, ..., width].
 ///
-/// - Parameter samples: Entries of the first axis (ascending) that are normalized and returned; nil for all.
+/// - Parameters:
+///   - x: [B, ..., width]
+///   - norm: Factor and offset of each column, and epsilon.
+///   - samples: Entries of the first axis (ascending) that are normalized and returned; nil for all.
 public func layerNorm(_ x: Tensor, _ norm: LayerNormParameters, samples: [Int]? = nil) -> Tensor {
   let pass = LayerNormPass(norm, x, samples: samples)
   return Tape.record(pass.forward(), from: [x], parameters: norm.parameters) { dy in

@@ -1,9 +1,12 @@
 import CKernels
 @_spi(TensorMemory) import Tensors
 
-/// The rows of a table [count, width] at `indices`, as PyTorch's `embedding`: [indices.count, width].
+/// Rows of a table, as PyTorch's `embedding`: [indices.count, width].
 ///
-/// - Parameter x: Any tensor of the same tape, since indices are on none; nil for a look-up without gradient.
+/// - Parameters:
+///   - indices: The row of each vector, from 0 to below `count`.
+///   - weight: The table, [count, width].
+///   - x: Any tensor of the same tape, since indices are on none; nil for a look-up without gradient.
 public func embedding(_ indices: [Int32], _ weight: Parameter, alongside x: Tensor? = nil) -> Tensor {
   let (count, width) = (weight.shape[0], weight.shape[1])
   precondition(indices.allSatisfy { $0 >= 0 && $0 < count }, "an index is not among \(count) rows")

@@ -26,6 +26,7 @@ public struct GridMap: Sendable {
 ///
 /// - Parameters:
 ///   - table: [first + old height · old width + rest, width]
+///   - map: From the table's grid to the other one.
 ///   - first: Rows of the table before the grid.
 /// - Returns: [first + new height · new width + rest, width]
 public func resampleGrid(_ table: Tensor, _ map: GridMap, first: Int = 0) -> Tensor {

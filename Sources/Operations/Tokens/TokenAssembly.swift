@@ -8,6 +8,10 @@ import CKernels
 ///   - embedded: [rows, width], the embeddings of the patches that are shown.
 ///   - sources: For each token of each sample the row of `embedded` that it shows: -1 for the class token, -2 for the
 ///     mask token.
+///   - samples: Number of sequences.
+///   - tokens: Length of a sequence, class token included.
+///   - classToken: [..., width] of one row.
+///   - maskToken: The same, for masked patches; nil where none is masked.
 ///   - positions: [1, tokens, width]; nil for none.
 public func assembleTokens(
   _ embedded: Tensor, sources: [Int], samples: Int, tokens: Int, classToken: Parameter,

@@ -7,6 +7,7 @@ import CKernels
 ///   - first: The shared token, [..., width] of one row.
 ///   - patches: [samples · patches, width]
 ///   - positions: [1 + patches, width]; nil for none.
+///   - samples: Number of samples; each has as many patches.
 /// - Returns: [samples, 1 + patches, width]
 public func tokenSequence(_ first: Tensor, _ patches: Tensor, positions: Tensor?, samples: Int) -> Tensor {
   let width = first.count

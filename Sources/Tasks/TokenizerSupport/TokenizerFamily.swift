@@ -21,14 +21,19 @@ public protocol TokenizerFamily: Sendable, Equatable {
   init(_ reader: ConfigurationReader)
   /// Demands that values go together, after all have been read.
   ///
-  /// - Parameter isChosen: Whether the tokenizer is of this family.
+  /// - Parameters:
+  ///   - settings: What every family has, as read.
+  ///   - isChosen: Whether the tokenizer is of this family.
+  ///   - reader: Takes up what is wrong, under the keys at fault.
   func validate(_ settings: TokenizerSettings, isChosen: Bool, _ reader: ConfigurationReader)
 
   /// Makes the model, its parameters in a scope.
   func makeModel(_ settings: TokenizerSettings, in scope: ParameterScope) throws -> any Tokenizer
   /// Makes the task.
   ///
-  /// - Parameter perceptual: The network whose features are compared; nil for a loss on pixels alone.
+  /// - Parameters:
+  ///   - settings: What every family has.
+  ///   - perceptual: The network whose features are compared; nil for a loss on pixels alone.
   func makeTask(
     _ settings: TokenizerSettings, perceptual: (any PerceptualNetwork)?
   ) throws -> any TrainingTask
