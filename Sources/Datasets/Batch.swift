@@ -19,7 +19,7 @@ public struct Batch {
   public let tokenizerImages: Tensor?
   /// Another view of the model's, as `images`.
   public let secondImages: Tensor?
-  /// What is to be learnt about the images.
+  /// What is to be learned about the images.
   public let targets: BatchTargets
   /// How each image's view was made; empty for images that come from elsewhere than a loader.
   public let transforms: [GeometricTransform]

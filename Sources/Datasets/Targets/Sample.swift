@@ -1,6 +1,6 @@
 import Imaging
 
-/// What is to be learnt about one image. Each kind is there where the task needs it.
+/// What is to be learned about one image. Each kind is there where the task needs it.
 public struct Targets: Sendable, Equatable {
   /// The class of the whole image, or -1.
   public var label: Int32
@@ -39,7 +39,7 @@ extension Targets: GeometricTarget {
 public struct Sample: Sendable, Equatable {
   /// The image.
   public var image: Image
-  /// What is to be learnt about it.
+  /// What is to be learned about it.
   public var targets: Targets
 
   public init(image: Image, targets: Targets) {
