@@ -43,7 +43,7 @@ public final class VectorQuantizer {
   /// 3.2).
   public let isNormalized: Bool
   /// How much of the averages a step keeps.
-  public let decay: Float
+  public let decay: Double
   /// Laplace smoothing of the cluster sizes.
   public let epsilon: Float
 
@@ -54,7 +54,7 @@ public final class VectorQuantizer {
 
   /// A codebook of `entries` entries of `length`, at first drawn from a normal distribution.
   public init(
-    entries: Int, length: Int, decay: Float = 0.99, epsilon: Float = 1e-5,
+    entries: Int, length: Int, decay: Double = 0.99, epsilon: Float = 1e-5,
     learning: Learning = .movingAverage,
     normalized: Bool = false, in scope: ParameterScope
   ) {

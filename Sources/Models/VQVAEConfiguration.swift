@@ -23,7 +23,7 @@ public struct VQVAEConfiguration: Sendable, Equatable, Codable {
   /// divisor.
   public var normalizationGroups = 32
   /// How much of the codebook's moving averages one step keeps.
-  public var codebookDecay: Float = 0.99
+  public var codebookDecay: Double = 0.99
   /// What the entries follow.
   public var codebookLearning = VectorQuantizer.Learning.movingAverage
   /// Whether vectors and entries are compared and used at length 1.

@@ -35,7 +35,6 @@ public struct RunSetup<Configuration: RunConfiguration> {
     _ request: RunRequest, communicator: Communicator,
     interpret: (ConfigurationReader) -> Configuration = { Configuration($0) }
   ) throws {
-    StopSignal.listen()
     let logger = ConsoleLog.logger(rank: communicator.rank)
     self.logger = logger
     let text = try communicator.readOnRoot { try RunSetup.read(request.configuration) }

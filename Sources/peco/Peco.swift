@@ -2,6 +2,7 @@ import ArgumentParser
 import Datasets
 import Foundation
 import Tasks
+import Tensors
 
 /// The command line: one subcommand a file.
 @main
@@ -50,8 +51,12 @@ struct Peco: ParsableCommand {
   static func main() {
     Startup.prepare()
     do {
-      var command = try parseAsRoot()
-      try command.run()
+      let command = try parseAsRoot()
+      // What fails in an operation, which cannot throw, is told as any other error.
+      try ExecutionContext().run {
+        var command = command
+        try command.run()
+      }
     } catch {
       Startup.letFirstRankSpeak()
       exit(withError: (error as? DatasetError)?.worded ?? error)

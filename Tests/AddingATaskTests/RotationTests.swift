@@ -38,7 +38,7 @@ import Trainer
     """.write(toFile: folder + "/rotation.yaml", atomically: true, encoding: .utf8)
     func losses(ranks: Int) throws -> [Double] {
       let run = "\(folder)/\(ranks)"
-      let outcomes = try InProcessRanks.run(ranks) { communicator in
+      let outcomes = try InProcessRanks.run(ranks, threads: 1) { communicator in
         try trainRotation(
           RunRequest(
             configuration: folder + "/rotation.yaml", directory: run, resume: .auto, overrides: []),

@@ -81,7 +81,7 @@ private final class EmptyBatches: BatchSource {
   private func train(
     ranks: Int, microBatchSize: Int, steps: Int = 3, countsImages: Bool = false
   ) throws -> (losses: [Double], norms: [Double], squares: [Double], weights: [Float]) {
-    let results = try InProcessRanks.run(ranks) { communicator in
+    let results = try InProcessRanks.run(ranks, threads: 1) { communicator in
       var shared = SharedConfiguration()
       shared.training.globalBatchSize = 12
       shared.training.length = .steps(steps)
@@ -135,7 +135,7 @@ private final class EmptyBatches: BatchSource {
 
   @Test func aLossThatIsNotFiniteEndsAllRanks() throws {
     #expect(throws: (any Error).self) {
-      _ = try InProcessRanks.run(2) { communicator in
+      _ = try InProcessRanks.run(2, threads: 1) { communicator in
         var shared = SharedConfiguration()
         shared.training.globalBatchSize = 12
         shared.training.length = .steps(1)

@@ -34,15 +34,15 @@ PECO_CLONES void peco_add_scaled(float *restrict y, const float *restrict x, flo
   for (size_t i = 0; i < n; i++) y[i] += a * x[i];
 }
 
-PECO_CLONES void peco_add_scaled_double(float *restrict y, const double *restrict x, float a, size_t n) {
-  for (size_t i = 0; i < n; i++) y[i] += a * (float)x[i];
-}
-
 PECO_CLONES void peco_scale(float *y, const float *x, float a, size_t n) {
   PECO_IN_PLACE for (size_t i = 0; i < n; i++) y[i] = a * x[i];
 }
 
 PECO_CLONES void peco_moving_average(float *restrict y, const float *restrict x, double decay, size_t n) {
+  for (size_t i = 0; i < n; i++) y[i] = (float)(decay * y[i] + (1 - decay) * x[i]);
+}
+
+PECO_CLONES void peco_moving_average_double(float *restrict y, const double *restrict x, double decay, size_t n) {
   for (size_t i = 0; i < n; i++) y[i] = (float)(decay * y[i] + (1 - decay) * x[i]);
 }
 

@@ -3,7 +3,6 @@
 #include <dlfcn.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstdlib>
 #include <dnnl.hpp>
 #include <map>
@@ -29,7 +28,6 @@ dnnl::stream &stream() {
 }
 
 thread_local std::string last_error;
-std::atomic<int> wanted_threads{1};
 
 // OpenMP keeps the number of threads per calling thread. The function is looked up when the program runs, so
 // that whichever OpenMP library oneDNN brought along is the one that is told.
@@ -44,9 +42,6 @@ int use_threads(int wanted) {
   return applied;
 }
 
-// What whole convolutions run on.
-int all_threads() { return wanted_threads.load(std::memory_order_relaxed); }
-
 enum class Operation { forward, forward_bias, forward_relu, forward_bias_relu, data, weights, weights_bias };
 
 // One operation on one shape: the convolution, and the reorders between the layouts that callers have and those
@@ -58,7 +53,6 @@ struct Primitive {
   memory::desc source, destination, weight, bias;
   // As the convolution wants them.
   memory::desc inner_source, inner_destination, inner_weight, scratchpad;
-  std::string kernel;
 };
 
 dnnl::reorder reorder_between(const memory::desc &from, const memory::desc &to) {
@@ -115,7 +109,6 @@ std::shared_ptr<Primitive> make(const peco_dnn_convolution &c, Operation operati
       result->convolution = dnnl::convolution_backward_data(description);
       result->inner_weight = description.weights_desc();
       result->scratchpad = description.scratchpad_desc();
-      result->kernel = description.impl_info_str();
       break;
     }
     case Operation::weights:
@@ -139,14 +132,12 @@ std::shared_ptr<Primitive> make(const peco_dnn_convolution &c, Operation operati
       result->inner_destination = description.diff_dst_desc();
       result->inner_weight = description.diff_weights_desc();
       result->scratchpad = description.scratchpad_desc();
-      result->kernel = description.impl_info_str();
       break;
     }
     default:
       result->convolution = dnnl::convolution_forward(forward);
       result->inner_weight = forward.weights_desc();
       result->scratchpad = forward.scratchpad_desc();
-      result->kernel = forward.impl_info_str();
   }
 
   if (operation == Operation::weights || operation == Operation::weights_bias) {
@@ -292,11 +283,11 @@ int guarded(const peco_dnn_convolution &c, const char *what, Body body) {
 extern "C" {
 
 int peco_dnn_convolution_forward(const peco_dnn_convolution *shape, const float *x, const float *weight,
-                                 const float *bias, float *y, int relu) {
+                                 const float *bias, float *y, int relu, int threads) {
   return guarded(*shape, "compute the output", [&] {
     auto p = primitive(*shape, bias ? (relu ? Operation::forward_bias_relu : Operation::forward_bias)
                                     : (relu ? Operation::forward_relu : Operation::forward),
-                       all_threads());
+                       threads);
     std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, wrap(p->source, x)},
                                               {DNNL_ARG_WEIGHTS, prepared_weight(*p, weight)},
                                               {DNNL_ARG_DST, wrap(p->destination, y)},
@@ -308,9 +299,9 @@ int peco_dnn_convolution_forward(const peco_dnn_convolution *shape, const float 
 }
 
 int peco_dnn_convolution_backward_data(const peco_dnn_convolution *shape, const float *dy,
-                                       const float *weight, float *dx) {
+                                       const float *weight, float *dx, int threads) {
   return guarded(*shape, "compute the input gradient", [&] {
-    auto p = primitive(*shape, Operation::data, all_threads());
+    auto p = primitive(*shape, Operation::data, threads);
     p->convolution.execute(stream(), {{DNNL_ARG_DIFF_DST, wrap(p->destination, dy)},
                                       {DNNL_ARG_WEIGHTS, prepared_weight(*p, weight)},
                                       {DNNL_ARG_DIFF_SRC, wrap(p->source, dx)},
@@ -347,8 +338,6 @@ int peco_dnn_convolution_add_gradient(const peco_dnn_convolution *shape, const f
       for (int i = 0; i < shape->out_channels; i++) dbias[i] += gradient[room(p->inner_weight) + i];
   });
 }
-
-void peco_dnn_set_threads(int threads) { wanted_threads.store(threads < 1 ? 1 : threads); }
 
 const char *peco_dnn_last_error(void) { return last_error.c_str(); }
 
@@ -396,16 +385,4 @@ const char *peco_dnn_instruction_set(void) {
 }
 
 int peco_dnn_has_wide_blocks(void) { return std::string(peco_dnn_instruction_set()).rfind("AVX-512", 0) == 0; }
-
-const char *peco_dnn_convolution_kernel(const peco_dnn_convolution *shape, int operation) {
-  const char *name = nullptr;
-  guarded(*shape, "name the kernel", [&] {
-    name = primitive(*shape, operation == 0   ? Operation::forward_bias
-                             : operation == 1 ? Operation::data
-                                              : Operation::weights_bias,
-                     all_threads())
-               ->kernel.c_str();
-  });
-  return name;
-}
 }

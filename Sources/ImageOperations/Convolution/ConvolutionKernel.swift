@@ -45,15 +45,18 @@ struct ConvolutionKernel {
 
   func forward(_ x: Tensor, weight: Tensor, bias: Tensor?, relu: Bool = false) -> Tensor {
     let y = Tensor(uninitialized: outputShape)
-    run { shape in
-      peco_dnn_convolution_forward(shape, x.pointer, weight.pointer, bias?.pointer, y.pointer, relu ? 1 : 0)
+    run { shape, threads in
+      peco_dnn_convolution_forward(
+        shape, x.pointer, weight.pointer, bias?.pointer, y.pointer, relu ? 1 : 0, threads)
     }
     return y
   }
 
   func backwardData(_ dy: Tensor, weight: Tensor) -> Tensor {
     let dx = Tensor(uninitialized: inputShape)
-    run { shape in peco_dnn_convolution_backward_data(shape, dy.pointer, weight.pointer, dx.pointer) }
+    run { shape, threads in
+      peco_dnn_convolution_backward_data(shape, dy.pointer, weight.pointer, dx.pointer, threads)
+    }
     return dx
   }
 
@@ -99,10 +102,10 @@ struct ConvolutionKernel {
     }
   }
 
-  private func run(_ body: (UnsafePointer<peco_dnn_convolution>) -> Int32) {
+  private func run(_ body: (UnsafePointer<peco_dnn_convolution>, _ threads: Int32) -> Int32) {
     guard shape.batch > 0 else { return }
-    peco_dnn_set_threads(Int32(ThreadPool.current.threadCount))
-    if withUnsafePointer(to: shape, body) != 0 { Self.giveUp() }
+    let threads = Int32(ThreadPool.current.threadCount)
+    if withUnsafePointer(to: shape, { body($0, threads) }) != 0 { Self.giveUp() }
   }
 
   /// What is left here is the library out of memory, or unable to run on this processor at all.

@@ -51,13 +51,13 @@ public func addAssignments(
 ///   - decay: How much of the averages a step keeps.
 ///   - epsilon: Laplace smoothing of the sizes.
 public func moveCodebook(
-  _ codebook: Tensor, average: Tensor?, sizes: Tensor, by statistics: DoubleSum, decay: Float, epsilon: Float
+  _ codebook: Tensor, average: Tensor?, sizes: Tensor, by statistics: DoubleSum, decay: Double, epsilon: Float
 ) {
   let (entries, length) = (codebook.shape[0], codebook.shape[1])
   let (sizes, counts) = (sizes.pointer, statistics.pointer)
   var total = 0.0
   for entry in 0..<entries {
-    sizes[entry] = decay * sizes[entry] + (1 - decay) * Float(counts[entry])
+    sizes[entry] = movedAverage(sizes[entry], toward: counts[entry], momentum: decay)
     total += Double(sizes[entry])
   }
   guard let averages = average?.pointer else { return }
@@ -66,8 +66,7 @@ public func moveCodebook(
   ThreadPool.current.forEachRange(of: entries, grain: 64) { range in
     for entry in range {
       let average = averages + entry * length
-      peco_scale(average, average, decay, length)
-      peco_add_scaled_double(average, sums + entry * length, 1 - decay, length)
+      peco_moving_average_double(average, sums + entry * length, decay, length)
       // An entry that has no vectors stays where it is.
       guard sizes[entry] > 0 else { continue }
       let size = (Double(sizes[entry]) + Double(epsilon)) * smoothing

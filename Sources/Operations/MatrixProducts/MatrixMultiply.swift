@@ -89,7 +89,10 @@ public enum MatrixMultiply {
           a.transposed ? 1 : 0, b.transposed ? 1 : 0, Int64(m), Int64(n), Int64(end - start), alpha,
           a.pointer, Int64(a.stride), b.pointer, Int64(b.stride), part == 0 ? beta : 1, c.pointer,
           Int64(c.stride))
-        precondition(status == 0, "oneDNN refuses a product of \(m) × \(k) with \(k) × \(n)")
+        if status != 0 {
+          ExecutionContext.current.fail(
+            ExecutionError("oneDNN refuses a product of \(m) × \(k) with \(k) × \(n): status \(status)"))
+        }
       }
     #else
       cblas_sgemm(

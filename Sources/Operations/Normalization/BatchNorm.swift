@@ -97,9 +97,9 @@ private struct BatchStatistics {
     let (means, variances) = (runningMean.pointer, runningVariance.pointer)
     let correction = rows > 1 ? rows / (rows - 1) : 1
     for channel in mean.indices {
-      means[channel] = Float((1 - momentum) * Double(means[channel]) + momentum * mean[channel])
-      variances[channel] = Float(
-        (1 - momentum) * Double(variances[channel]) + momentum * variance[channel] * correction)
+      means[channel] = movedAverage(means[channel], toward: mean[channel], momentum: 1 - momentum)
+      variances[channel] = movedAverage(
+        variances[channel], toward: variance[channel] * correction, momentum: 1 - momentum)
     }
   }
 }

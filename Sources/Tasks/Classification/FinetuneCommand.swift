@@ -18,6 +18,6 @@ struct FinetuneCommand: ParsableCommand {
   @OptionGroup var options: RunOptions
 
   func run() throws {
-    onAllRanks { try Finetuning.run(options.request, communicator: $0).exitCode }
+    trainOnAllRanks { try Finetuning.run(options.request, communicator: $0) }
   }
 }

@@ -21,6 +21,6 @@ struct PretrainCommand: ParsableCommand {
   @OptionGroup var options: RunOptions
 
   func run() throws {
-    onAllRanks { try Pretraining.run(options.request, communicator: $0).exitCode }
+    trainOnAllRanks { try Pretraining.run(options.request, communicator: $0) }
   }
 }

@@ -37,7 +37,7 @@ struct PerceptualCommand: ParsableCommand {
     @OptionGroup var options: RunOptions
 
     func run() throws {
-      onAllRanks { try PerceptualTraining.run(options.request, communicator: $0).exitCode }
+      trainOnAllRanks { try PerceptualTraining.run(options.request, communicator: $0) }
     }
   }
 

@@ -40,7 +40,7 @@ struct TokenizerCommand: ParsableCommand {
     @OptionGroup var options: RunOptions
 
     func run() throws {
-      onAllRanks { try TokenizerTraining.run(options.request, communicator: $0).exitCode }
+      trainOnAllRanks { try TokenizerTraining.run(options.request, communicator: $0) }
     }
   }
 

@@ -110,7 +110,7 @@ public struct VQVAEFamily: TokenizerFamily {
     result.attentionAtSmallestLevel = attention
     result.codebookSize = settings.codebook.size
     result.codebookDimension = settings.codebook.dimension
-    result.codebookDecay = Float(codebook.decay)
+    result.codebookDecay = codebook.decay
     result.codebookLearning = codebook.learning
     result.normalizesCodebook = codebook.normalize
     result.commitmentWeight = Float(codebook.commitmentWeight)

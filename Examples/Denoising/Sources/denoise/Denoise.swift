@@ -11,13 +11,13 @@ struct Denoise: ParsableCommand {
   @OptionGroup var options: RunOptions
 
   func run() {
-    onAllRanks { [request = options.request] communicator in
+    trainOnAllRanks { [request = options.request] communicator in
       let setup = try RunSetup<DenoisingConfiguration>(request, communicator: communicator)
       let shared = setup.configuration.shared
       let samples = SamplePipeline(
         seed: shared.seed, augmentation: shared.data.augmentation, image: shared.data.imageView)
       let task = try communicator.agree { try DenoisingTask(setup.configuration) }
-      return try setup.train(task, samples: samples, communicator: communicator).exitCode
+      return try setup.train(task, samples: samples, communicator: communicator)
     }
   }
 }

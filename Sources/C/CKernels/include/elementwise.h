@@ -18,12 +18,12 @@ void peco_subtract(float *z, const float *x, const float *y, size_t n);
 void peco_multiply(float *z, const float *x, const float *y, size_t n);
 /// y[i] += a * x[i]
 void peco_add_scaled(float *y, const float *x, float a, size_t n);
-/// y[i] += a * x[i], x rounded first
-void peco_add_scaled_double(float *y, const double *x, float a, size_t n);
 /// y[i] = a * x[i]; y may be x.
 void peco_scale(float *y, const float *x, float a, size_t n);
 /// y[i] = decay · y[i] + (1 − decay) · x[i], computed in double precision: a decay near 1 keeps its digits.
 void peco_moving_average(float *y, const float *x, double decay, size_t n);
+/// The same of x in double precision.
+void peco_moving_average_double(float *y, const double *x, double decay, size_t n);
 /// Sum of x[i], accumulated in double precision block by block.
 double peco_sum(const float *x, size_t n);
 /// Sum of x[i]², accumulated in double precision block by block. Not finite if any element is not.

@@ -2,8 +2,8 @@
 // lie as PyTorch lays them out (OIHW).
 //
 // Primitives are made once per shape and kept. Every function may be called from any thread; convolutions compute on
-// the number of OpenMP threads set with `peco_dnn_set_threads`, or given. Functions that compute return 0, or a oneDNN
-// status code after which `peco_dnn_last_error` tells what went wrong on the calling thread.
+// as many OpenMP threads as `threads` says. Functions that compute return 0, or a oneDNN status code after which
+// `peco_dnn_last_error` tells what went wrong on the calling thread.
 #pragma once
 #include <stdint.h>
 
@@ -23,14 +23,14 @@ typedef struct {
 
 /// y[N,OH,OW,O] = x[N,H,W,I] * weight[O,I,KH,KW] + bias[O], and its ReLU if `relu` is not 0. `bias` may be null.
 int peco_dnn_convolution_forward(const peco_dnn_convolution *shape, const float *x, const float *weight,
-                                 const float *bias, float *y, int relu);
+                                 const float *bias, float *y, int relu, int threads);
 
 /// dx[N,H,W,I], overwritten, from dy[N,OH,OW,O] and weight[O,I,KH,KW].
 int peco_dnn_convolution_backward_data(const peco_dnn_convolution *shape, const float *dy,
-                                       const float *weight, float *dx);
+                                       const float *weight, float *dx, int threads);
 
 /// The gradients of weight and bias go by way of a buffer in a layout of the kernel's own, of this many floats; below 0
-/// if that fails. `threads` is the number of OpenMP threads for this and the next two, one number for all three.
+/// if that fails. `threads` is one number for this and the next two.
 int64_t peco_dnn_convolution_gradient_size(const peco_dnn_convolution *shape, int has_bias, int threads);
 
 /// Overwrites that buffer with what dy[N,OH,OW,O] and x[N,H,W,I] give.
@@ -45,9 +45,6 @@ int peco_dnn_convolution_add_gradient(const peco_dnn_convolution *shape, const f
 int peco_dnn_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
                    int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
 
-/// How many OpenMP threads forward and backward data use.
-void peco_dnn_set_threads(int threads);
-
 /// What went wrong in the last call on this thread that did not return 0.
 const char *peco_dnn_last_error(void);
 
@@ -59,9 +56,6 @@ const char *peco_dnn_runtime(void);
 const char *peco_dnn_instruction_set(void);
 /// Not 0 where the library works on blocks of 16 channels, as it does with AVX-512.
 int peco_dnn_has_wide_blocks(void);
-/// Name of the kernel that computes a convolution (operation 0: forward, 1: backward data, 2: backward
-/// weights), or null where there is none.
-const char *peco_dnn_convolution_kernel(const peco_dnn_convolution *shape, int operation);
 
 #ifdef __cplusplus
 }
