@@ -8,7 +8,7 @@ import Terminal
 import TestSupport
 import Testing
 
-@Suite struct PerceptualWeightNamesTests {
+@Suite struct PerceptualNamesTests {
   private func path(_ name: String) -> String {
     URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Fixtures/\(name)")
       .path
