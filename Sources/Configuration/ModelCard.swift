@@ -1,5 +1,4 @@
 import Datasets
-import Foundation
 import Imaging
 import Layers
 import Models
@@ -176,25 +175,20 @@ extension Float {
 
 extension ModelCard {
   /// One line of JSON, its keys sorted.
-  public func json() throws -> String {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    return String(decoding: try encoder.encode(self), as: UTF8.self)
-  }
+  public func json() throws -> String { try Card.transformer(self).json() }
 
   /// Reads what `json` writes.
   ///
   /// - Throws: `ModelCardError` where it is something else, or of a network that cannot be.
   public init(json: String) throws {
-    do {
-      self = try JSONDecoder().decode(ModelCard.self, from: Data(json.utf8))
-    } catch let error as DecodingError {
-      throw ModelCardError(error)
+    let card = try Card(json: json)
+    guard let transformer = card.transformer else {
+      throw ModelCardError("it is that of a \(card.kind.rawValue), a transformer's is needed")
     }
-    try validate()
+    self = transformer
   }
 
-  private func validate() throws {
+  func validate() throws {
     guard architecture.imageHeight == architecture.imageWidth else {
       throw ModelCardError(
         "images are \(architecture.imageHeight) pixels high and \(architecture.imageWidth) wide, must be squares"
@@ -219,29 +213,5 @@ extension ModelCard {
       throw ModelCardError("mean and std must be three numbers each, those of std above 0")
     }
     guard preprocessing.resize.map({ $0 > 0 }) ?? true else { throw ModelCardError("resize must be above 0") }
-  }
-}
-
-/// Why a text is no model card.
-public struct ModelCardError: Error, CustomStringConvertible, Equatable {
-  public let description: String
-
-  init(_ description: String) { self.description = description }
-
-  fileprivate init(_ error: DecodingError) {
-    func place(_ path: [any CodingKey]) -> String {
-      path.isEmpty ? "it" : path.map { $0.intValue.map(String.init) ?? $0.stringValue }.joined(separator: ".")
-    }
-    switch error {
-    case .keyNotFound(let key, let context):
-      description = "\(place(context.codingPath + [key])) is missing"
-    case .typeMismatch(let type, let context), .valueNotFound(let type, let context):
-      description = "\(place(context.codingPath)) is no \(type)"
-    case .dataCorrupted(let context):
-      description =
-        context.codingPath.isEmpty
-        ? "it is not JSON" : "\(place(context.codingPath)) has a value that is not known"
-    @unknown default: description = "\(error)"
-    }
   }
 }

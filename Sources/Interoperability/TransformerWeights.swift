@@ -76,7 +76,7 @@ public struct TransformerWeights {
   /// What a checkpoint file says of its transformer; throws where there is none.
   package static func card(of path: String) throws -> ModelCard {
     let header = try Checkpoint.header(of: path)
-    guard let card = header.card else {
+    guard let card = header.card?.transformer else {
       throw RunError("\(path) is of task '\(header.task)'; a vision transformer's checkpoint is needed")
     }
     return card

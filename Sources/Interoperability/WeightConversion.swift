@@ -150,7 +150,7 @@ public enum WeightConversion {
     let header = CheckpointHeader(
       task: CheckpointHeader.imported, step: 0, epoch: 0, samplePosition: 0, updates: 0, seed: 0,
       configuration: ResolvedConfiguration.yaml(source),
-      card: ModelCard(architecture, told.preprocessing, classes: classes))
+      card: .transformer(ModelCard(architecture, told.preprocessing, classes: classes)))
     try Checkpoint.write(header, parameters: scope.parameters, optimizer: nil, to: request.output)
     return report
   }

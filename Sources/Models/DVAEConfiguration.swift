@@ -1,5 +1,5 @@
 /// The size of a discrete VAE in the form of DALL-E's (Ramesh et al., 2102.12092, appendix A).
-public struct DVAEConfiguration: Sendable, Equatable {
+public struct DVAEConfiguration: TokenizerArchitecture {
   /// Height and width of the images, in pixels.
   public var imageSize = 256
   /// Channels at the level of the full image (`n_hid`).
@@ -12,6 +12,15 @@ public struct DVAEConfiguration: Sendable, Equatable {
   public var vocabulary = 8192
   /// Elements of the vector that the decoder makes of a token (`n_init`).
   public var codebookDimension = 128
+
+  private enum CodingKeys: String, CodingKey {
+    case imageSize = "image_size"
+    case baseWidth = "base_width"
+    case channelMultipliers = "channel_multipliers"
+    case blocksPerGroup = "blocks_per_group"
+    case vocabulary = "codebook_size"
+    case codebookDimension = "codebook_dimension"
+  }
 
   /// DALL-E's.
   public init() {}

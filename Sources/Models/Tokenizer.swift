@@ -29,6 +29,17 @@ extension Tokenizer {
   public var gridSize: Int { imageSize / patchSize }
 }
 
+/// What a tokenizer of some family is beside its weights, and can be written as.
+public protocol TokenizerArchitecture: Codable, Equatable, Sendable {
+  /// Height and width of the images, in pixels; weights do not depend on them.
+  var imageSize: Int { get set }
+  /// Pixels of the image along one side of a token.
+  var patchSize: Int { get }
+
+  /// Throws a `TokenizerConfigurationError` that names the field that cannot be.
+  func validate() throws
+}
+
 /// Cuts images that were just drawn off at black and white, in place.
 func cutOff(_ drawn: Tensor) -> Tensor {
   clamp(drawn, to: -1...1)

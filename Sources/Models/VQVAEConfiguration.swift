@@ -2,7 +2,9 @@ import Layers
 import Operations
 
 /// The size of a VQ-VAE tokenizer.
-public struct VQVAEConfiguration: Sendable, Equatable, Codable {
+///
+/// What is written of it is the network. The averages' decay and the weight of the commitment loss are a matter of training.
+public struct VQVAEConfiguration: TokenizerArchitecture {
   /// Height and width of the images, in pixels.
   public var imageSize = 224
   /// Channels at the level of the full image.
@@ -30,6 +32,20 @@ public struct VQVAEConfiguration: Sendable, Equatable, Codable {
   public var normalizesCodebook = false
   /// Weight of the commitment loss.
   public var commitmentWeight: Float = 0.25
+
+  private enum CodingKeys: String, CodingKey {
+    case imageSize = "image_size"
+    case baseWidth = "base_width"
+    case channelMultipliers = "channel_multipliers"
+    case blocksPerLevel = "blocks_per_level"
+    case extraDecoderBlocks = "extra_decoder_blocks"
+    case attentionAtSmallestLevel = "attention"
+    case codebookSize = "codebook_size"
+    case codebookDimension = "codebook_dimension"
+    case normalizationGroups = "normalization_groups"
+    case codebookLearning = "codebook_learning"
+    case normalizesCodebook = "codebook_normalize"
+  }
 
   /// PeCo's tokenizer at base width 64.
   public init() {}

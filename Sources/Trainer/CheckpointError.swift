@@ -1,3 +1,5 @@
+import Configuration
+
 /// A checkpoint that cannot be used: which file, what is wrong, what to do.
 public struct CheckpointError: Error, CustomStringConvertible, Equatable, Sendable {
   /// The checkpoint's path, or its folder's.
@@ -11,6 +13,11 @@ public struct CheckpointError: Error, CustomStringConvertible, Equatable, Sendab
     self.path = path
     self.problem = problem
     self.advice = advice
+  }
+
+  /// An error about what a checkpoint says of its model.
+  package init(path: String, card error: ModelCardError) {
+    self.init(path: path, problem: "its model card cannot be read: \(error)")
   }
 
   public var description: String { "\(path): \(problem)" + (advice.map { "; \($0)" } ?? "") }

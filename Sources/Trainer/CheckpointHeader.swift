@@ -22,14 +22,14 @@ public struct CheckpointHeader: Sendable, Equatable {
   public var seed: UInt64
   /// The resolved configuration, YAML.
   public var configuration: String
-  /// What a vision transformer is; nil for other models.
-  public var card: ModelCard?
+  /// What the model is; nil where it serves nowhere else.
+  public var card: Card?
   /// What the run reads beside its configuration, told from others by checksums.
   public var inputs: [RunInput: UInt64]
 
   public init(
     task: String, step: Int, epoch: Int, samplePosition: Int, updates: Int, seed: UInt64,
-    configuration: String, card: ModelCard? = nil, inputs: [RunInput: UInt64] = [:]
+    configuration: String, card: Card? = nil, inputs: [RunInput: UInt64] = [:]
   ) {
     self.task = task
     self.step = step
@@ -86,9 +86,9 @@ public struct CheckpointHeader: Sendable, Equatable {
     for input in RunInput.allCases { inputs[input] = try file.attribute(input.attribute, as: UInt64.self) }
     if let text = try file.attribute(Self.cardAttribute, as: String.self) {
       do {
-        card = try ModelCard(json: text)
+        card = try Card(json: text)
       } catch let error as ModelCardError {
-        throw CheckpointError(path: file.path, problem: "its model card cannot be read: \(error)")
+        throw CheckpointError(path: file.path, card: error)
       }
     }
   }

@@ -17,8 +17,8 @@ public protocol TrainingTask: AnyObject {
   /// What changes in a step. The first is the model.
   var units: [any TrainableUnit] { get }
 
-  /// What the model is, if it is a vision transformer: checkpoints carry it, so that it serves elsewhere.
-  var card: ModelCard? { get }
+  /// What the model is, if it is a vision transformer or a tokenizer: checkpoints carry it, so that it serves elsewhere.
+  var card: Card? { get }
 
   /// What this rank has gathered in the step.
   var metrics: MetricSums { get set }
@@ -32,7 +32,7 @@ public protocol TrainingTask: AnyObject {
 }
 
 extension TrainingTask {
-  public var card: ModelCard? { nil }
+  public var card: Card? { nil }
 
   public func evaluate(after step: Int, communicator: Communicator) throws -> [NamedValue] { [] }
 

@@ -22,7 +22,7 @@ final class RotationTask: TrainingTask, OptimizedUnit {
   let task = "rotation"
   let name = CheckpointUnit.model
   let parameters: [Parameter]
-  let card: ModelCard?
+  let card: Card?
   var metrics = MetricSums(["accuracy"])
   private let model: ClassificationModel
   private let seed: UInt64
@@ -32,9 +32,10 @@ final class RotationTask: TrainingTask, OptimizedUnit {
     let architecture = configuration.dimensions.architecture(imageSize: configuration.shared.data.imageSize)
     model = try ClassificationModel(architecture, classes: 4, in: scope)
     parameters = scope.parameters
-    card = ModelCard(
-      .init(architecture, norm: .pooled, head: .init(.classes, outputs: 4)),
-      .init(configuration.shared.data))
+    card = .transformer(
+      ModelCard(
+        .init(architecture, norm: .pooled, head: .init(.classes, outputs: 4)),
+        .init(configuration.shared.data)))
     seed = configuration.shared.seed
   }
 

@@ -21,8 +21,9 @@ import Trainer
       CheckpointHeader(
         task: CheckpointHeader.imported, step: 0, epoch: 0, samplePosition: 0, updates: 0, seed: 0,
         configuration: "",
-        card: ModelCard(
-          .init(form, norm: .pooled, head: .init(.classes, outputs: classes.count)), classes: classes)),
+        card: .transformer(
+          ModelCard(
+            .init(form, norm: .pooled, head: .init(.classes, outputs: classes.count)), classes: classes))),
       parameters: scope.parameters, optimizer: nil, to: path)
   }
 

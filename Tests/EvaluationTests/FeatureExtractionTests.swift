@@ -45,7 +45,7 @@ import Trainer
     let file = try HDF5File(opening: output)
     defer { try? file.close() }
     let card = try #require(try file.attribute("model_card", as: String.self))
-    #expect(try ModelCard(json: card) == Checkpoint.header(of: checkpoint).card)
+    #expect(try ModelCard(json: card) == Checkpoint.header(of: checkpoint).card?.transformer)
     return Tensor(try file.read("features"), shape: try file.shape(of: "features"))
   }
 

@@ -47,7 +47,7 @@ import Trainer
       let card = card(classes: (0..<21841).map { "n\(10_000_000 + $0)" })
       let header = CheckpointHeader(
         task: CheckpointHeader.imported, step: 0, epoch: 0, samplePosition: 0, updates: 0, seed: 0,
-        configuration: "", card: card)
+        configuration: "", card: .transformer(card))
       try Checkpoint.write(header, parameters: [], to: folder + "/a.h5")
       #expect(try Checkpoint.header(of: folder + "/a.h5") == header)
     }

@@ -34,7 +34,7 @@ import Trainer
     try Checkpoint.write(
       CheckpointHeader(
         task: CheckpointHeader.imported, step: 0, epoch: 0, samplePosition: 0, updates: 0, seed: 0,
-        configuration: "", card: card),
+        configuration: "", card: .transformer(card)),
       parameters: scope.parameters, optimizer: nil, to: path)
     return model
   }
@@ -46,7 +46,7 @@ import Trainer
 
   /// Expects a checkpoint to say the same as the unusual one, and to compute the same.
   private func expectUnusual(_ path: String, _ model: ClassificationModel, _ layout: WeightLayout) throws {
-    let card = try #require(try Checkpoint.header(of: path).card)
+    let card = try #require(try Checkpoint.header(of: path).card?.transformer)
     #expect(card.architecture.heads == 12 && card.architecture.normEpsilon == 0.001, "\(layout): \(card)")
     #expect(card.preprocessing == Self.preprocessing, "\(layout): \(card)")
     #expect(card.classes == Self.birds, "\(layout)")
@@ -83,7 +83,7 @@ import Trainer
       request.normalization = ImageNormalization(mean: [0, 0, 0.1], standardDeviation: [1, 1, 1])
       request.classes = ["a", "b", "c"]
       _ = try WeightConversion.importWeights(request)
-      let asked = try #require(try Checkpoint.header(of: second).card)
+      let asked = try #require(try Checkpoint.header(of: second).card?.transformer)
       #expect(asked.architecture.heads == 6 && asked.preprocessing.normalization.mean == [0, 0, 0.1])
       #expect(asked.classes == ["a", "b", "c"])
 
@@ -106,7 +106,7 @@ import Trainer
       let tensors = try WeightConversionTests.contents(of: published("timm_vit"))
       let whole = try ModelCard(.init(.tiny, norm: .tokens)).json()
       for (text, problem) in [
-        ("a, b", "it is not JSON"), ("{}", "architecture is missing"),
+        ("a, b", "it is not JSON"), ("{}", "kind is missing"),
         (whole.replacingOccurrences(of: #""heads":3"#, with: #""heads":0"#), "the heads is 0"),
         (whole.replacingOccurrences(of: "[0.485,", with: "["), "three numbers"),
         (
@@ -149,7 +149,7 @@ import Trainer
       try FileManager.default.copyItem(atPath: published("timm_beit"), toPath: source)
       try text.write(toFile: "\(folder)/\(name)", atomically: true, encoding: .utf8)
       _ = try WeightConversion.importWeights(.init(source: source, layout: .timm, output: output))
-      #expect(try Checkpoint.header(of: output).card?.preprocessing.resize == expected)
+      #expect(try Checkpoint.header(of: output).card?.transformer?.preprocessing.resize == expected)
     }
   }
 
@@ -162,7 +162,7 @@ import Trainer
           .init(
             source: source + "/model.safetensors", layout: .huggingface, output: folder + "/out.h5",
             classes: given))
-        return try Checkpoint.header(of: folder + "/out.h5").card?.classes
+        return try Checkpoint.header(of: folder + "/out.h5").card?.transformer?.classes
       }
       #expect(try classes() == nil)
       let text = try String(contentsOfFile: source + "/config.json", encoding: .utf8)

@@ -68,7 +68,7 @@ public enum Finetuning {
       if let own = try RunDirectory(request.directory, keep: 1).checkpoint(
         request.resume, report: { _ in }),
         case let header = try Checkpoint.header(of: own), header.task == "classification",
-        let card = header.card
+        let card = header.card?.transformer
       {
         model = PretrainedModel(path: own, card: card)
       } else {

@@ -21,7 +21,7 @@ final class ClassificationTask: TrainingTask, OptimizedUnit {
   private let average: AveragedUnit?
   var metrics = MetricSums(["accuracy"])
   private let configuration: FinetuneConfiguration
-  let card: ModelCard?
+  let card: Card?
   private let layerDecay: LayerDecay
   private let evaluation: ClassificationData?
   /// When the model is evaluated; set before training begins.
@@ -58,11 +58,12 @@ final class ClassificationTask: TrainingTask, OptimizedUnit {
     }
     layerDecay = LayerDecay(decay: configuration.layerDecay, depth: configuration.architecture.depth)
     self.configuration = configuration
-    card = ModelCard(
-      ModelCard.Architecture(
-        configuration.architecture, norm: configuration.model.pooling.norm,
-        head: .init(.classes, outputs: classes.count)),
-      .init(configuration.shared.data, resize: configuration.evaluation.resize), classes: classes)
+    card = .transformer(
+      ModelCard(
+        ModelCard.Architecture(
+          configuration.architecture, norm: configuration.model.pooling.norm,
+          head: .init(.classes, outputs: classes.count)),
+        .init(configuration.shared.data, resize: configuration.evaluation.resize), classes: classes))
     self.evaluation = evaluation
   }
 

@@ -77,8 +77,10 @@ public struct DVAEFamily: TokenizerFamily {
     return result
   }
 
-  public func makeModel(_ settings: TokenizerSettings, in scope: ParameterScope) throws -> any Tokenizer {
-    try DVAE(architecture(settings), in: scope)
+  public static func makeModel(
+    _ architecture: DVAEConfiguration, in scope: ParameterScope
+  ) throws -> any Tokenizer {
+    try DVAE(architecture, in: scope)
   }
 
   public func makeTask(

@@ -15,6 +15,7 @@ public final class DVAETask: TrainingTask, OptimizedUnit {
   public let task = "dvae"
   public let name = CheckpointUnit.model
   public let parameters: [Parameter]
+  public let card: Card?
   /// The tokenizer.
   public let model: DVAE
   public var metrics: MetricSums
@@ -36,6 +37,7 @@ public final class DVAETask: TrainingTask, OptimizedUnit {
     let scope = ParameterScope(seed: seed)
     model = try DVAE(family.architecture(settings), in: scope)
     parameters = scope.parameters
+    card = .tokenizer(try family.card(settings))
     metrics = MetricSums(
       ReconstructionLoss.metrics + ["kl_divergence"], histograms: [("tokens", model.vocabulary)])
     reconstructionLoss = ReconstructionLoss(settings.loss, perceptual: perceptual)

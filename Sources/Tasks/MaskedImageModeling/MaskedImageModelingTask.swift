@@ -30,7 +30,7 @@ public final class MaskedImageModelingTask: TrainingTask, OptimizedUnit {
   public let parameters: [Parameter]
   public var metrics: MetricSums
   public let lossWeightPerImage: Double
-  public let card: ModelCard?
+  public let card: Card?
   private let model: MaskedImageModel
   private let target: Target
   private let settings: PretrainConfiguration.Target
@@ -60,9 +60,10 @@ public final class MaskedImageModelingTask: TrainingTask, OptimizedUnit {
     let outputs = model.head.weight.shape[0]
     let head: ModelCard.Architecture.Head =
       predicted == .pixels ? .init(.pixels, outputs: outputs) : .init(.tokens, outputs: outputs)
-    card = ModelCard(
-      .init(configuration.architecture, norm: .tokens, hasMaskToken: true, head: head),
-      .init(configuration.shared.data))
+    card = .transformer(
+      ModelCard(
+        .init(configuration.architecture, norm: .tokens, hasMaskToken: true, head: head),
+        .init(configuration.shared.data)))
     self.target = target
     self.metrics = metrics
     settings = configuration.target

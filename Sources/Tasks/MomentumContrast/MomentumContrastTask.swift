@@ -17,7 +17,7 @@ public final class MomentumContrastTask: TrainingTask, OptimizedUnit {
   public let task = "momentum_contrast"
   public let name = CheckpointUnit.model
   public let parameters: [Parameter]
-  public let card: ModelCard?
+  public let card: Card?
   private let model: MomentumContrast
   private let contrast: PerceptualConfiguration.Contrast
   private let plan: RunPlan
@@ -54,8 +54,9 @@ public final class MomentumContrastTask: TrainingTask, OptimizedUnit {
       outputWidth: configuration.contrast.outputWidth,
       temperature: Float(configuration.contrast.temperature), in: scope, momentumEncoderIn: momentumScope)
     parameters = scope.parameters
-    card = ModelCard(
-      .init(configuration.architecture, norm: .tokens), .init(configuration.shared.data))
+    card = .transformer(
+      ModelCard(
+        .init(configuration.architecture, norm: .tokens), .init(configuration.shared.data)))
     let (contrast, steps) = (configuration.contrast, plan.steps)
     self.contrast = contrast
     momentumEncoder = AveragedUnit(

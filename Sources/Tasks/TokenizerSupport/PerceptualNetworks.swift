@@ -169,7 +169,7 @@ package enum PerceptualNetworks {
   ) throws -> ModelCard {
     guard weights.path.hasSuffix(".safetensors") else {
       let header = try Checkpoint.header(of: weights.path)
-      guard var card = header.card else {
+      guard var card = header.card?.transformer else {
         throw RunError(
           "\(weights.path) is of task '\(header.task)'; perceptual.weights needs a transformer's")
       }

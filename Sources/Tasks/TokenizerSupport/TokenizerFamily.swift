@@ -3,12 +3,15 @@ import Models
 import Tensors
 import Trainer
 
-/// A family of tokenizers: its part of a configuration, and how its model and its training are made.
+/// A family of tokenizers: its part of a configuration, and how its card, its model and its training are made.
 ///
 /// A value holds what the family's own keys say. Keys of all families are read whatever `model.kind` is: in a file they
 /// may wait for it.
 public protocol TokenizerFamily: Sendable, Equatable {
-  /// The value of `model.kind`, which is also the name of the task in checkpoints.
+  /// What a network of the family is; cards carry it.
+  associatedtype Architecture: TokenizerArchitecture
+
+  /// The value of `model.kind`, which is also the family's name in cards, and that of the task in checkpoints.
   static var kind: String { get }
   /// Whether the decoder gives a distribution, by whose likelihood pixels can be compared.
   static var hasLikelihood: Bool { get }
@@ -27,8 +30,10 @@ public protocol TokenizerFamily: Sendable, Equatable {
   ///   - reader: Takes up what is wrong, under the keys at fault.
   func validate(_ settings: TokenizerSettings, isChosen: Bool, _ reader: ConfigurationReader)
 
-  /// Makes the model, its parameters in a scope.
-  func makeModel(_ settings: TokenizerSettings, in scope: ParameterScope) throws -> any Tokenizer
+  /// The network that a configuration describes.
+  func architecture(_ settings: TokenizerSettings) -> Architecture
+  /// Makes a network, its parameters in a scope.
+  static func makeModel(_ architecture: Architecture, in scope: ParameterScope) throws -> any Tokenizer
   /// Makes the task.
   ///
   /// - Parameters:
@@ -46,6 +51,12 @@ extension TokenizerFamily {
   public static func setDefaults(of settings: inout TokenizerSettings) {}
   public func validate(_ settings: TokenizerSettings, isChosen: Bool, _ reader: ConfigurationReader) {}
   public func warning(microBatchSize: Int, ranks: Int, _ settings: TokenizerSettings) -> String? { nil }
+
+  /// The card of the tokenizer that a configuration describes.
+  public func card(_ settings: TokenizerSettings) throws -> TokenizerCard {
+    try TokenizerCard(
+      family: Self.kind, architecture(settings), TokenizerCard.Preprocessing(settings.shared.data))
+  }
 
   /// Whether another value is of the same family and says the same.
   package func isEqual(to other: any TokenizerFamily) -> Bool { other as? Self == self }

@@ -1,10 +1,11 @@
 import Configuration
+import DVAETraining
+import Foundation
 import Interoperability
 import Models
 import Storage
 import Tensors
 import Terminal
-import TokenizerSupport
 import Trainer
 
 /// `peco tokenizer import`: makes a checkpoint of the published weights of DALL-E's discrete VAE, the tokenizer of BEiT.
@@ -34,29 +35,36 @@ public enum TokenizerImport {
       decoder: try WeightFile(opening: decoder, anchor: anchor)
     )
     guard
-      let found = DVAEConfiguration(
+      let architecture = DVAEConfiguration(
         encoder: files.encoder.shapes, decoder: files.decoder.shapes, imageSize: imageSize)
     else {
       throw RunError(
         "\(encoder) and \(decoder) are not encoder and decoder of a discrete VAE in DALL-E's form "
           + "(blocks.input.w, blocks.group_1.block_1.res_path.conv_1.w, …)")
     }
-    let (configuration, resolved) = try TokenizerConfiguration.load(
-      yaml: """
-        data: {path: imported, image_size: \(imageSize)}
-        training: {steps: 1}
-        model: {kind: dvae, base_width: \(found.baseWidth), channel_multipliers: \(found.channelMultipliers), \
-        blocks_per_level: \(found.blocksPerGroup)}
-        codebook: {size: \(found.vocabulary), dimension: \(found.codebookDimension)}
-        """, source: "the form of \(encoder)")
-    let model = try configuration.family.makeModel(configuration.settings, in: ParameterScope(seed: 0))
+    let patch = architecture.patchSize
+    guard imageSize > 0, imageSize % patch == 0 else {
+      throw RunError(
+        "--image-size is \(imageSize); \(encoder) makes one token of \(patch)² pixels: give a multiple of \(patch)"
+      )
+    }
+    let model: DVAE
+    do {
+      model = try DVAE(architecture, in: ParameterScope(seed: 0))
+    } catch let error as TokenizerConfigurationError {
+      throw RunError("\(encoder) and \(decoder) hold no discrete VAE that can be: \(error)")
+    }
     for (part, file) in [("encoder.", files.encoder), ("decoder.", files.decoder)] {
       try file.fill(model.parameters.filter { $0.name.hasPrefix(part) }, without: part)
     }
+    let source = [("encoder", encoder), ("decoder", decoder)].map { part, path in
+      (key: "weights.\(part)", value: JSONObject.quoted((path as NSString).lastPathComponent))
+    }
     try Checkpoint.write(
       CheckpointHeader(
-        task: configuration.kind, step: 0, epoch: 0, samplePosition: 0, updates: 0, seed: 0,
-        configuration: resolved),
+        task: DVAEFamily.kind, step: 0, epoch: 0, samplePosition: 0, updates: 0, seed: 0,
+        configuration: ResolvedConfiguration.yaml(source),
+        card: .tokenizer(try TokenizerCard(family: DVAEFamily.kind, architecture))),
       parameters: model.parameters, optimizer: nil, to: output)
     return Report(vocabulary: model.vocabulary, patchSize: model.patchSize, gridSize: model.gridSize)
   }

@@ -11,8 +11,8 @@ import Trainer
 public struct TrainedTokenizer {
   /// The model; its parameters are frozen.
   public let model: any Tokenizer
-  /// The configuration it was trained with, `data.image_size` that of the images it is shown.
-  public let configuration: TokenizerConfiguration
+  /// What it is, as its checkpoint says.
+  public let card: TokenizerCard
   /// The checkpoint it came from.
   public let path: String
   /// A checksum over its weights: tokens of tokenizers with the same checksum are the same.
@@ -33,27 +33,13 @@ public struct TrainedTokenizer {
     path: String, size: Size = .trained, communicator: Communicator, report: (String) -> Void = { _ in }
   ) throws {
     let file = try communicator.readOnRoot { try Self.checkpointFile(path, report: report) }
-    let text = try communicator.readOnRoot { try Self.configurationText(file) }
-    var (configuration, _) = try TokenizerConfiguration.load(yaml: text, source: file)
-    let patch = configuration.settings.model.patchSize
-    switch size {
-    case .trained: break
-    case .pixels(let side):
-      guard side > 0, side % patch == 0 else {
-        throw RunError(
-          "\(file) has one token for \(patch)² pixels: images of \(side)² cannot be cut into tokens; the side must "
-            + "be a multiple of \(patch)")
-      }
-      configuration.settings.shared.data.imageSize = side
-    case .tokens(let grid): configuration.settings.shared.data.imageSize = grid * patch
-    }
+    let card = try communicator.readOnRoot { try Self.card(of: file) }
     let scope = ParameterScope(seed: 0, frozen: true)
-    let model = try configuration.family.makeModel(configuration.settings, in: scope)
+    model = try Self.makeModel(Self.family(of: card, file), card, size, of: file, in: scope)
     try communicator.readOnRoot(into: scope.parameters) {
       _ = try Checkpoint.load(file, into: scope.parameters, includingFrozen: true)
     }
-    self.model = model
-    self.configuration = configuration
+    self.card = card
     self.path = file
     checksum = weightChecksum(scope.parameters)
   }
@@ -65,11 +51,50 @@ public struct TrainedTokenizer {
     return try RunDirectory.checkpointFile(path, report: report)
   }
 
-  private static func configurationText(_ file: String) throws -> String {
+  /// What a checkpoint file says of its tokenizer; throws where there is none.
+  private static func card(of file: String) throws -> TokenizerCard {
     let header = try Checkpoint.header(of: file)
-    guard TokenizerConfiguration.families.contains(where: { $0.kind == header.task }) else {
+    if let card = header.card?.tokenizer { return card }
+    guard header.card == nil, TokenizerConfiguration.families.contains(where: { $0.kind == header.task })
+    else {
       throw RunError("\(file) is a checkpoint of task '\(header.task)'; a tokenizer's is needed")
     }
-    return header.configuration
+    throw CheckpointError(
+      path: file, problem: "has no model card, which tells what the tokenizer is",
+      advice: "train or import it again with this version")
+  }
+
+  private static func family(of card: TokenizerCard, _ file: String) throws -> any TokenizerFamily.Type {
+    let families = TokenizerConfiguration.families
+    guard let family = families.first(where: { $0.kind == card.family }) else {
+      throw RunError(
+        "\(file) is a tokenizer of the family '\(card.family)'; this program knows "
+          + families.map { $0.kind }.joined(separator: " and "))
+    }
+    return family
+  }
+
+  private static func makeModel<Family: TokenizerFamily>(
+    _ family: Family.Type, _ card: TokenizerCard, _ size: Size, of file: String, in scope: ParameterScope
+  ) throws -> any Tokenizer {
+    var architecture: Family.Architecture
+    do {
+      architecture = try card.architecture()
+    } catch let error as ModelCardError {
+      throw CheckpointError(path: file, card: error)
+    }
+    let patch = architecture.patchSize
+    switch size {
+    case .trained: break
+    case .pixels(let side):
+      guard side > 0, side % patch == 0 else {
+        throw RunError(
+          "\(file) has one token for \(patch)² pixels: images of \(side)² cannot be cut into tokens; the side must "
+            + "be a multiple of \(patch)")
+      }
+      architecture.imageSize = side
+    case .tokens(let grid): architecture.imageSize = grid * patch
+    }
+    return try family.makeModel(architecture, in: scope)
   }
 }

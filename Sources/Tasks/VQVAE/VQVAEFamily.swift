@@ -117,8 +117,10 @@ public struct VQVAEFamily: TokenizerFamily {
     return result
   }
 
-  public func makeModel(_ settings: TokenizerSettings, in scope: ParameterScope) throws -> any Tokenizer {
-    try VQVAE(architecture(settings), in: scope)
+  public static func makeModel(
+    _ architecture: VQVAEConfiguration, in scope: ParameterScope
+  ) throws -> any Tokenizer {
+    try VQVAE(architecture, in: scope)
   }
 
   public func makeTask(

@@ -14,6 +14,7 @@ public final class VQVAETask: TrainingTask, OptimizedUnit {
   public let task = "vqvae"
   public let name = CheckpointUnit.model
   public let parameters: [Parameter]
+  public let card: Card?
   /// The tokenizer.
   public let model: VQVAE
   public var metrics = MetricSums(
@@ -40,6 +41,7 @@ public final class VQVAETask: TrainingTask, OptimizedUnit {
     let scope = ParameterScope(seed: seed)
     model = try VQVAE(family.architecture(settings), in: scope)
     parameters = scope.parameters
+    card = .tokenizer(try family.card(settings))
     reconstructionLoss = ReconstructionLoss(settings.loss, perceptual: perceptual)
     discriminator = DiscriminatorUnit(family.adversarial, seed: seed)
   }

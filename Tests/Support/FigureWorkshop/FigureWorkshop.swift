@@ -49,8 +49,8 @@ public struct FigureWorkshop {
         codebook: {size: \(tokens), dimension: 8}
         """, source: name)
     guard let family = configuration.member(VQVAEFamily.self) else { throw CocoaError(.featureUnsupported) }
-    let model = try VQVAE(
-      family.architecture(configuration.settings), in: ParameterScope(seed: seed))
+    let architecture = family.architecture(configuration.settings)
+    let model = try VQVAE(architecture, in: ParameterScope(seed: seed))
     let encoded = model.encode(try views())
     let vectors = encoded.reshaped([encoded.count / 8, 8])
     let stride = vectors.shape[0] / tokens
@@ -58,7 +58,8 @@ public struct FigureWorkshop {
       entries: Array(0..<tokens),
       with: Tensor(
         (0..<tokens).flatMap { vectors[row: $0 * stride].elements }, shape: [tokens, 8]))
-    return try write("vqvae", resolved, model.parameters, name)
+    let card = try TokenizerCard(family: VQVAEFamily.kind, architecture)
+    return try write("vqvae", resolved, model.parameters, name, .tokenizer(card))
   }
 
   /// A transformer that predicts 4 × 4 tokens; its checkpoint.
@@ -80,13 +81,13 @@ public struct FigureWorkshop {
       .init(
         architecture, norm: .tokens, hasMaskToken: true, head: .init(.tokens, outputs: vocabulary)),
       .init(configuration.shared.data))
-    return try write("masked_image_modeling", resolved, scope.parameters, name, card)
+    return try write("masked_image_modeling", resolved, scope.parameters, name, .transformer(card))
   }
 
   /// Writes a checkpoint as a run's.
   private func write(
     _ task: String, _ configuration: String, _ parameters: [Parameter], _ name: String,
-    _ card: ModelCard? = nil
+    _ card: Card
   ) throws -> String {
     let run = "\(folder)/\(name)"
     try FileManager.default.createDirectory(atPath: run + "/checkpoints", withIntermediateDirectories: true)
