@@ -259,9 +259,9 @@ let package = Package(
     .testTarget(
       name: "TokenizersTests",
       dependencies: [
-        "FigureWorkshop", "TestSupport", "Classification", "Tokenizers", "DVAETraining", "TaskSupport",
-        "Evaluation", "Interoperability", "Trainer", "Configuration", "Models", "Preparation", "Layers",
-        "Tensors", "Visualization", "Terminal", "Imaging", "Storage", "Communication",
+        "FigureWorkshop", "TestSupport", "Classification", "Tokenizers", "DVAETraining", "TokenizerSupport",
+        "TaskSupport", "Evaluation", "Interoperability", "Trainer", "Configuration", "Models", "Preparation",
+        "Layers", "Tensors", "Visualization", "Terminal", "Imaging", "Storage", "Communication",
       ]),
     .testTarget(
       name: "MaskedImageModelingTests",

@@ -42,15 +42,15 @@ public struct DVAEConfiguration: TokenizerArchitecture {
     func require(_ condition: Bool, _ field: String, _ problem: @autoclosure () -> String) throws {
       if !condition { throw TokenizerConfigurationError(field: field, problem: problem()) }
     }
-    for (value, field) in [
-      (imageSize, "imageSize"), (baseWidth, "baseWidth"), (blocksPerGroup, "blocksPerGroup"),
-      (vocabulary, "vocabulary"), (codebookDimension, "codebookDimension"),
-    ] {
-      try require(value > 0, field, "is \(value), but must be at least 1")
-    }
+    try requireSize(imageSize, "imageSize")
+    try requireSize(baseWidth, "baseWidth")
+    try requireSize(blocksPerGroup, "blocksPerGroup")
+    try requireSize(vocabulary, upTo: 1 << 24, "vocabulary")
+    try requireSize(codebookDimension, "codebookDimension")
     try require(
-      (1...16).contains(channelMultipliers.count) && channelMultipliers.allSatisfy { $0 > 0 },
-      "channelMultipliers", "is \(channelMultipliers), but must be 1 to 16 numbers of at least 1")
+      (1...16).contains(channelMultipliers.count), "channelMultipliers",
+      "is \(channelMultipliers), but must be 1 to 16 numbers")
+    try channelMultipliers.forEach { try requireSize($0, "channelMultipliers") }
     try require(
       widths.allSatisfy { $0 % 4 == 0 }, "baseWidth",
       "is \(baseWidth), but the width of every group must be a multiple of 4")

@@ -46,6 +46,18 @@ func cutOff(_ drawn: Tensor) -> Tensor {
   return drawn
 }
 
+extension TokenizerArchitecture {
+  /// Throws unless a number lies between 1 and the most that sizes made of it can be computed with.
+  func requireSize(_ value: Int, upTo most: Int = 1 << 16, _ field: String) throws {
+    guard value > 0 else {
+      throw TokenizerConfigurationError(field: field, problem: "is \(value), but must be at least 1")
+    }
+    guard value <= most else {
+      throw TokenizerConfigurationError(field: field, problem: "is \(value), but must be at most \(most)")
+    }
+  }
+}
+
 /// A tokenizer was described by numbers that do not go together.
 public struct TokenizerConfigurationError: Error, CustomStringConvertible, Equatable, Sendable {
   /// The field that cannot be as it is.

@@ -60,25 +60,21 @@ public struct VQVAEConfiguration: TokenizerArchitecture {
     func require(_ condition: Bool, _ field: String, _ problem: @autoclosure () -> String) throws {
       if !condition { throw TokenizerConfigurationError(field: field, problem: problem()) }
     }
-    func requirePositive(_ value: Int, _ field: String) throws {
-      try require(value > 0, field, "is \(value), but must be at least 1")
-    }
-    try requirePositive(imageSize, "imageSize")
-    try requirePositive(baseWidth, "baseWidth")
-    try requirePositive(blocksPerLevel, "blocksPerLevel")
-    try requirePositive(codebookSize, "codebookSize")
-    try requirePositive(codebookDimension, "codebookDimension")
-    try requirePositive(normalizationGroups, "normalizationGroups")
+    try requireSize(imageSize, "imageSize")
+    try requireSize(baseWidth, "baseWidth")
+    try requireSize(blocksPerLevel, "blocksPerLevel")
+    try requireSize(codebookSize, upTo: 1 << 24, "codebookSize")
+    try requireSize(codebookDimension, "codebookDimension")
+    try requireSize(normalizationGroups, "normalizationGroups")
     try require(
-      extraDecoderBlocks >= 0, "extraDecoderBlocks", "is \(extraDecoderBlocks), but must not be negative")
+      (0...1 << 16).contains(extraDecoderBlocks), "extraDecoderBlocks",
+      "is \(extraDecoderBlocks), but must be 0 to \(1 << 16)")
     try require(
       !channelMultipliers.isEmpty, "channelMultipliers", "is empty, but names the levels: give one or more")
     try require(
       channelMultipliers.count <= 16, "channelMultipliers",
       "has \(channelMultipliers.count) levels, but at most 16 make sense")
-    try require(
-      channelMultipliers.allSatisfy { $0 > 0 }, "channelMultipliers",
-      "is \(channelMultipliers), but every multiplier must be at least 1")
+    try channelMultipliers.forEach { try requireSize($0, "channelMultipliers") }
     try require(
       imageSize % patchSize == 0, "imageSize",
       "is \(imageSize), but \(channelMultipliers.count) levels halve it \(channelMultipliers.count - 1) times: "

@@ -71,6 +71,8 @@ import Tokenizers
       #expect(report.vocabulary == 20 && report.patchSize == 8 && report.gridSize == 4)
       let tokenizer = try TrainedTokenizer(path: output, communicator: Communicator())
       #expect(tokenizer.model is DVAE && tokenizer.model.gridSize == 4)
+      #expect(tokenizer.card.family == "dvae")
+      #expect(try tokenizer.card.architecture(as: DVAEConfiguration.self) == model.configuration)
       #expect(tokenizer.model.parameters.map(\.value.elements) == model.parameters.map(\.value.elements))
       var stream = RandomStream(seed: 1, purpose: .test)
       let images = Tensor((0..<2 * 32 * 32 * 3).map { _ in stream.uniform(-1, 1) }, shape: [2, 32, 32, 3])
@@ -92,7 +94,7 @@ import Tokenizers
       }
       #expect(try failure(decoder, encoder).contains(decoder))
       #expect(try failure(encoder, encoder).contains(encoder))
-      #expect(try failure(encoder, decoder, imageSize: 36).contains("data.image_size"))
+      #expect(try failure(encoder, decoder, imageSize: 36).contains("--image-size 36"))
       #expect(try failure(folder + "/nothing.safetensors", decoder).contains("nothing.safetensors"))
       #expect(!FileManager.default.fileExists(atPath: folder + "/out.h5"))
     }

@@ -42,17 +42,12 @@ public enum TokenizerImport {
         "\(encoder) and \(decoder) are not encoder and decoder of a discrete VAE in DALL-E's form "
           + "(blocks.input.w, blocks.group_1.block_1.res_path.conv_1.w, …)")
     }
-    let patch = architecture.patchSize
-    guard imageSize > 0, imageSize % patch == 0 else {
-      throw RunError(
-        "--image-size is \(imageSize); \(encoder) makes one token of \(patch)² pixels: give a multiple of \(patch)"
-      )
-    }
     let model: DVAE
     do {
       model = try DVAE(architecture, in: ParameterScope(seed: 0))
     } catch let error as TokenizerConfigurationError {
-      throw RunError("\(encoder) and \(decoder) hold no discrete VAE that can be: \(error)")
+      throw RunError(
+        "\(encoder) and \(decoder) make no discrete VAE that can be with --image-size \(imageSize): \(error)")
     }
     for (part, file) in [("encoder.", files.encoder), ("decoder.", files.decoder)] {
       try file.fill(model.parameters.filter { $0.name.hasPrefix(part) }, without: part)
