@@ -138,6 +138,23 @@ extension HDF5File {
     }
   }
 
+  /// The names of the file's attributes, sorted.
+  public func attributes() throws -> [String] {
+    try withFile { file in
+      let names = NameCollector()
+      let status = H5Aiterate2(
+        file, H5_INDEX_NAME, H5_ITER_INC, nil,
+        { _, name, _, context in
+          guard let name, let context else { return 0 }
+          Unmanaged<NameCollector>.fromOpaque(context).takeUnretainedValue().names.append(
+            String(cString: name))
+          return 0
+        }, Unmanaged.passUnretained(names).toOpaque())
+      try check(status, nil, "list the attributes")
+      return withExtendedLifetime(names) { names.names.sorted() }
+    }
+  }
+
   private func withAttributeOwner<Result>(
     _ name: String, _ object: String, _ body: (HDF5AttributeAccess) throws -> Result
   ) throws -> Result {

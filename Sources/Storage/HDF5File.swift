@@ -189,6 +189,7 @@ public final class HDF5File: @unchecked Sendable {
   }
 }
 
-private final class NameCollector {
+/// Gathers the names that the library calls out.
+final class NameCollector {
   var names: [String] = []
 }

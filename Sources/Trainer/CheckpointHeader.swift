@@ -24,12 +24,12 @@ public struct CheckpointHeader: Sendable, Equatable {
   public var configuration: String
   /// What the model is; nil where it serves nowhere else.
   public var card: Card?
-  /// What the run reads beside its configuration, told from others by checksums.
-  public var inputs: [RunInput: UInt64]
+  /// Checksums of what the run reads beside its configuration, by the names of the inputs.
+  public var inputs: [String: UInt64]
 
   public init(
     task: String, step: Int, epoch: Int, samplePosition: Int, updates: Int, seed: UInt64,
-    configuration: String, card: Card? = nil, inputs: [RunInput: UInt64] = [:]
+    configuration: String, card: Card? = nil, inputs: [String: UInt64] = [:]
   ) {
     self.task = task
     self.step = step
@@ -46,6 +46,7 @@ public struct CheckpointHeader: Sendable, Equatable {
   public static let imported = "imported"
 
   private static let cardAttribute = "model_card"
+  private static let checksumSuffix = "_checksum"
 
   func write(to file: HDF5File) throws {
     try file.setAttribute("format", format)
@@ -56,7 +57,7 @@ public struct CheckpointHeader: Sendable, Equatable {
     try file.setAttribute("updates", updates)
     try file.setAttribute("seed", seed)
     try file.setAttribute("configuration", configuration)
-    for (input, checksum) in inputs { try file.setAttribute(input.attribute, checksum) }
+    for (name, checksum) in inputs { try file.setAttribute(name + Self.checksumSuffix, checksum) }
     if let card { try file.setAttribute(Self.cardAttribute, try card.json()) }
   }
 
@@ -83,7 +84,10 @@ public struct CheckpointHeader: Sendable, Equatable {
     seed = try required("seed")
     configuration = try required("configuration")
     inputs = [:]
-    for input in RunInput.allCases { inputs[input] = try file.attribute(input.attribute, as: UInt64.self) }
+    for attribute in try file.attributes() where attribute.hasSuffix(Self.checksumSuffix) {
+      let name = String(attribute.dropLast(Self.checksumSuffix.count))
+      inputs[name] = try file.attribute(attribute, as: UInt64.self)
+    }
     if let text = try file.attribute(Self.cardAttribute, as: String.self) {
       do {
         card = try Card(json: text)

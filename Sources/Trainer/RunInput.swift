@@ -1,33 +1,39 @@
 import Terminal
 
 /// What a run reads beside its configuration, and what must be the same at every start for it to stay the same run.
-public enum RunInput: String, Sendable, CaseIterable {
-  /// The tokenizer whose tokens are predicted.
-  case tokenizer
-  /// The file that tokens come from, where they are not computed on the fly.
-  case tokens
-  /// The network whose features a tokenizer's reconstructions are compared by.
-  case perceptual
-  /// The images.
-  case data
+/// A task makes those of its own.
+public struct RunInput: Sendable {
+  /// Its name; a checkpoint keeps the checksum as `NAME_checksum`.
+  let name: String
+  /// What tells it from others.
+  let checksum: UInt64
+  /// What goes wrong where it is another, and what to do: "on …: its targets would change; give …".
+  let difference: String
+  /// Whether it is meant to be another where `data.path` is.
+  let followsImages: Bool
 
-  /// The attribute of a checkpoint that holds its checksum.
-  var attribute: String { "\(rawValue)_checksum" }
+  /// An input of this start.
+  ///
+  /// - Parameters:
+  ///   - name: What checkpoints call it.
+  ///   - checksum: What tells it from others.
+  ///   - difference: What a checkpoint was trained on or with that is another one now, why that matters, and what to
+  ///     do; it follows "was trained".
+  ///   - followsImages: Whether other images bring another one.
+  public init(_ name: String, checksum: UInt64, difference: String, followsImages: Bool = false) {
+    self.name = name
+    self.checksum = checksum
+    self.difference = difference
+    self.followsImages = followsImages
+  }
 
-  /// What goes wrong where it is another, and what to do.
-  fileprivate var difference: String {
-    switch self {
-    case .tokenizer:
-      "on the tokens of another tokenizer than the present one: its targets would change; give the tokenizer it began "
-        + "with (by its checkpoint, if its run went on since)"
-    case .tokens:
-      "on another token file than tokens.file is now: its targets would change; give the file it began with"
-    case .perceptual:
-      "with another perceptual network than the present one: its loss would change; give the network it began with "
-        + "(by its checkpoint, if its run went on since)"
-    case .data:
-      "on other images than lie at data.path now; bring those back, or give another path if others are meant"
-    }
+  /// The images, which every run has.
+  static func images(checksum: UInt64) -> RunInput {
+    RunInput(
+      "data", checksum: checksum,
+      difference: "on other images than lie at data.path now; bring those back, or give another path if others "
+        + "are meant",
+      followsImages: true)
   }
 }
 
@@ -35,16 +41,15 @@ extension CheckpointHeader {
   /// Throws where a run that goes on from here would have other inputs than it began with.
   ///
   /// - Parameters:
-  ///   - path: The checkpoint.
   ///   - present: The inputs of this start; those that either does not know are not compared.
-  ///   - configuration: The configuration of this start. Images of another path are meant to be others, and come with
-  ///     another token file.
-  func require(sameInputsAs present: [RunInput: UInt64], configuration: String, of path: String) throws {
-    for input in RunInput.allCases {
-      guard let earlier = inputs[input], let now = present[input], earlier != now else { continue }
-      let changes = RunDirectory.differences(from: self.configuration, to: configuration)
-      guard ![.data, .tokens].contains(input) || !changes.contains(where: { $0.hasPrefix("data.path:") })
-      else { continue }
+  ///   - configuration: The configuration of this start. Images of another path are meant to be others.
+  ///   - path: The checkpoint.
+  func require(sameInputsAs present: [RunInput], configuration: String, of path: String) throws {
+    let changes = RunDirectory.differences(from: self.configuration, to: configuration)
+    let hasOtherImages = changes.contains { $0.hasPrefix("data.path:") }
+    for input in present {
+      guard let earlier = inputs[input.name], earlier != input.checksum else { continue }
+      guard !(input.followsImages && hasOtherImages) else { continue }
       throw RunError("\(path) was trained \(input.difference), or choose another --run")
     }
   }

@@ -113,18 +113,15 @@ extension RunSetup {
   ///   - task: What is trained.
   ///   - samples: How images become batches.
   ///   - tokens: A file whose tokens go with the images; nil for none.
-  ///   - inputs: Checksums of what the task is made of beside the configuration.
+  ///   - inputs: What the task is made of beside the configuration and the images.
   ///   - communicator: All ranks.
   public func train(
     _ task: any TrainingTask, samples: SamplePipeline, tokens: TokenFile? = nil,
-    inputs: [RunInput: UInt64] = [:],
-    communicator: Communicator
+    inputs: [RunInput] = [], communicator: Communicator
   ) throws -> TrainingLoop.Outcome {
-    var inputs = inputs
-    inputs[.data] = dataset.fingerprint
-    inputs[.tokens] = tokens?.checksum
     let loop = try TrainingLoop(
-      task, plan: plan, configuration: resolved, inputs: inputs, run: run, communicator: communicator,
+      task, plan: plan, configuration: resolved,
+      inputs: inputs + [.images(checksum: dataset.fingerprint)], run: run, communicator: communicator,
       logger: logger)
     defer { withExtendedLifetime(lock) {} }
     let outcome = try loop.train(from: checkpoint) { firstStep in

@@ -21,7 +21,7 @@ public final class TrainingLoop {
   private let task: any TrainingTask
   private let plan: RunPlan
   private let configuration: String
-  private let inputs: [RunInput: UInt64]
+  private let inputs: [RunInput]
   private let run: RunDirectory
   private let communicator: Communicator
   private let logger: Logger
@@ -34,15 +34,13 @@ public final class TrainingLoop {
   ///   - task: What is trained.
   ///   - plan: The steps, and how they are cut.
   ///   - configuration: The resolved configuration, which checkpoints keep.
-  ///   - inputs: Checksums of what else the run reads, which checkpoints keep as well: it goes on with the same
-  ///     alone.
+  ///   - inputs: What else the run reads; checkpoints keep the checksums, and it goes on with the same alone.
   ///   - run: Where metrics and checkpoints go.
   ///   - communicator: The ranks.
   ///   - logger: Where messages go.
   public init(
-    _ task: any TrainingTask, plan: RunPlan, configuration: String, inputs: [RunInput: UInt64],
-    run: RunDirectory,
-    communicator: Communicator, logger: Logger
+    _ task: any TrainingTask, plan: RunPlan, configuration: String, inputs: [RunInput],
+    run: RunDirectory, communicator: Communicator, logger: Logger
   ) throws {
     self.task = task
     self.plan = plan
@@ -147,7 +145,8 @@ public final class TrainingLoop {
         task: task.task, step: done, epoch: done / plan.stepsPerEpoch,
         samplePosition: done % plan.stepsPerEpoch * plan.shared.training.globalBatchSize,
         updates: step.units[0].optimizer.updates, seed: plan.shared.seed, configuration: configuration,
-        card: task.card, inputs: inputs)
+        card: task.card,
+        inputs: Dictionary(inputs.map { ($0.name, $0.checksum) }) { $1 })
       try run.checkpoints.save(header, units: units)
     }
     do {

@@ -123,6 +123,7 @@ import Testing
         try file.setAttribute("kind", "layer", on: "group")
       }
       let file = try HDF5File(opening: folder + "/file.h5")
+      #expect(try file.attributes() == ["configuration", "empty", "rate", "seed", "step"])
       #expect(try file.attribute("step") == 1_234_567_890_123)
       #expect(try file.attribute("step") == Int64(1_234_567_890_123))
       #expect(try file.attribute("seed") == UInt64.max)

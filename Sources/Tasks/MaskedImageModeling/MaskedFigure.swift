@@ -195,7 +195,7 @@ private struct Predictor {
     _ tokenizer: TrainedTokenizer, against source: PretrainConfiguration.Tokens.Source?,
     _ header: CheckpointHeader, model: String
   ) throws {
-    guard header.inputs[.tokenizer] ?? tokenizer.checksum == tokenizer.checksum else {
+    guard header.inputs[RunInput.tokenizer] ?? tokenizer.checksum == tokenizer.checksum else {
       throw RunError(
         "\(model) was trained on the tokens of another tokenizer than \(tokenizer.path); give the one it was trained "
           + "with (by its checkpoint, if its run went on since)")

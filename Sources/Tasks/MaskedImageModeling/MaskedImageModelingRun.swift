@@ -53,6 +53,30 @@ public enum Pretraining {
       try MaskedImageModelingTask(configuration, tokens: source, vocabulary: vocabulary)
     }
     return try setup.train(
-      task, samples: samples, tokens: tokenFile, inputs: [.tokenizer: checksum], communicator: communicator)
+      task, samples: samples, tokens: tokenFile,
+      inputs: [.tokenizer(checksum: checksum)] + (tokenFile.map { [.tokens(checksum: $0.checksum)] } ?? []),
+      communicator: communicator)
+  }
+}
+
+extension RunInput {
+  /// What checkpoints call the tokenizer.
+  static let tokenizer = "tokenizer"
+
+  /// The tokenizer whose tokens are predicted.
+  fileprivate static func tokenizer(checksum: UInt64) -> RunInput {
+    RunInput(
+      tokenizer, checksum: checksum,
+      difference: "on the tokens of another tokenizer than the present one: its targets would change; give the "
+        + "tokenizer it began with (by its checkpoint, if its run went on since)")
+  }
+
+  /// The file that tokens come from, where they are not computed on the fly.
+  fileprivate static func tokens(checksum: UInt64) -> RunInput {
+    RunInput(
+      "tokens", checksum: checksum,
+      difference: "on another token file than tokens.file is now: its targets would change; give the file it "
+        + "began with",
+      followsImages: true)
   }
 }

@@ -27,7 +27,13 @@ public enum TokenizerTraining {
     let samples = SamplePipeline(
       seed: configuration.shared.seed, augmentation: data.augmentation,
       tokenizerImage: .tokenizer(size: data.imageSize, interpolation: data.interpolation))
-    let inputs = perceptual?.checksum.map { [RunInput.perceptual: $0] } ?? [:]
-    return try setup.train(task, samples: samples, inputs: inputs, communicator: communicator)
+    let inputs = perceptual?.checksum.map { checksum in
+      RunInput(
+        "perceptual", checksum: checksum,
+        difference: "with another perceptual network than the present one: its loss would change; give the "
+          + "network it began with (by its checkpoint, if its run went on since)")
+    }
+    return try setup.train(
+      task, samples: samples, inputs: inputs.map { [$0] } ?? [], communicator: communicator)
   }
 }
