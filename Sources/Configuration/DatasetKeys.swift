@@ -13,14 +13,13 @@ extension DatasetError.Field {
     case .globalBatchSize: "training.global_batch_size"
     case .microBatchSize: "training.micro_batch_size"
     case .workers: "data.workers"
-    case .prefetch: "data.prefetch"
     case .mask: "masking"
     case .maskedPatches: "masking.count"
     case .smallestBlock: "masking.minimum_block"
     case .blockAspect: "masking.aspect"
     case .dataset: "`peco dataset prepare`"
     case .tokens: "`peco tokenizer encode`"
-    case .shortSide, .quality, .imageCount, .imageSide, .input, .subset, .strictness: nil
+    case .prefetch, .shortSide, .quality, .imageCount, .imageSide, .input, .subset, .strictness: nil
     }
   }
 }

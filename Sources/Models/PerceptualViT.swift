@@ -18,7 +18,7 @@ public struct PerceptualViT: PerceptualNetwork {
     let depth = transformer.configuration.depth
     guard !blocks.isEmpty, blocks.allSatisfy({ $0 > 0 && $0 <= depth }) else {
       throw VisionTransformerConfigurationError(
-        field: "perceptual.taps", found: "\(blocks)", allowed: "one or more numbers from 1 to \(depth)")
+        field: "choice of blocks", found: "\(blocks)", allowed: "one or more numbers from 1 to \(depth)")
     }
     self.transformer = transformer
     self.blocks = blocks

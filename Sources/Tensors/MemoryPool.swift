@@ -75,8 +75,8 @@ public final class MemoryPool: @unchecked Sendable {
     let held = usage.inUse
     throw ExecutionError(
       "out of memory: \(Self.mebibytes(size)) more were needed beside \(Self.mebibytes(held)) in use; make "
-        + "micro-batches smaller, keep less for backward (training.activation_checkpointing), or start fewer ranks "
-        + "on this node")
+        + "micro-batches smaller, keep less for backward (activation checkpointing), or start fewer ranks on this node"
+    )
   }
 
   private static func mebibytes(_ bytes: Int) -> String { "\((bytes + (1 << 20) - 1) >> 20) MiB" }

@@ -53,6 +53,9 @@ package enum PerceptualNetworks {
       let card = try vitCard(configuration, weights, names, communicator: communicator)
       let architecture = try vitArchitecture(configuration, card)
       let blocks = settings.taps ?? Set((1...4).map { max(1, architecture.depth * $0 / 4) }).sorted()
+      guard blocks.allSatisfy({ $0 <= architecture.depth }) else {
+        throw RunError("perceptual.taps: found \(blocks), expected numbers from 1 to \(architecture.depth)")
+      }
       network = try PerceptualViT(
         VisionTransformer(architecture, in: scope), blocks: blocks,
         normalization: card?.preprocessing.normalization.affine ?? .imageNetNormalization)
