@@ -8,10 +8,8 @@ import Trainer
 public enum CheckpointBenchmark {
   /// Saves and loads some times in `directory`, where as much room as two checkpoints is needed.
   public static func run(size: ViTSize, directory: String, repeats: Int) throws -> BenchmarkReport {
-    var architecture = VisionTransformerConfiguration()
-    (architecture.width, architecture.depth, architecture.heads) = (size.width, size.depth, size.heads)
     let scope = ParameterScope(seed: 0)
-    _ = try MaskedImageModel(architecture, vocabulary: 8192, in: scope)
+    _ = try MaskedImageModel(.init(size), vocabulary: 8192, in: scope)
     let optimizer = Optimizer(FlatParameters(scope.parameters), configuration: OptimizerConfiguration())
     for tensor in [optimizer.firstMoment, optimizer.secondMoment] {
       tensor.copyElements(from: optimizer.flat.values)

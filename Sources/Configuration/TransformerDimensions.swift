@@ -1,50 +1,5 @@
 import Models
 
-/// The sizes of vision transformers that have names (Dosovitskiy et al., 2010.11929; tiny and small from DeiT).
-public enum ViTSize: String, Sendable, CaseIterable {
-  case tiny, small, base, large, huge
-
-  /// Elements of a token.
-  public var width: Int {
-    switch self {
-    case .tiny: 192
-    case .small: 384
-    case .base: 768
-    case .large: 1024
-    case .huge: 1280
-    }
-  }
-
-  /// Number of blocks.
-  public var depth: Int {
-    switch self {
-    case .tiny, .small, .base: 12
-    case .large: 24
-    case .huge: 32
-    }
-  }
-
-  /// Attention heads a block.
-  public var heads: Int {
-    switch self {
-    case .tiny: 3
-    case .small: 6
-    case .base: 12
-    case .large, .huge: 16
-    }
-  }
-
-  /// Attention heads of a published transformer, which do not show in its weights; nil where its width has no name.
-  ///
-  /// - Parameter prefix: What its weights' names begin with. MoCo v3's published small transformer, and it alone, has
-  ///   heads of 32 elements.
-  package static func heads(width: Int, prefix: String) -> Int? {
-    let isMomentumContrast = ["base_encoder.", "module.base_encoder."].contains(prefix)
-    if isMomentumContrast, width == small.width { return 12 }
-    return allCases.first { $0.width == width }?.heads
-  }
-}
-
 /// `model.*`: how large a vision transformer is.
 public struct TransformerDimensions: Sendable, Equatable {
   /// The size that gives width, depth and heads where they are not given themselves.
@@ -84,7 +39,7 @@ public struct TransformerDimensions: Sendable, Equatable {
 
   /// A transformer of these dimensions for images of `imageSize` pixels a side.
   public func architecture(imageSize: Int) -> VisionTransformerConfiguration {
-    var result = VisionTransformerConfiguration()
+    var result = VisionTransformerConfiguration(size)
     (result.imageSize, result.patchSize) = (imageSize, patchSize)
     (result.width, result.depth, result.heads) = (width, depth, heads)
     result.mlpRatio = Float(mlpRatio)

@@ -283,3 +283,15 @@ extension TransformerModel {
     }
   }
 }
+
+extension ViTSize {
+  /// Attention heads of a published transformer, which do not show in its weights; nil where its width has no name.
+  ///
+  /// - Parameter prefix: What its weights' names begin with. MoCo v3's published small transformer, and it alone, has
+  ///   heads of 32 elements.
+  package static func heads(width: Int, prefix: String) -> Int? {
+    let isMomentumContrast = ["base_encoder.", "module.base_encoder."].contains(prefix)
+    if isMomentumContrast, width == small.width { return 12 }
+    return allCases.first { $0.width == width }?.heads
+  }
+}

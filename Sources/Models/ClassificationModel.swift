@@ -4,7 +4,7 @@ import Tensors
 
 /// A vision transformer that tells classes apart: what BEiT and PeCo become by fine-tuning (BEiT, section 2.6).
 ///
-///     let model = try ClassificationModel(.base, classes: 1000, in: scope)
+///     let model = try ClassificationModel(.init(.base), classes: 1000, in: scope)
 ///     let logits = model(tape.constant(images), depth: depth)
 public struct ClassificationModel {
   /// What the class is read from.

@@ -5,7 +5,7 @@ import Tensors
 /// pixels.
 ///
 ///     let scope = ParameterScope(seed: 0)
-///     let model = try MaskedImageModel(.base, vocabulary: 8192, in: scope)
+///     let model = try MaskedImageModel(.init(.base), vocabulary: 8192, in: scope)
 ///     let logits = model(tape.constant(images), masked: masked, depth: nil)
 ///     let (loss, correct) = crossEntropy(logits, tokens)
 public struct MaskedImageModel {

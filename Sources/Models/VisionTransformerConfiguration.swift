@@ -31,11 +31,11 @@ public struct VisionTransformerConfiguration: Sendable, Equatable {
   /// Side of the square patches in pixels.
   public var patchSize = 16
   /// Length of a token.
-  public var width = 768
+  public var width: Int
   /// Number of blocks.
-  public var depth = 12
+  public var depth: Int
   /// Attention heads in each block.
-  public var heads = 12
+  public var heads: Int
   /// Width of the MLP's hidden layer as a multiple of `width`.
   public var mlpRatio: Float = 4
   /// Value at which layer scale starts; nil for none.
@@ -55,36 +55,8 @@ public struct VisionTransformerConfiguration: Sendable, Equatable {
   /// Whether the patches' projection stays as it was drawn (MoCo v3, section 4.2).
   public var hasFixedPatchProjection = false
 
-  /// ViT-B/16 as BEiT and PeCo pretrain it.
-  public init() {}
-
-  /// ViT-Ti/16: width 192, 12 blocks, 3 heads.
-  public static let tiny = preset(width: 192, depth: 12, heads: 3)
-  /// ViT-S/16: width 384, 12 blocks, 6 heads.
-  public static let small = preset(width: 384, depth: 12, heads: 6)
-  /// ViT-B/16: width 768, 12 blocks, 12 heads.
-  public static let base = preset(width: 768, depth: 12, heads: 12)
-  /// ViT-L/16: width 1024, 24 blocks, 16 heads; layer scale from 1e-5, as BEiT.
-  public static let large = preset(width: 1024, depth: 24, heads: 16, layerScale: 1e-5)
-  /// ViT-H/14: width 1280, 32 blocks, 16 heads.
-  public static let huge = preset(width: 1280, depth: 32, heads: 16, patchSize: 14, layerScale: 1e-5)
-
-  /// The presets by the names that configurations use.
-  public static let presets: [String: VisionTransformerConfiguration] = [
-    "tiny": tiny, "small": small, "base": base, "large": large, "huge": huge,
-  ]
-
-  private static func preset(
-    width: Int, depth: Int, heads: Int, patchSize: Int = 16, layerScale: Float = 0.1
-  ) -> VisionTransformerConfiguration {
-    var configuration = VisionTransformerConfiguration()
-    configuration.width = width
-    configuration.depth = depth
-    configuration.heads = heads
-    configuration.patchSize = patchSize
-    configuration.layerScale = layerScale
-    return configuration
-  }
+  /// A transformer as BEiT and PeCo pretrain it, ViT-B/16 unless another size is asked for.
+  public init(_ size: ViTSize = .base) { (width, depth, heads) = (size.width, size.depth, size.heads) }
 
   /// Patches along each side of an image.
   public var grid: Int { imageSize / patchSize }

@@ -10,7 +10,7 @@ import Trainer
 
 @Suite struct ModelCardTests {
   private func card(classes: [String]) -> ModelCard {
-    var transformer = VisionTransformerConfiguration.large
+    var transformer = VisionTransformerConfiguration(.large)
     (transformer.imageSize, transformer.mlpRatio, transformer.normEpsilon) = (336, 8 / 3, 1e-12)
     (transformer.positions, transformer.qkvBias) = ([.absolute, .relative], .full)
     return ModelCard(
@@ -30,13 +30,13 @@ import Trainer
 
   @Test func tellsTheTransformerThatItWasMadeOf() throws {
     for positions in [VisionTransformerConfiguration.Positions.sharedRelative, .relative, .absolute] {
-      var transformer = VisionTransformerConfiguration.small
+      var transformer = VisionTransformerConfiguration(.small)
       transformer.positions = positions
       if positions == .relative { transformer.layerScale = nil }
       #expect(ModelCard.Architecture(transformer, norm: .tokens).transformer == transformer)
     }
     // Fixed positions lie among the weights.
-    var fixed = VisionTransformerConfiguration.small
+    var fixed = VisionTransformerConfiguration(.small)
     fixed.positions = .sinCos
     #expect(ModelCard.Architecture(fixed, norm: .tokens).positions == [.absolute])
   }

@@ -104,7 +104,7 @@ import Trainer
     try withTemporaryFolder { folder in
       let path = folder + "/model.safetensors"
       let tensors = try WeightConversionTests.contents(of: published("timm_vit"))
-      let whole = try ModelCard(.init(.tiny, norm: .tokens)).json()
+      let whole = try ModelCard(.init(.init(.tiny), norm: .tokens)).json()
       for (text, problem) in [
         ("a, b", "it is not JSON"), ("{}", "kind is missing"),
         (whole.replacingOccurrences(of: #""heads":3"#, with: #""heads":0"#), "the heads is 0"),
@@ -178,7 +178,7 @@ import Trainer
   }
 
   @Test func timmsNameIsGivenOnlyToWhatTimmComputesAlike() {
-    var form = VisionTransformerConfiguration.base
+    var form = VisionTransformerConfiguration()
     #expect(form.timmName == "beit_base_patch16_224")
     form.normEpsilon = 1e-3
     #expect(form.timmName == nil)
@@ -188,6 +188,6 @@ import Trainer
     #expect(form.timmName == "vit_base_patch16_384")
     form.heads = 6
     #expect(form.timmName == nil)
-    #expect(VisionTransformerConfiguration.tiny.timmName == nil)
+    #expect(VisionTransformerConfiguration(.tiny).timmName == nil)
   }
 }

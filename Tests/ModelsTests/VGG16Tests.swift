@@ -102,7 +102,7 @@ import Testing
 
 @Suite struct PerceptualViTTests {
   private func transformer() throws -> VisionTransformer {
-    var configuration = VisionTransformerConfiguration.tiny
+    var configuration = VisionTransformerConfiguration(.tiny)
     configuration.imageSize = 16
     configuration.patchSize = 4
     configuration.width = 16

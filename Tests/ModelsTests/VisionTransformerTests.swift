@@ -165,7 +165,7 @@ import Testing
 
   @Test func startsAsBEiT() throws {
     let scope = ParameterScope(seed: 0)
-    _ = try MaskedImageModel(.tiny, vocabulary: 128, in: scope)
+    _ = try MaskedImageModel(.init(.tiny), vocabulary: 128, in: scope)
     let parameters = Dictionary(uniqueKeysWithValues: scope.parameters.map { ($0.name, $0) })
     func largest(_ name: String) -> Float { parameters[name]?.value.elements.map(abs).max() ?? .nan }
     #expect(largest("blocks.11.mlp.fc1.weight") <= 0.02 && largest("blocks.11.mlp.fc1.weight") > 0.0199)
@@ -185,7 +185,7 @@ import Testing
 
   @Test func aFieldThatDoesNotFitIsNamed() {
     func error(_ change: (inout VisionTransformerConfiguration) -> Void) -> String? {
-      var configuration = VisionTransformerConfiguration.base
+      var configuration = VisionTransformerConfiguration()
       change(&configuration)
       do {
         try configuration.validate()
@@ -206,23 +206,23 @@ import Testing
     #expect(error { $0.dropPath = 1 } == "dropPath")
     #expect(error { $0.positions = [.relative, .sharedRelative] } == "positions")
     #expect(throws: VisionTransformerConfigurationError.self) {
-      try MaskedImageModel(.tiny, vocabulary: 0, in: ParameterScope(seed: 0))
+      try MaskedImageModel(.init(.tiny), vocabulary: 0, in: ParameterScope(seed: 0))
     }
-    var odd = VisionTransformerConfiguration.base
+    var odd = VisionTransformerConfiguration()
     odd.imageSize = 225
     let problem = #expect(throws: VisionTransformerConfigurationError.self) { try odd.validate() }
     #expect(
       problem?.description
         == "vision transformer: the image size is 225; it must be a positive multiple of the patch size, 16")
-    for preset in VisionTransformerConfiguration.presets.values {
-      #expect(throws: Never.self) { try preset.validate() }
+    for size in ViTSize.allCases {
+      #expect(throws: Never.self) { try VisionTransformerConfiguration(size).validate() }
     }
   }
 
   /// What is predicted of a masked patch does not depend on which others are predicted, for tokens and for pixels.
   @Test(arguments: [MaskedImageModel.Target.tokens(vocabulary: 12), .pixels])
   func allPatchesHoldTheMaskedOnes(target: MaskedImageModel.Target) throws {
-    var configuration = VisionTransformerConfiguration.tiny
+    var configuration = VisionTransformerConfiguration(.tiny)
     (configuration.imageSize, configuration.patchSize, configuration.depth) = (16, 4, 2)
     let scope = ParameterScope(seed: 4)
     let model = try MaskedImageModel(configuration, predicting: target, in: scope)
