@@ -39,9 +39,6 @@ public final class MemoryPool: @unchecked Sendable {
   /// What the pool holds at this moment.
   public var usage: Usage { lock.withLock { counters } }
 
-  /// Makes the present use the new peak, to measure what follows.
-  public func resetPeak() { lock.withLock { counters.peak = counters.inUse } }
-
   /// Gives what is not handed out back to the operating system, when what comes next is of other sizes than what was.
   public func releaseUnused() {
     let unused = lock.withLock {

@@ -352,24 +352,6 @@ int peco_dnn_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64
   return dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }
 
-const char *peco_dnn_version(void) {
-  static const std::string text = [] {
-    const dnnl_version_t *v = dnnl_version();
-    return std::to_string(v->major) + "." + std::to_string(v->minor) + "." + std::to_string(v->patch);
-  }();
-  return text.c_str();
-}
-
-const char *peco_dnn_runtime(void) {
-  switch (dnnl_version()->cpu_runtime) {
-    case DNNL_RUNTIME_SEQ: return "sequential";
-    case DNNL_RUNTIME_OMP: return "OpenMP";
-    case DNNL_RUNTIME_TBB: return "TBB";
-    case DNNL_RUNTIME_THREADPOOL: return "thread pool";
-    default: return "unknown";
-  }
-}
-
 const char *peco_dnn_instruction_set(void) {
   switch (dnnl::get_effective_cpu_isa()) {
     case dnnl::cpu_isa::sse41: return "SSE4.1";

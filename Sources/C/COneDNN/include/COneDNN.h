@@ -48,10 +48,6 @@ int peco_dnn_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64
 /// What went wrong in the last call on this thread that did not return 0.
 const char *peco_dnn_last_error(void);
 
-/// Version of the library, such as "2.6.3".
-const char *peco_dnn_version(void);
-/// What runs the library's threads, such as "OpenMP".
-const char *peco_dnn_runtime(void);
 /// The widest instruction set the library uses on this processor, such as "AVX-512".
 const char *peco_dnn_instruction_set(void);
 /// Not 0 where the library works on blocks of 16 channels, as it does with AVX-512.
