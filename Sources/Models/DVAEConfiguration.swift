@@ -50,7 +50,7 @@ public struct DVAEConfiguration: TokenizerArchitecture {
     try require(
       (1...16).contains(channelMultipliers.count), "channelMultipliers",
       "is \(channelMultipliers), but must be 1 to 16 numbers")
-    try channelMultipliers.forEach { try requireSize($0, "channelMultipliers") }
+    for multiplier in channelMultipliers { try requireSize(multiplier, "channelMultipliers") }
     try require(
       widths.allSatisfy { $0 % 4 == 0 }, "baseWidth",
       "is \(baseWidth), but the width of every group must be a multiple of 4")

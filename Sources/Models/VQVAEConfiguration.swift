@@ -74,7 +74,7 @@ public struct VQVAEConfiguration: TokenizerArchitecture {
     try require(
       channelMultipliers.count <= 16, "channelMultipliers",
       "has \(channelMultipliers.count) levels, but at most 16 make sense")
-    try channelMultipliers.forEach { try requireSize($0, "channelMultipliers") }
+    for multiplier in channelMultipliers { try requireSize(multiplier, "channelMultipliers") }
     try require(
       imageSize % patchSize == 0, "imageSize",
       "is \(imageSize), but \(channelMultipliers.count) levels halve it \(channelMultipliers.count - 1) times: "

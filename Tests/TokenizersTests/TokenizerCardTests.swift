@@ -93,11 +93,13 @@ import Trainer
       let trained = try TrainedTokenizer(
         path: try workshop.tokenizer("run", seed: 1), communicator: Communicator())
       let header = try Checkpoint.header(of: trained.path)
+      let model = try VQVAE(trained.card.architecture(), in: ParameterScope(seed: 2))
+      _ = try Checkpoint.load(trained.path, into: model.parameters)
       let copy = folder + "/copy.h5"
       func load(_ change: (inout CheckpointHeader) throws -> Void) throws -> TrainedTokenizer {
         var changed = header
         try change(&changed)
-        try Checkpoint.write(changed, parameters: trained.model.parameters, optimizer: nil, to: copy)
+        try Checkpoint.write(changed, parameters: model.parameters, optimizer: nil, to: copy)
         return try TrainedTokenizer(path: copy, communicator: Communicator())
       }
       // The configuration is not looked at.
