@@ -1,5 +1,6 @@
 import Configuration
 import Foundation
+import MaskedImageModeling
 import Models
 import Tensors
 import Trainer
@@ -15,7 +16,7 @@ public enum CheckpointBenchmark {
       tensor.copyElements(from: optimizer.flat.values)
     }
     let header = CheckpointHeader(
-      task: "masked_image_modeling", step: 1, epoch: 0, samplePosition: 0, updates: 1, seed: 0,
+      task: MaskedImageModelingTask.task, step: 1, epoch: 0, samplePosition: 0, updates: 1, seed: 0,
       configuration: "")
 
     let folder = URL(fileURLWithPath: directory)

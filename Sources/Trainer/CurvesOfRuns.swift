@@ -4,12 +4,10 @@ import Visualization
 extension CurveFigure {
   /// A figure of runs' metrics, a panel a metric, a curve a run.
   ///
-  /// - Parameter names: The metrics to show, those that no run has left out; by default loss and what tells of
-  ///   a task's success.
-  package init(
-    runs: [(name: String, lines: [MetricsLine])],
-    names: [String] = ["loss", "accuracy", "psnr", "codebook_perplexity", "gradient_norm", "learning_rate"]
-  ) {
+  /// - Parameters:
+  ///   - runs: The runs and their metrics.
+  ///   - names: The metrics to show; those that no run has are left out.
+  package init(runs: [(name: String, lines: [MetricsLine])], names: [String]) {
     let panels = names.compactMap { name in
       let curves = runs.filter { $0.lines.contains { $0[name] != nil } }.map { run in
         Curve(name: run.name, points: run.lines.map { (Double($0.step), $0[name] ?? .nan) })

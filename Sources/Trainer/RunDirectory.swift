@@ -138,13 +138,10 @@ public struct RunDirectory {
     return newest.path
   }
 
-  /// Draws the metrics into `curves.png`. An image is not worth a run: failing is only logged.
-  func drawCurves(logger: Logger) {
+  /// Draws metrics, those that there are, into `curves.png`. An image is not worth a run: failing is only logged.
+  func drawCurves(of names: [String], logger: Logger) {
     do {
       let lines = try MetricsLine.read(metricsPath)
-      let names = ["loss", "accuracy", "evaluation_top1", "psnr", "codebook_perplexity"].filter { name in
-        lines.contains { $0[name] != nil }
-      }
       guard lines.count > 1 else { return }
       try CurveFigure(runs: [((path as NSString).lastPathComponent, lines)], names: names).image()
         .writePNG(to: path + "/curves.png")

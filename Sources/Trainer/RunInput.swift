@@ -31,8 +31,8 @@ public struct RunInput: Sendable {
   static func images(checksum: UInt64) -> RunInput {
     RunInput(
       "data", checksum: checksum,
-      difference: "on other images than lie at data.path now; bring those back, or give another path if others "
-        + "are meant",
+      difference: "on other images than lie at data.path now; bring those back, or give another path if "
+        + "others are meant",
       followsImages: true)
   }
 }

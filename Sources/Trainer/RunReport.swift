@@ -25,32 +25,29 @@ public struct RunReport: Sendable {
     values = lines.reduce(into: [:]) { $0.merge($1.values) { $1 } }
   }
 
-  /// Names of metrics that several runs have, the usual ones first; without what is told otherwise.
-  static func names(_ reports: [RunReport]) -> [String] {
+  /// Names of metrics that several runs have, the loss and the headlines first; without what is told otherwise.
+  private static func names(_ reports: [RunReport], _ headlines: [String]) -> [String] {
     let told = ["step", "epoch", "seconds"]
-    let first = [
-      "loss", "accuracy", "evaluation_top1", "evaluation_top5", "evaluation_loss", "knn_accuracy", "psnr",
-      "codebook_perplexity",
-    ]
+    let first = ["loss"] + headlines
     let present = Set(reports.flatMap(\.values.keys)).subtracting(told)
     return first.filter(present.contains) + present.subtracting(first).sorted()
   }
 
-  /// One object; `metrics` are those wanted, none for all.
-  public func json(_ metrics: [String]) -> JSONObject {
+  /// One object; `metrics` are those wanted, none for all, `headlines` first.
+  public func json(_ metrics: [String], headlines: [String] = []) -> JSONObject {
     var object = JSONObject()
     object.append("run", run)
     object.append("steps", steps)
     object.append("seconds", seconds)
-    for name in metrics.isEmpty ? Self.names([self]) : metrics {
+    for name in metrics.isEmpty ? Self.names([self], headlines) : metrics {
       if let value = values[name] { object.append(name, value) } else { object.appendNull(name) }
     }
     return object
   }
 
-  /// A Markdown table, one row a run.
-  public static func table(_ reports: [RunReport], _ metrics: [String]) -> String {
-    let names = metrics.isEmpty ? names(reports) : metrics
+  /// A Markdown table, one row a run; `metrics` are those wanted, none for all, `headlines` first.
+  public static func table(_ reports: [RunReport], _ metrics: [String], headlines: [String] = []) -> String {
+    let names = metrics.isEmpty ? names(reports, headlines) : metrics
     var lines = [
       "| run | steps | minutes | \(names.joined(separator: " | ")) |",
       "| --- |\(String(repeating: " ---: |", count: names.count + 2))",

@@ -138,7 +138,7 @@ extension RunSetup {
           options: configuration.shared.data.loaderOptions)
       }
     }
-    if communicator.isRoot { run.drawCurves(logger: logger) }
+    if communicator.isRoot { run.drawCurves(of: ["loss"] + type(of: task).headlines, logger: logger) }
     let state = outcome.isComplete ? "done" : "stopped"
     logger.notice(
       "\(state) after step \(outcome.step) of \(plan.steps); checkpoint \(run.checkpoints.path(step: outcome.step))"

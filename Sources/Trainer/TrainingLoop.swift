@@ -110,7 +110,7 @@ public final class TrainingLoop {
   private func begin(from checkpoint: String?) throws -> Int {
     let loaded = try communicator.agree {
       guard let checkpoint, communicator.isRoot else { return 0 }
-      let header = try Checkpoint.load(checkpoint, into: units, task: task.task)
+      let header = try Checkpoint.load(checkpoint, into: units, task: type(of: task).task)
       try header.require(sameInputsAs: inputs, configuration: configuration, of: checkpoint)
       return header.step
     }
@@ -142,7 +142,7 @@ public final class TrainingLoop {
     let result = Result {
       guard communicator.isRoot else { return }
       let header = CheckpointHeader(
-        task: task.task, step: done, epoch: done / plan.stepsPerEpoch,
+        task: type(of: task).task, step: done, epoch: done / plan.stepsPerEpoch,
         samplePosition: done % plan.stepsPerEpoch * plan.shared.training.globalBatchSize,
         updates: step.units[0].optimizer.updates, seed: plan.shared.seed, configuration: configuration,
         card: task.card,

@@ -12,7 +12,10 @@ public typealias NamedValue = (name: String, value: Double)
 /// optimizers, and calls `finishStep` with the sums.
 public protocol TrainingTask: AnyObject {
   /// Name of the task: its checkpoints carry it, so that one task's are not taken for another's.
-  var task: String { get }
+  static var task: String { get }
+
+  /// The metrics that tell most of its success, first in reports and, below the loss, in the curves of a run.
+  static var headlines: [String] { get }
 
   /// What changes in a step. The first is the model.
   var units: [any TrainableUnit] { get }
@@ -32,6 +35,8 @@ public protocol TrainingTask: AnyObject {
 }
 
 extension TrainingTask {
+  public static var headlines: [String] { [] }
+
   public var card: Card? { nil }
 
   public func evaluate(after step: Int, communicator: Communicator) throws -> [NamedValue] { [] }

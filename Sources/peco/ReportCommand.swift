@@ -1,4 +1,5 @@
 import ArgumentParser
+import Tasks
 import Terminal
 import Trainer
 
@@ -28,11 +29,12 @@ struct ReportCommand: ParsableCommand {
   }
 
   func run() throws {
+    let headlines = TaskRegistry.headlines
     let reports = try runs.map { try RunReport(run: $0) }
     if json {
-      for report in reports { print(report.json(metrics).text) }
+      for report in reports { print(report.json(metrics, headlines: headlines).text) }
     } else {
-      print(RunReport.table(reports, metrics))
+      print(RunReport.table(reports, metrics, headlines: headlines))
     }
   }
 }

@@ -19,7 +19,8 @@ struct RotationConfiguration: RunConfiguration {
 
 /// Rotation prediction (Gidaris et al., 1803.07728): which of four quarter turns an image has made.
 final class RotationTask: TrainingTask, OptimizedUnit {
-  let task = "rotation"
+  static let task = "rotation"
+  static let headlines = ["accuracy"]
   let name = CheckpointUnit.model
   let parameters: [Parameter]
   let card: Card?

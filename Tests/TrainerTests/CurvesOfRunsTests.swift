@@ -34,7 +34,8 @@ import Visualization
       let flat = try lines(folder, (0..<400).map { _ in 2 })
       let one = CurveFigure(runs: [("first", falling)], names: ["loss", "nothing", "gradient_norm"])
       #expect(one.panels.map(\.title) == ["loss"])
-      let both = CurveFigure(runs: [("first", falling), ("second", flat)])
+      let both = CurveFigure(
+        runs: [("first", falling), ("second", flat)], names: ["loss", "accuracy", "learning_rate"])
       #expect(both.panels.map(\.title) == ["loss", "learning rate"])
 
       let image = one.image(width: 600, panelHeight: 240)

@@ -101,7 +101,8 @@ import Trainer
           | \(run) | 3 | 0.0 | 0.25 | — |
           """)
       #expect(
-        RunReport.table([report], []).contains("| loss | accuracy | evaluation_top1 | codebook_usage |"))
+        RunReport.table([report], [], headlines: ["accuracy", "evaluation_top1", "psnr"])
+          .contains("| loss | accuracy | evaluation_top1 | codebook_usage |"))
     }
   }
 }

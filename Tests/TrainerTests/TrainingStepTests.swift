@@ -7,7 +7,7 @@ import Trainer
 
 /// A task whose loss is (w · x)² averaged over the valid places of an image, of which images have different numbers.
 private final class ValidPlacesTask: TrainingTask, OptimizedUnit {
-  let task = "valid_places"
+  static let task = "valid_places"
   let name = CheckpointUnit.model
   let parameters: [Parameter]
   var metrics = MetricSums(["squares"])

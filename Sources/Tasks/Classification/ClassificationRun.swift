@@ -67,7 +67,7 @@ public enum Finetuning {
       let model: PretrainedModel
       if let own = try RunDirectory(request.directory, keep: 1).checkpoint(
         request.resume, report: { _ in }),
-        case let header = try Checkpoint.header(of: own), header.task == "classification",
+        case let header = try Checkpoint.header(of: own), header.task == ClassificationTask.task,
         let card = header.card?.transformer
       {
         model = PretrainedModel(path: own, card: card)

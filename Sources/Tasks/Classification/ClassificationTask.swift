@@ -13,7 +13,8 @@ import Trainer
 
 /// Classification of images (PeCo, section 4; BEiT, section 2.6).
 final class ClassificationTask: TrainingTask, OptimizedUnit {
-  let task = "classification"
+  static let task = "classification"
+  static let headlines = ["accuracy", "evaluation_top1", "evaluation_top5", "evaluation_loss"]
   let name = CheckpointUnit.model
   let parameters: [Parameter]
   private let model: ClassificationModel

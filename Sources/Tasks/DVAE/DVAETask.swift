@@ -12,7 +12,8 @@ import Trainer
 /// Stage 1 of BEiT: a discrete VAE under reconstruction loss and divergence from the uniform prior (Ramesh et al.,
 /// 2102.12092, section 2.1), its tokens relaxed by Gumbel-softmax.
 public final class DVAETask: TrainingTask, OptimizedUnit {
-  public let task = "dvae"
+  public static let task = DVAEFamily.kind
+  public static let headlines = TokenizerSettings.headlines
   public let name = CheckpointUnit.model
   public let parameters: [Parameter]
   public let card: Card?

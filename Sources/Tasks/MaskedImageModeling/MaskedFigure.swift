@@ -156,7 +156,7 @@ private struct Predictor {
       frozen.data(of: dataset).samples.image ?? ImageView(size: model.backbone.configuration.imageSize)
     let header = try Checkpoint.header(of: path)
     configuration =
-      header.task == "masked_image_modeling"
+      header.task == MaskedImageModelingTask.task
       ? try PretrainConfiguration.load(yaml: header.configuration, source: path).configuration : nil
     let source = configuration?.tokens.source
     let trained = try TrainedTokenizer(

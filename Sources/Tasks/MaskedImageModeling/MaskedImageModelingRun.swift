@@ -67,8 +67,8 @@ extension RunInput {
   fileprivate static func tokenizer(checksum: UInt64) -> RunInput {
     RunInput(
       tokenizer, checksum: checksum,
-      difference: "on the tokens of another tokenizer than the present one: its targets would change; give the "
-        + "tokenizer it began with (by its checkpoint, if its run went on since)")
+      difference: "on the tokens of another tokenizer than the present one: its targets would change; "
+        + "give the tokenizer it began with (by its checkpoint, if its run went on since)")
   }
 
   /// The file that tokens come from, where they are not computed on the fly.

@@ -25,7 +25,8 @@ public final class MaskedImageModelingTask: TrainingTask, OptimizedUnit {
     case pixels
   }
 
-  public let task = "masked_image_modeling"
+  public static let task = "masked_image_modeling"
+  public static let headlines = ["accuracy"]
   public let name = CheckpointUnit.model
   public let parameters: [Parameter]
   public var metrics: MetricSums

@@ -14,7 +14,8 @@ import Trainer
 /// A query is compared with the keys of the whole batch, and batch normalization looks at the whole batch: a rank's
 /// share of it goes through in one piece.
 public final class MomentumContrastTask: TrainingTask, OptimizedUnit {
-  public let task = "momentum_contrast"
+  public static let task = "momentum_contrast"
+  public static let headlines = ["knn_accuracy"]
   public let name = CheckpointUnit.model
   public let parameters: [Parameter]
   public let card: Card?

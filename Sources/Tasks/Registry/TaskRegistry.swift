@@ -21,4 +21,7 @@ public enum TaskRegistry {
 
   /// What the tasks draw.
   public static var figures: [any ParsableCommand.Type] { all.flatMap { $0.figures } }
+
+  /// The metrics that reports begin with.
+  public static var headlines: [String] { all.flatMap { $0.headlines } }
 }

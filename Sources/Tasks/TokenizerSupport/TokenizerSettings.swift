@@ -3,6 +3,9 @@ import Models
 
 /// What the configuration of every tokenizer has, of whatever family: its sizes, and what its decoder is asked for.
 public struct TokenizerSettings: Sendable, Equatable {
+  /// The metrics that tell most of a tokenizer's success, whatever its family.
+  public static let headlines = ["psnr", "codebook_perplexity"]
+
   /// `model.*`: the encoder and the decoder.
   public struct Model: Sendable, Equatable {
     /// Channels at the first level.

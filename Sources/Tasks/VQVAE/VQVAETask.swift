@@ -11,7 +11,8 @@ import Trainer
 
 /// Stage 1: a VQ-VAE under pixel, perceptual and commitment loss (PeCo, sections 3.1 and 3.2).
 public final class VQVAETask: TrainingTask, OptimizedUnit {
-  public let task = "vqvae"
+  public static let task = VQVAEFamily.kind
+  public static let headlines = TokenizerSettings.headlines
   public let name = CheckpointUnit.model
   public let parameters: [Parameter]
   public let card: Card?

@@ -17,7 +17,8 @@ struct DenoisingConfiguration: RunConfiguration {
 /// A denoising autoencoder (Vincent et al., 2008): a vision transformer sees an image under Gaussian noise and predicts
 /// the pixels of the image.
 final class DenoisingTask: TrainingTask, OptimizedUnit {
-  let task = "denoising"
+  static let task = "denoising"
+  static let headlines = ["error_of_noise"]
   let name = CheckpointUnit.model
   let parameters: [Parameter]
   var metrics = MetricSums(["error_of_noise"])
