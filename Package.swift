@@ -82,8 +82,7 @@ let package = Package(
       name: "Evaluation",
       dependencies: [
         "Interoperability", "Trainer", "Configuration", "Models", "Datasets", "Layers", "Operations",
-        "Tensors", "Terminal", "Imaging", "Storage", "Communication",
-        .product(name: "Logging", package: "swift-log"),
+        "Tensors", "Terminal", "Communication", .product(name: "Logging", package: "swift-log"),
       ]),
 
     // Floor 5: tasks, a folder each
@@ -147,9 +146,10 @@ let package = Package(
     .target(
       name: "Features",
       dependencies: [
-        "TaskSupport", "Evaluation", "Interoperability", "Configuration", "Models", "Datasets", "Layers",
-        "Tensors", "Visualization", "Terminal", "Imaging", "Communication",
+        "TaskSupport", "Evaluation", "Interoperability", "Trainer", "Configuration", "Models", "Datasets",
+        "Layers", "Tensors", "Visualization", "Terminal", "Imaging", "Storage", "Communication",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
       ], path: "Sources/Tasks/Features"),
     .target(
       name: "Tasks",
@@ -253,8 +253,7 @@ let package = Package(
     .testTarget(
       name: "EvaluationTests",
       dependencies: [
-        "PublishedWeights", "TestSupport", "Evaluation", "Interoperability", "Trainer", "Configuration",
-        "Models", "Preparation", "Operations", "Tensors", "Terminal", "Imaging", "Storage", "Communication",
+        "TestSupport", "Evaluation", "Operations", "Tensors", "Communication",
       ], exclude: ["Fixtures"]),
     .testTarget(
       name: "TokenizersTests",
@@ -274,14 +273,15 @@ let package = Package(
       name: "ClassificationTests",
       dependencies: [
         "PublishedWeights", "TestSupport", "Classification", "Evaluation", "Interoperability", "Trainer",
-        "Configuration", "Preparation", "Tensors", "Terminal", "Imaging", "Communication",
+        "Configuration", "Models", "Preparation", "Tensors", "Terminal", "Imaging", "Communication",
       ]),
     .testTarget(
       name: "FeaturesTests",
       dependencies: [
-        "FigureWorkshop", "TestSupport", "Features", "TaskSupport", "Interoperability", "Models", "Tensors",
-        "Visualization", "Imaging", "Communication",
-      ]),
+        "FigureWorkshop", "PublishedWeights", "TestSupport", "Features", "TaskSupport", "Evaluation",
+        "Interoperability", "Trainer", "Configuration", "Models", "Preparation", "Tensors", "Visualization",
+        "Terminal", "Imaging", "Storage", "Communication",
+      ], exclude: ["Fixtures"]),
     .testTarget(
       name: "TasksTests",
       dependencies: [

@@ -89,8 +89,8 @@ package enum LinearProbe {
 /// What a probe knows of this rank's images.
 package struct ProbeSamples {
   /// [N, width]
-  let features: Tensor
-  let labels: [Int32]
+  package let features: Tensor
+  package let labels: [Int32]
   /// Indices in the dataset.
   package let samples: [Int]
 

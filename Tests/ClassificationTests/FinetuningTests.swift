@@ -139,9 +139,9 @@ import Trainer
       let last = try #require(lines.split(separator: "\n").last)
       let metrics = try #require(JSONSerialization.jsonObject(with: Data(last.utf8)) as? [String: Any])
       for (key, averaged) in [("evaluation_loss", false), ("ema_evaluation_loss", true)] {
-        let score = try FeatureExtraction.evaluate(
+        let score = try ClassifierEvaluation.run(
           checkpoint: checkpoint("evaluated", 2), averaged: averaged, dataset: folder + "/ab.h5",
-          view: FeatureExtraction.View(), communicator: Communicator())
+          view: FrozenTransformer.View(), communicator: Communicator())
         #expect(abs(score.loss - (try #require(metrics[key] as? Double))) < 1e-6, "\(key)")
       }
       #expect(metrics["evaluation_loss"] as? Double != metrics["ema_evaluation_loss"] as? Double)
@@ -153,8 +153,8 @@ import Trainer
       try prepare(folder)
       try run(folder, "run")
       func evaluate(_ data: String) throws -> ClassificationScore {
-        try FeatureExtraction.evaluate(
-          checkpoint: folder + "/run", averaged: false, dataset: data, view: FeatureExtraction.View(),
+        try ClassifierEvaluation.run(
+          checkpoint: folder + "/run", averaged: false, dataset: data, view: FrozenTransformer.View(),
           communicator: Communicator())
       }
       #expect(try evaluate(folder + "/ab.h5").images == 8)

@@ -67,7 +67,7 @@ import Trainer
       func report(
         _ tokenizer: Memory, resize: Int? = nil
       ) throws -> TokenizerEvaluation.ClassificationReport {
-        var view = FeatureExtraction.View()
+        var view = FrozenTransformer.View()
         (view.batchSize, view.resize) = (7, resize)
         return try TokenizerEvaluation.classify(
           TokenizerEvaluation.ClassificationRequest(

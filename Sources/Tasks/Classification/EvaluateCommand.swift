@@ -31,7 +31,7 @@ struct EvaluateCommand: ParsableCommand {
 
   func run() throws {
     onAllRanks { communicator in
-      let score = try FeatureExtraction.evaluate(
+      let score = try ClassifierEvaluation.run(
         checkpoint: checkpoint, averaged: ema, dataset: data, view: view.settings, communicator: communicator)
       guard communicator.isRoot else { return 0 }
       if json {

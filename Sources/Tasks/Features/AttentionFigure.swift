@@ -50,7 +50,7 @@ public enum AttentionFigure {
     /// From 0; nil: the mean of all.
     public var head: Int?
     /// How images are shown to the transformer. Without a length to resize to, the whole central square.
-    public var view = FeatureExtraction.View()
+    public var view = FrozenTransformer.View()
     /// Decides the patches.
     public var seed: UInt64 = 0
 

@@ -31,7 +31,7 @@ struct FeaturesCommand: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "none: all tokens; mean: the mean of the patches'; class: the class token.", valueName: "pooling"))
-  var pool = FeatureExtraction.Pooling.mean
+  var pool = FrozenTransformer.Pooling.mean
   @Flag(help: "Take the moving averages of fine-tuning in place of the weights themselves.")
   var ema = false
   @OptionGroup var view: ViewOptions
@@ -47,4 +47,4 @@ struct FeaturesCommand: ParsableCommand {
   }
 }
 
-extension FeatureExtraction.Pooling: ExpressibleByArgument {}
+extension FrozenTransformer.Pooling: ExpressibleByArgument {}

@@ -43,7 +43,7 @@ struct ProbeCommand: ParsableCommand {
     help: ArgumentHelp(
       "mean: the mean of the patches' tokens; class: the class token.", valueName: "pooling"),
     completion: .list(["mean", "class"]))
-  var pool = FeatureExtraction.Pooling.mean
+  var pool = FrozenTransformer.Pooling.mean
   @Option(help: ArgumentHelp("Decides which images are held out.", valueName: "seed"))
   var seed: UInt64 = 0
   @OptionGroup var view: ViewOptions

@@ -144,7 +144,7 @@ private struct Predictor {
   /// - Parameter given: The tokenizer; nil for the one that the checkpoint's configuration names.
   init(_ checkpoint: String, tokenizer given: String?, dataset: ImageDataset) throws {
     let frozen = try FrozenTransformer(
-      checkpoint, averaged: false, view: FeatureExtraction.View(), communicator: Communicator())
+      checkpoint, averaged: false, view: FrozenTransformer.View(), communicator: Communicator())
     path = frozen.path
     guard case .maskedImage(let model) = frozen.model else {
       throw RunError(

@@ -47,8 +47,8 @@ package struct ViewOptions: ParsableArguments {
   }
 
   /// The same, as `Training` takes it.
-  package var settings: FeatureExtraction.View {
-    var view = FeatureExtraction.View()
+  package var settings: FrozenTransformer.View {
+    var view = FrozenTransformer.View()
     (view.imageSize, view.resize) = (imageSize, resize)
     (view.batchSize, view.workers) = (batchSize, workers)
     if !mean.isEmpty { view.mean = mean }

@@ -118,10 +118,10 @@ public enum TokenizerEvaluation {
     public var averaged: Bool
     public var dataset: String
     /// How images are shown to the classifier; their size is the tokenizer's.
-    public var view: FeatureExtraction.View
+    public var view: FrozenTransformer.View
 
     public init(
-      tokenizer: String, classifier: String, averaged: Bool, dataset: String, view: FeatureExtraction.View
+      tokenizer: String, classifier: String, averaged: Bool, dataset: String, view: FrozenTransformer.View
     ) {
       self.tokenizer = tokenizer
       self.classifier = classifier

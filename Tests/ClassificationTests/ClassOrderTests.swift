@@ -1,3 +1,4 @@
+import Classification
 import Communication
 import Configuration
 import Evaluation
@@ -34,8 +35,8 @@ import Trainer
       var names = SyntheticImage.classes
       func evaluate() throws -> Int {
         try writeClassifier(path, classes: names)
-        return try FeatureExtraction.evaluate(
-          checkpoint: path, averaged: false, dataset: data, view: FeatureExtraction.View(),
+        return try ClassifierEvaluation.run(
+          checkpoint: path, averaged: false, dataset: data, view: FrozenTransformer.View(),
           communicator: Communicator()
         ).images
       }

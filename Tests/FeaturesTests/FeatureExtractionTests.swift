@@ -1,6 +1,7 @@
 import Communication
 import Configuration
 import Evaluation
+import Features
 import Foundation
 import Imaging
 import Interoperability
@@ -31,12 +32,12 @@ import Trainer
   private func features(
     _ source: String, _ layout: WeightLayout, of dataset: String, _ folder: String,
     normalization: ImageNormalization? = nil, block: Int? = nil,
-    pooling: FeatureExtraction.Pooling = .mean
+    pooling: FrozenTransformer.Pooling = .mean
   ) throws -> Tensor {
     let (checkpoint, output) = (folder + "/imported.h5", folder + "/features.h5")
     _ = try WeightConversion.importWeights(
       .init(source: source, layout: layout, output: checkpoint, heads: 3, normalization: normalization))
-    var view = FeatureExtraction.View()
+    var view = FrozenTransformer.View()
     view.resize = 32
     try FeatureExtraction.run(
       .init(
@@ -67,7 +68,7 @@ import Trainer
         ("huggingface_mean", true), ("timm_beit", true), ("huggingface_class_token", false),
       ] {
         let test = try #require(PublishedWeights.all.first { $0.name == name })
-        for pooling in [FeatureExtraction.Pooling.none, .classToken] {
+        for pooling in [FrozenTransformer.Pooling.none, .classToken] {
           let (last, second) = (
             try features(test.path, test.layout, of: data, folder, pooling: pooling),
             try features(test.path, test.layout, of: data, folder, block: 2, pooling: pooling)

@@ -1,5 +1,6 @@
 import Communication
 import Datasets
+import Evaluation
 import Foundation
 import Interoperability
 import Layers
@@ -38,14 +39,14 @@ public enum Probing {
     public var evaluation: String
     public var blocks: Blocks
     public var method: Method
-    public var pooling: FeatureExtraction.Pooling
-    public var view: FeatureExtraction.View
+    public var pooling: FrozenTransformer.Pooling
+    public var view: FrozenTransformer.View
     /// Which images are held out while the penalty is chosen.
     public var seed: UInt64
 
     public init(
       checkpoint: String, averaged: Bool = false, data: String, evaluation: String, blocks: Blocks,
-      method: Method, pooling: FeatureExtraction.Pooling, view: FeatureExtraction.View, seed: UInt64 = 0
+      method: Method, pooling: FrozenTransformer.Pooling, view: FrozenTransformer.View, seed: UInt64 = 0
     ) {
       self.checkpoint = checkpoint
       self.averaged = averaged
@@ -83,9 +84,9 @@ public enum Probing {
     case .all: blocks = (1...depth).map { $0 }
     }
     let (train, test) = try LinearProbe.datasets(request.data, request.evaluation, communicator)
-    let known = try Features(source, train, blocks, request.pooling, communicator)
+    let known = try BlockFeatures(source, train, blocks, request.pooling, communicator)
     logger.notice("features of \(train.count) images to learn from")
-    let asked = try Features(source, test, blocks, request.pooling, communicator)
+    let asked = try BlockFeatures(source, test, blocks, request.pooling, communicator)
     logger.notice("features of \(test.count) images to tell")
     let classes = train.classes.count
     return try blocks.enumerated().map { index, block in
@@ -113,7 +114,7 @@ public enum Probing {
 }
 
 /// Features of this rank's stretch of a dataset, after several blocks.
-private struct Features {
+private struct BlockFeatures {
   private var values: [[Float]]
   private var labels: [Int32] = []
   private let range: Range<Int>
@@ -121,7 +122,7 @@ private struct Features {
   /// Computes them. Collective.
   init(
     _ source: FrozenTransformer, _ dataset: ImageDataset, _ blocks: [Int?],
-    _ pooling: FeatureExtraction.Pooling, _ communicator: Communicator
+    _ pooling: FrozenTransformer.Pooling, _ communicator: Communicator
   ) throws {
     range = communicator.stretch(of: dataset.count)
     let range = range
