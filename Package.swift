@@ -131,8 +131,8 @@ let package = Package(
     .target(
       name: "MomentumContrastTraining",
       dependencies: [
-        "Tokenizers", "TaskSupport", "Evaluation", "Trainer", "Configuration", "Models", "Datasets", "Layers",
-        "Tensors", "Terminal", "Communication", "Threads",
+        "TaskSupport", "Evaluation", "Trainer", "Configuration", "Models", "Datasets", "Layers", "Tensors",
+        "Terminal", "Communication", "Threads",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/Tasks/MomentumContrast"),
     .target(

@@ -41,8 +41,8 @@ struct Peco: ParsableCommand {
       """,
     version: pecoVersion,
     subcommands: [DatasetCommand.self] + TaskRegistry.commands + [
-      ReportCommand.self, ImportCommand.self, ExportCommand.self, FigureCommand.self, BenchmarkCommand.self,
-      DoctorCommand.self,
+      PerceptualCommand.self, ReportCommand.self, ImportCommand.self, ExportCommand.self, FigureCommand.self,
+      BenchmarkCommand.self, DoctorCommand.self,
     ])
 
   // As errors of a run on several ranks begin.

@@ -11,7 +11,7 @@ public enum TaskRegistry {
   /// The tasks, in the order in which their commands are listed.
   public static var all: [any TaskDefinition.Type] {
     [
-      TokenizerDefinition.self, MaskedImageModelingDefinition.self, MomentumContrastDefinition.self,
+      MomentumContrastDefinition.self, TokenizerDefinition.self, MaskedImageModelingDefinition.self,
       ClassificationDefinition.self, FeaturesDefinition.self,
     ]
   }
@@ -21,6 +21,9 @@ public enum TaskRegistry {
 
   /// What the tasks draw.
   public static var figures: [any ParsableCommand.Type] { all.flatMap { $0.figures } }
+
+  /// What they do with perceptual networks.
+  public static var perceptual: [any ParsableCommand.Type] { all.flatMap { $0.perceptual } }
 
   /// The metrics that reports begin with.
   public static var headlines: [String] { all.flatMap { $0.headlines } }

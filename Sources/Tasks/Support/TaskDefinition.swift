@@ -6,6 +6,8 @@ public protocol TaskDefinition {
   static var commands: [any ParsableCommand.Type] { get }
   /// The commands below `peco figure`.
   static var figures: [any ParsableCommand.Type] { get }
+  /// The commands below `peco perceptual`.
+  static var perceptual: [any ParsableCommand.Type] { get }
   /// The metrics that reports on its runs begin with.
   static var headlines: [String] { get }
 }
@@ -13,5 +15,6 @@ public protocol TaskDefinition {
 extension TaskDefinition {
   public static var commands: [any ParsableCommand.Type] { [] }
   public static var figures: [any ParsableCommand.Type] { [] }
+  public static var perceptual: [any ParsableCommand.Type] { [] }
   public static var headlines: [String] { [] }
 }

@@ -8,5 +8,6 @@ public enum TokenizerDefinition: TaskDefinition {
   public static var figures: [any ParsableCommand.Type] {
     [ReconstructionsCommand.self, CodebookCommand.self]
   }
+  public static var perceptual: [any ParsableCommand.Type] { [PerceptualDistanceCommand.self] }
   public static var headlines: [String] { TokenizerSettings.headlines }
 }
