@@ -2,7 +2,7 @@ import Foundation
 
 /// How far some work is: one line that is written over on a terminal, a plain line now and then elsewhere.
 public final class ProgressLine {
-  let console: Console
+  private let console: Console
   private let clock: () -> Double
   private var lastShown: Double
 

@@ -1,8 +1,10 @@
 import Foundation
+import Terminal
 
 /// How far a training run is: step, loss, speed and the time that is left, on a progress line.
-public final class TrainingProgress {
+package final class TrainingProgress {
   private let line: ProgressLine
+  private let isTerminal: Bool
   private let total: Int
   private let everySteps: Int
   private let clock: () -> Double
@@ -33,11 +35,12 @@ public final class TrainingProgress {
   ///   - everySteps: Steps from one plain line to the next.
   ///   - console: Where the line is shown.
   ///   - clock: Seconds since some moment.
-  public init(
+  package init(
     from step: Int = 0, to total: Int, everySteps: Int = 10, console: Console = .standardError,
     clock: @escaping () -> Double = { ProcessInfo.processInfo.systemUptime }
   ) {
     line = ProgressLine(console: console, clock: clock)
+    isTerminal = console.isTerminal
     self.total = total
     self.step = step
     self.everySteps = max(1, everySteps)
@@ -52,7 +55,7 @@ public final class TrainingProgress {
   ///   - loss: Its loss, that of the global batch.
   ///   - imagesPerSecond: Images of all ranks in a second of this step.
   ///   - others: Further numbers to show, such as `accuracy`.
-  public func update(
+  package func update(
     step: Int, loss: Double, imagesPerSecond: Double, others: [(name: String, value: Double)] = []
   ) {
     let now = clock()
@@ -62,12 +65,12 @@ public final class TrainingProgress {
     self.imagesPerSecond.add(imagesPerSecond)
     self.loss.add(loss)
     // A line that is written over shows the average, one that stays the step's own loss.
-    let shown = line.console.isTerminal && loss.isFinite ? self.loss.value : loss
+    let shown = isTerminal && loss.isFinite ? self.loss.value : loss
     line.show(text(loss: shown, others), isDue: step >= total || step % everySteps == 0)
   }
 
   /// Leaves the line standing as it is.
-  public func finish() { line.finish() }
+  package func finish() { line.finish() }
 
   private func text(loss: Double, _ others: [(name: String, value: Double)]) -> String {
     let percent = total > 0 ? 100 * step / total : 100
