@@ -65,7 +65,9 @@ let package = Package(
     // Floor 4: training
     .target(
       name: "Configuration",
-      dependencies: ["Models", "Datasets", "Layers", "Operations", "Tensors", "Terminal", "Imaging", "Yams"]),
+      dependencies: [
+        "Models", "Datasets", "Layers", "Operations", "Tensors", "Terminal", "Imaging", "Storage", "Yams",
+      ]),
     .target(
       name: "Trainer",
       dependencies: [

@@ -1,4 +1,4 @@
-import Foundation
+import Storage
 import Yams
 
 /// Reads a YAML configuration strictly: every key must be known, and of the form asked for.
@@ -23,14 +23,12 @@ public final class ConfigurationReader {
   ///   - overrides: `key.path=value` each, the value in YAML; they win over the file, later ones over earlier ones.
   /// - Throws: `ConfigurationError` when the file cannot be read or is not YAML.
   public convenience init(file path: String, overrides: [String] = []) throws {
-    guard FileManager.default.fileExists(atPath: path) else {
-      throw ConfigurationError([.init(source: path, problem: "no such file")])
-    }
-    guard let data = FileManager.default.contents(atPath: path) else {
-      throw ConfigurationError([.init(source: path, problem: "cannot be read; check its permissions")])
-    }
-    guard let text = String(data: data, encoding: .utf8) else {
-      throw ConfigurationError([.init(source: path, problem: "is not UTF-8 text")])
+    let text: String
+    do {
+      text = try FileSystem.readText(path)
+    } catch let error as StorageError {
+      let advice = error.advice.map { "; \($0)" } ?? ""
+      throw ConfigurationError([.init(source: path, problem: error.problem + advice)])
     }
     try self.init(yaml: text, source: path, overrides: overrides)
   }

@@ -163,7 +163,7 @@ public final class ImageDataset: @unchecked Sendable {
         throw DatasetError(
           path, "is cut short at \(describe(index))", advice: "copy it again or prepare it anew")
       }
-    } catch let error as FullRead.Failure {
+    } catch let error as SystemFailure {
       throw DatasetError(path, "cannot read \(describe(index)): \(error.reason)")
     }
     guard buffer.withUnsafeBytes({ XXHash64.hash($0) }) == checksums[index] else {

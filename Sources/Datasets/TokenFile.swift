@@ -202,7 +202,7 @@ public final class TokenFile: @unchecked Sendable {
       guard try FullRead.fill(memory, from: descriptor, at: Int(payload) + offset) == memory.count else {
         throw DatasetError(path, "is cut short", advice: "copy it again or encode the dataset anew")
       }
-    } catch let error as FullRead.Failure {
+    } catch let error as SystemFailure {
       throw DatasetError(path, "cannot read: \(error.reason)")
     }
   }

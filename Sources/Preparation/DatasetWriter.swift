@@ -48,16 +48,10 @@ final class DatasetWriter: @unchecked Sendable {
       defer { end += UInt64(bytes.count) }
       return end
     }
-    var written = 0
-    while written < bytes.count {
-      let count = pwrite(
-        descriptor, bytes.baseAddress.map { $0 + written }, bytes.count - written,
-        off_t(offset) + off_t(written))
-      if count >= 0 {
-        written += count
-      } else if errno != EINTR {
-        throw Self.failure(path, "write")
-      }
+    do {
+      try FullWrite.write(bytes, to: descriptor, at: Int(offset))
+    } catch let error as SystemFailure {
+      throw Self.failure(path, "write", code: error.code)
     }
     return offset
   }
@@ -139,7 +133,7 @@ final class DatasetWriter: @unchecked Sendable {
     do {
       let count = try FullRead.fill(memory, from: descriptor, at: Int(offset))
       guard count == memory.count else { throw Self.failure(path, action, code: EIO) }
-    } catch let error as FullRead.Failure {
+    } catch let error as SystemFailure {
       throw Self.failure(path, action, code: error.code)
     }
   }

@@ -105,7 +105,7 @@ func readWholeFile(_ path: String) throws -> [UInt8] {
     do {
       let memory = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<size])
       filled = try FullRead.fill(memory, from: descriptor, at: 0)
-    } catch let error as FullRead.Failure {
+    } catch let error as SystemFailure {
       throw failure(error.code)
     }
   }

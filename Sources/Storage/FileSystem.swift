@@ -81,7 +81,7 @@ public enum FileSystem {
     let count: Int
     do {
       count = try FullRead.fill(memory, from: descriptor, at: offset)
-    } catch let error as FullRead.Failure {
+    } catch let error as SystemFailure {
       throw failure(path, "read", reason: error.reason)
     }
     guard count == memory.count else {
@@ -128,19 +128,11 @@ public enum FileSystem {
   }
 
   /// Writes all of some memory at an open file's position.
-  static func write(_ descriptor: Int32, _ path: String, _ memory: UnsafeRawBufferPointer) throws {
-    var done = 0
-    while done < memory.count {
-      #if canImport(Glibc)
-        let count = Glibc.write(descriptor, memory.baseAddress.map { $0 + done }, memory.count - done)
-      #else
-        let count = Darwin.write(descriptor, memory.baseAddress.map { $0 + done }, memory.count - done)
-      #endif
-      if count < 0 {
-        if errno == EINTR { continue }
-        throw failure(path, "write")
-      }
-      done += count
+  package static func write(_ descriptor: Int32, _ path: String, _ memory: UnsafeRawBufferPointer) throws {
+    do {
+      try FullWrite.write(memory, to: descriptor)
+    } catch let error as SystemFailure {
+      throw failure(path, "write", reason: error.reason)
     }
   }
 
@@ -190,7 +182,7 @@ public enum FileSystem {
   }
 
   /// An error from `errno`, as it stands right after the call that failed.
-  static func failure(_ path: String, _ action: String) -> StorageError {
+  package static func failure(_ path: String, _ action: String) -> StorageError {
     failure(path, action, reason: String(cString: strerror(errno)))
   }
 

@@ -54,6 +54,7 @@ public final class Console: Sendable {
     return ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
   }
 
+  /// A loop of its own beside `FullWrite`: terminals know nothing of files, and who listens no more is no error here.
   private func put(_ text: String) {
     var bytes = Array(text.utf8)[...]
     while !bytes.isEmpty {

@@ -71,7 +71,7 @@ public final class MetricsWriter {
       }
     }
     descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else { throw Self.failure(path, "open for writing") }
+    guard descriptor >= 0 else { throw FileSystem.failure(path, "open for writing") }
   }
 
   deinit { close(descriptor) }
@@ -79,19 +79,7 @@ public final class MetricsWriter {
   /// Appends one line.
   public func write(_ metrics: Metrics) throws {
     let line = Array((metrics.json.text + "\n").utf8)
-    var written = 0
-    while written < line.count {
-      let count = line.withUnsafeBytes { bytes in
-        Foundation.write(descriptor, bytes.baseAddress.map { $0 + written }, line.count - written)
-      }
-      if count < 0, errno == EINTR { continue }
-      guard count > 0 else { throw Self.failure(path, "write") }
-      written += count
-    }
-  }
-
-  private static func failure(_ path: String, _ action: String) -> StorageError {
-    StorageError(path: path, problem: "cannot \(action): \(String(cString: strerror(errno)))")
+    try line.withUnsafeBytes { try FileSystem.write(descriptor, path, $0) }
   }
 }
 
