@@ -56,7 +56,8 @@ let package = Package(
 
     // Floor 3: models and data
     .target(
-      name: "Datasets", dependencies: ["Operations", "Tensors", "Imaging", "Storage", "Hashing", "Threads"]),
+      name: "Datasets",
+      dependencies: ["ImageOperations", "Tensors", "Imaging", "Storage", "Hashing", "Threads"]),
     .target(
       name: "Preparation",
       dependencies: ["Datasets", "Tensors", "Imaging", "Storage", "Hashing", "Threads", "CFileIO"]),
@@ -226,7 +227,8 @@ let package = Package(
     .testTarget(
       name: "DatasetsTests",
       dependencies: [
-        "TestSupport", "Preparation", "Datasets", "Operations", "Tensors", "Imaging", "Storage", "Threads",
+        "TestSupport", "Preparation", "Datasets", "ImageOperations", "Operations", "Tensors", "Imaging",
+        "Storage", "Threads",
       ], exclude: ["Fixtures"]),
     .testTarget(
       name: "ModelsTests",

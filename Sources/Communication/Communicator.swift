@@ -26,6 +26,9 @@ public final class Communicator: Sendable {
   /// Whether this is the rank that prints, logs and writes checkpoints.
   public var isRoot: Bool { place.rank == 0 }
 
+  /// This rank's range of `count` items; the ranges of all ranks cover them without gap or overlap.
+  package func stretch(of count: Int) -> Range<Int> { count * rank / size..<count * (rank + 1) / size }
+
   /// The name and version of the MPI library; known without starting MPI.
   public static var libraryVersion: String {
     var text = [CChar](repeating: 0, count: Int(MPI_MAX_LIBRARY_VERSION_STRING) + 1)

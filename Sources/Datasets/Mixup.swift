@@ -1,5 +1,5 @@
 import Foundation
-import Operations
+import ImageOperations
 import Tensors
 
 /// Mixes images in pairs: mixup (Zhang et al., 1710.09412) and CutMix (Yun et al., 1905.04899), as timm's `Mixup` in

@@ -56,11 +56,6 @@ public struct ClassificationScore: Sendable, Equatable {
   }
 }
 
-extension Communicator {
-  /// This rank's range of `count` items; the ranges of all ranks cover them without gap or overlap.
-  package func stretch(of count: Int) -> Range<Int> { count * rank / size..<count * (rank + 1) / size }
-}
-
 /// A dataset to be classified.
 package struct ClassificationData {
   let dataset: ImageDataset

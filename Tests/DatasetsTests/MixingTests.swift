@@ -1,4 +1,5 @@
 import Datasets
+import ImageOperations
 import Operations
 import Tensors
 import TestSupport
