@@ -23,22 +23,22 @@ public enum KernelBenchmarks {
         Tensor.normal([rows, inputs], time: 1), Tensor.normal([outputs, inputs], time: 2),
         Tensor([rows, outputs])
       )
-      let forms: [(String, () -> Void)] = [
+      let variants: [(String, () -> Void)] = [
         ("forward", { writeMatrixProduct(x, w, bTransposed: true, into: y) }),
         ("input gradient", { writeMatrixProduct(y, w, into: x) }),
         ("weight gradient", { writeMatrixProduct(y, x, aTransposed: true, into: w) }),
       ]
       let work = 2 * Double(rows * inputs * outputs)
-      for (form, body) in forms {
+      for (variant, body) in variants {
         y.fill(1e-3)
         let timings = Timings(warmup: 2, repeats: repeats, body)
         operations += work
         seconds += timings.median
         report.line(
-          "\(name) \(form)",
+          "\(name) \(variant)",
           rate(work, timings.median, peak) + ", \(BenchmarkReport.milliseconds(timings.median)) ms")
         report.note(
-          "gflops_\(name)_\(form.replacingOccurrences(of: " ", with: "_"))", work / timings.median * 1e-9)
+          "gflops_\(name)_\(variant.replacingOccurrences(of: " ", with: "_"))", work / timings.median * 1e-9)
       }
     }
     try addAttentionScores(to: &report, repeats: repeats, peak: Processor.measuredPeak(threads: 1))
@@ -52,7 +52,7 @@ public enum KernelBenchmarks {
     let (tokens, channels, heads) = (197, 64, 12)
     let qkv = Tensor.normal([tokens, 3 * heads * channels], time: 1)
     let scores = Tensor([tokens, tokens])
-    func time(_ form: String, usingKernel: Bool) {
+    func time(_ variant: String, usingKernel: Bool) {
       let rounds = 20
       let timings = Timings(warmup: 2, repeats: repeats) {
         for _ in 0..<rounds {
@@ -62,9 +62,9 @@ public enum KernelBenchmarks {
         }
       }
       let work = 2 * Double(rounds * heads * tokens * tokens * channels)
-      report.line("attention scores \(form), one thread", rate(work, timings.median, peak))
+      report.line("attention scores \(variant), one thread", rate(work, timings.median, peak))
       report.note(
-        "gflops_scores_\(form.replacingOccurrences(of: " ", with: "_"))", work / timings.median * 1e-9)
+        "gflops_scores_\(variant.replacingOccurrences(of: " ", with: "_"))", work / timings.median * 1e-9)
     }
     time("by a general product", usingKernel: false)
     if hasAttentionScoresKernel(keys: tokens, channels: channels) {

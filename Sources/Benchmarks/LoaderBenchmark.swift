@@ -11,7 +11,7 @@ public enum LoaderBenchmark {
       seed: 0,
       augmentation: Augmentation(
         crop: .randomResized(scale: 0.08...1), flipProbability: 0.5, colorJitter: ColorJitterRange()),
-      image: ImageView(size: 224), mask: try MaskGenerator(height: 14, width: 14, count: 75))
+      image: ImagePreprocessing(size: 224), mask: try MaskGenerator(height: 14, width: 14, count: 75))
     let batchSize = min(16, dataset.count)
     let loader = try Loader(
       dataset, pipeline,

@@ -1,7 +1,7 @@
 import Storage
 import Yams
 
-/// Reads a YAML configuration strictly: every key must be known, and of the form asked for.
+/// Reads a YAML configuration strictly: every key must be known, and of the format asked for.
 ///
 /// Asking does not throw: problems gather, and `finish` throws them all at once. What was asked for, with the
 /// defaults filled in, is the resolved configuration.
@@ -40,46 +40,46 @@ public final class ConfigurationReader {
 
   /// The value of a key; without a default, the key must be given.
   public func value<Value>(
-    _ key: String, _ form: ConfigurationForm<Value>, default fallback: Value? = nil
+    _ key: String, _ format: ConfigurationFormat<Value>, default fallback: Value? = nil
   ) -> Value {
     known.insert(key)
     let value: Value
     if let entry = source.entries[key] {
-      guard let parsed = form.parse(entry.node) else {
-        issues.append(entry.issue(key, "found \(describe(entry.node)), expected \(form.expected)"))
-        return fallback ?? form.placeholder
+      guard let parsed = format.parse(entry.node) else {
+        issues.append(entry.issue(key, "found \(describe(entry.node)), expected \(format.expected)"))
+        return fallback ?? format.placeholder
       }
       value = parsed
     } else if let fallback {
       value = fallback
     } else {
-      issues.append(.init(source: source.name, key: key, problem: "missing; expected \(form.expected)"))
-      return form.placeholder
+      issues.append(.init(source: source.name, key: key, problem: "missing; expected \(format.expected)"))
+      return format.placeholder
     }
-    resolved.append((key, form.render(value)))
+    resolved.append((key, format.render(value)))
     return value
   }
 
   /// The value of a key that may be left out or be `null`, which is then nil, unless there is a default for a
   /// key that is left out.
   public func optional<Value>(
-    _ key: String, _ form: ConfigurationForm<Value>, default fallback: Value? = nil
+    _ key: String, _ format: ConfigurationFormat<Value>, default fallback: Value? = nil
   ) -> Value? {
     if source.entries[key].map({ $0.node.isNull }) ?? (fallback == nil) {
       known.insert(key)
       resolved.append((key, "null"))
       return nil
     }
-    return value(key, form, default: fallback)
+    return value(key, format, default: fallback)
   }
 
   /// The value of a key, or where it is left out or `null`, the one that is known from elsewhere.
   public func optional<Value>(
-    _ key: String, _ form: ConfigurationForm<Value>, known value: Value?
+    _ key: String, _ format: ConfigurationFormat<Value>, known value: Value?
   ) -> Value? {
-    guard let value, !isGiven(key) else { return optional(key, form) }
+    guard let value, !isGiven(key) else { return optional(key, format) }
     known.insert(key)
-    resolved.append((key, form.render(value)))
+    resolved.append((key, format.render(value)))
     return value
   }
 

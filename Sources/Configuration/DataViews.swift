@@ -11,8 +11,8 @@ extension DataConfiguration {
   }
 
   /// How the transformer sees an image.
-  public var imageView: ImageView {
-    ImageView(
+  public var imagePreprocessing: ImagePreprocessing {
+    ImagePreprocessing(
       size: imageSize, mean: mean.map { Float($0) }, deviation: standardDeviation.map { Float($0) },
       interpolation: interpolation)
   }

@@ -68,8 +68,8 @@ public struct ColorJitterRange: Sendable, Equatable {
   }
 }
 
-/// The view that the model sees: resized, values from 0 to 1 normalized by mean and deviation per channel.
-public struct ImageView: Sendable, Equatable {
+/// How views are shown to a model: resized, values from 0 to 1 normalized by mean and deviation per channel.
+public struct ImagePreprocessing: Sendable, Equatable {
   /// Pixels from edge to edge.
   public var size: Int
   /// Mean of red, green, blue.
@@ -79,7 +79,7 @@ public struct ImageView: Sendable, Equatable {
   /// How the crop is resized.
   public var interpolation: ResampleFilter
 
-  /// A view normalized with ImageNet's statistics unless others are given.
+  /// Normalization with ImageNet's statistics unless others are given.
   public init(
     size: Int, mean: [Float] = [0.485, 0.456, 0.406], deviation: [Float] = [0.229, 0.224, 0.225],
     interpolation: ResampleFilter = .bicubic
@@ -90,9 +90,9 @@ public struct ImageView: Sendable, Equatable {
     self.interpolation = interpolation
   }
 
-  /// The view that a tokenizer sees: values from -1 to 1.
-  public static func tokenizer(size: Int, interpolation: ResampleFilter = .bicubic) -> ImageView {
-    ImageView(
+  /// How views are shown to a tokenizer: values from -1 to 1.
+  public static func tokenizer(size: Int, interpolation: ResampleFilter = .bicubic) -> ImagePreprocessing {
+    ImagePreprocessing(
       size: size, mean: [0.5, 0.5, 0.5], deviation: [0.5, 0.5, 0.5], interpolation: interpolation)
   }
 }
@@ -103,18 +103,18 @@ public struct SamplePipeline: Sendable {
   public var seed: UInt64
   /// How views are cut and changed; the two views share crop, flip and colors.
   public var augmentation: Augmentation
-  /// The model's view, if it is wanted.
-  public var image: ImageView?
-  /// The tokenizer's view, if it is wanted.
-  public var tokenizerImage: ImageView?
+  /// How the model's view is made, if it is wanted.
+  public var image: ImagePreprocessing?
+  /// How the tokenizer's view is made, if it is wanted.
+  public var tokenizerImage: ImagePreprocessing?
   /// Which patches are masked, if any.
   public var mask: MaskGenerator?
   /// The augmentation of a second view for the model, if there is one; it has its own draws.
   public var secondAugmentation: Augmentation?
 
   public init(
-    seed: UInt64, augmentation: Augmentation = Augmentation(), image: ImageView? = nil,
-    tokenizerImage: ImageView? = nil, mask: MaskGenerator? = nil
+    seed: UInt64, augmentation: Augmentation = Augmentation(), image: ImagePreprocessing? = nil,
+    tokenizerImage: ImagePreprocessing? = nil, mask: MaskGenerator? = nil
   ) {
     self.seed = seed
     self.augmentation = augmentation
@@ -128,14 +128,16 @@ public struct SamplePipeline: Sendable {
     for augmentation in [augmentation] + (secondAugmentation.map { [$0] } ?? []) {
       try augmentation.validate()
     }
-    for (field, view) in [
+    for (field, preprocessing) in [
       (DatasetError.Field.imageSize, image), (.tokenizerImageSize, tokenizerImage),
     ] {
-      guard let view else { continue }
-      guard (1...8192).contains(view.size) else {
-        throw DatasetError(field, "is \(view.size), must be 1 to 8192")
+      guard let preprocessing else { continue }
+      guard (1...8192).contains(preprocessing.size) else {
+        throw DatasetError(field, "is \(preprocessing.size), must be 1 to 8192")
       }
-      guard view.mean.count == 3, view.deviation.count == 3, view.deviation.allSatisfy({ $0 > 0 }) else {
+      guard preprocessing.mean.count == 3, preprocessing.deviation.count == 3,
+        preprocessing.deviation.allSatisfy({ $0 > 0 })
+      else {
         throw DatasetError(.normalization, "need three means and three deviations above zero")
       }
     }

@@ -100,20 +100,23 @@ final class SampleRenderer {
 
   /// Resizes the crop decoded last, changes what it looks like, and normalizes it.
   private func finish(
-    _ view: ImageView, _ crop: CropDecoder.Crop, _ transform: GeometricTransform, _ appearance: Appearance,
+    _ preprocessing: ImagePreprocessing, _ crop: CropDecoder.Crop, _ transform: GeometricTransform,
+    _ appearance: Appearance,
     into tensor: Tensor, _ place: Int
   ) throws {
     try tensor[row: place].withUnsafeMutableElements { elements in
       guard let pixels = elements.baseAddress else { return }
       try decoder.resample(
-        crop, by: transform.resized(width: view.size, height: view.size), filter: view.interpolation,
+        crop, by: transform.resized(width: preprocessing.size, height: preprocessing.size),
+        filter: preprocessing.interpolation,
         into: pixels)
-      appearance.apply(to: pixels, side: view.size)
-      RandAugment.apply(appearance.operations, to: pixels, side: view.size, fill: view.mean)
+      appearance.apply(to: pixels, side: preprocessing.size)
+      RandAugment.apply(appearance.operations, to: pixels, side: preprocessing.size, fill: preprocessing.mean)
       ColorJitter.normalize(
-        pixels, count: view.size * view.size, mean: SIMD3(view.mean[0], view.mean[1], view.mean[2]),
-        deviation: SIMD3(view.deviation[0], view.deviation[1], view.deviation[2]))
-      appearance.erasing?.apply(to: pixels, side: view.size)
+        pixels, count: preprocessing.size * preprocessing.size,
+        mean: SIMD3(preprocessing.mean[0], preprocessing.mean[1], preprocessing.mean[2]),
+        deviation: SIMD3(preprocessing.deviation[0], preprocessing.deviation[1], preprocessing.deviation[2]))
+      appearance.erasing?.apply(to: pixels, side: preprocessing.size)
     }
   }
 }

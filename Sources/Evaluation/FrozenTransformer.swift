@@ -63,7 +63,7 @@ public struct FrozenTransformer {
     guard resize.map({ $0 >= size }) ?? true else {
       throw RunError("--resize is \(resize ?? 0), less than the \(size) pixels that are cut out")
     }
-    var image = ImageView(size: size, interpolation: preprocessing.interpolation)
+    var image = ImagePreprocessing(size: size, interpolation: preprocessing.interpolation)
     image.mean = (view.mean ?? preprocessing.normalization.mean).map { Float($0) }
     image.deviation = (view.standardDeviation ?? preprocessing.normalization.standardDeviation).map {
       Float($0)

@@ -37,7 +37,8 @@ public struct NeighborEvaluation {
   /// The evaluation that a configuration asks for, on the training set and perhaps another, that of `evaluation.path`.
   /// Throws where classes are missing or different.
   package init(
-    _ settings: Settings, seed: UInt64, view: ImageView, options: Loader.Options, dataset: ImageDataset,
+    _ settings: Settings, seed: UInt64, view: ImagePreprocessing, options: Loader.Options,
+    dataset: ImageDataset,
     other: ImageDataset?
   ) throws {
     self.settings = settings

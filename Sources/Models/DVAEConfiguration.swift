@@ -1,4 +1,4 @@
-/// The size of a discrete VAE in the form of DALL-E's (Ramesh et al., 2102.12092, appendix A).
+/// The size of a discrete VAE with DALL-E's architecture (Ramesh et al., 2102.12092, appendix A).
 public struct DVAEConfiguration: TokenizerArchitecture {
   /// Height and width of the images, in pixels.
   public var imageSize = 256

@@ -3,7 +3,7 @@ import Layers
 import Operations
 import Tensors
 
-/// ResNet-50 (He et al., 1512.03385) in torchvision's form, where a block's second convolution has the stride, read
+/// ResNet-50 (He et al., 1512.03385) as torchvision has it, where a block's second convolution has the stride, read
 /// after each of its four stages (`layer1` to `layer4`) for perceptual losses.
 ///
 /// Batch normalization is that of inference, an affine map of each channel, and folded into the convolution before it.

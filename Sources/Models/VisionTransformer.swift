@@ -2,7 +2,7 @@ import Layers
 import Operations
 import Tensors
 
-/// A vision transformer in BEiT's form (Bao et al., 2106.08254), with the parameter names of its published code
+/// A vision transformer with BEiT's architecture (Bao et al., 2106.08254), with the parameter names of its published code
 /// and of timm.
 public struct VisionTransformer {
   /// What the last norm is applied to, and its name.

@@ -40,7 +40,7 @@ public struct SyntheticImage: Sendable {
     let angle = stream.uniform(0, 2 * .pi)
     let (sine, cosine) = (sin(angle) / radius, cos(angle) / radius)
     let pixelsPerUnit = Float(size) * radius
-    let form = Form(shape, &stream)
+    let outline = Outline(shape, &stream)
     let noise = stream.uniform(0, 0.05)
 
     return [UInt8](unsafeUninitializedCapacity: size * size * 3) { pixels, count in
@@ -50,7 +50,7 @@ public struct SyntheticImage: Sendable {
         for column in 0..<size {
           let x = (Float(column) + 0.5) / Float(size)
           let (dx, dy) = (x - centerX, y - centerY)
-          let distance = form.distance(dx * cosine + dy * sine, dy * cosine - dx * sine)
+          let distance = outline.distance(dx * cosine + dy * sine, dy * cosine - dx * sine)
           // One pixel of transition at the edge.
           let coverage = min(max(0.5 - distance * pixelsPerUnit, 0), 1)
           var color = SIMD3<Float>()
@@ -118,7 +118,7 @@ private struct Surface {
 }
 
 /// A shape of about radius one around the origin, as a signed distance: negative inside.
-private struct Form {
+private struct Outline {
   private let shape: SyntheticImage.Shape
   /// What varies within the class: periods, widths, phases.
   private let variation: SIMD4<Float>

@@ -150,7 +150,7 @@ public struct RunDirectory {
     }
   }
 
-  /// Lines of the flat `key: value` form that changed between two resolved configurations.
+  /// The keys and values that changed between two resolved configurations.
   static func differences(from old: String, to new: String) -> [String] {
     let (before, after) = (flattened(old), flattened(new))
     return Set(before.keys).union(after.keys).sorted().compactMap { key in

@@ -88,7 +88,7 @@ func trainRotation(_ request: RunRequest, communicator: Communicator) throws -> 
   let setup = try RunSetup<RotationConfiguration>(request, communicator: communicator)
   let data = setup.configuration.shared.data
   let samples = SamplePipeline(
-    seed: setup.configuration.shared.seed, augmentation: data.augmentation, image: data.imageView)
+    seed: setup.configuration.shared.seed, augmentation: data.augmentation, image: data.imagePreprocessing)
   let task = try communicator.agree { try RotationTask(setup.configuration) }
   return try setup.train(task, samples: samples, communicator: communicator)
 }

@@ -14,17 +14,20 @@ import Trainer
 @Suite struct ClassOrderTests {
   /// Writes the checkpoint of a small classifier.
   private func writeClassifier(_ path: String, classes: [String]) throws {
-    var form = VisionTransformerConfiguration()
-    (form.imageSize, form.patchSize, form.width, form.depth, form.heads) = (40, 8, 24, 1, 2)
+    var architecture = VisionTransformerConfiguration()
+    (
+      architecture.imageSize, architecture.patchSize, architecture.width, architecture.depth,
+      architecture.heads
+    ) = (40, 8, 24, 1, 2)
     let scope = ParameterScope(seed: 4)
-    _ = try ClassificationModel(form, classes: classes.count, in: scope)
+    _ = try ClassificationModel(architecture, classes: classes.count, in: scope)
     try Checkpoint.write(
       CheckpointHeader(
         task: CheckpointHeader.imported, step: 0, epoch: 0, samplePosition: 0, updates: 0, seed: 0,
         configuration: "",
         card: .transformer(
           ModelCard(
-            .init(form, norm: .pooled, head: .init(.classes, outputs: classes.count)), classes: classes))),
+            .init(architecture, norm: .pooled, head: .init(.classes, outputs: classes.count)), classes: classes))),
       parameters: scope.parameters, optimizer: nil, to: path)
   }
 

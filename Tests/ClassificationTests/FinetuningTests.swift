@@ -87,7 +87,7 @@ import Trainer
     try withTemporaryFolder { folder in
       try prepare(folder)
       try run(folder, "whole", "training.stop_after_step=1")
-      // What lies there now is a transformer of another form.
+      // What lies there now is a transformer of another architecture.
       let other = try #require(PublishedWeights.all.first { $0.name == "huggingface_masked" })
       _ = try WeightConversion.importWeights(
         .init(source: other.path, layout: .huggingface, output: folder + "/vit.h5", heads: 3))

@@ -10,9 +10,9 @@ import Testing
   ) throws -> [[Float]] {
     var augmentation = Augmentation(crop: .center(fraction: 1), flipProbability: 0)
     change(&augmentation)
-    let recipe = SamplePipeline(seed: 4, augmentation: augmentation, image: ImageView(size: 32))
+    let pipeline = SamplePipeline(seed: 4, augmentation: augmentation, image: ImagePreprocessing(size: 32))
     let loader = try Loader(
-      sequenceOf: dataset, recipe, batchSize: 10, options: Loader.Options(workers: workers))
+      sequenceOf: dataset, pipeline, batchSize: 10, options: Loader.Options(workers: workers))
     defer { loader.stop() }
     var result: [[Float]] = []
     while let batch = try loader.next() {

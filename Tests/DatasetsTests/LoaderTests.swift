@@ -7,7 +7,7 @@ import Testing
   private func pipeline(jitter: Bool = true) throws -> SamplePipeline {
     SamplePipeline(
       seed: 3, augmentation: Augmentation(colorJitter: jitter ? ColorJitterRange(hue: 0.1) : nil),
-      image: ImageView(size: 32), tokenizerImage: .tokenizer(size: 16),
+      image: ImagePreprocessing(size: 32), tokenizerImage: .tokenizer(size: 16),
       mask: try MaskGenerator(height: 4, width: 4, count: 6, kind: .blockwise(minimumBlock: 4)))
   }
 
@@ -132,7 +132,8 @@ import Testing
     try withTemporaryFolder { folder in
       let dataset = try makeDataset(folder, count: 4)
       let pipeline = SamplePipeline(
-        seed: 1, augmentation: .evaluation(resizeShortSide: 40, size: 20), image: ImageView(size: 20))
+        seed: 1, augmentation: .evaluation(resizeShortSide: 40, size: 20), image: ImagePreprocessing(size: 20)
+      )
       let batch = try #require(try Loader(sequenceOf: dataset, pipeline, batchSize: 4).next())
       #expect(batch.crops.allSatisfy { $0 == Region(x: 10, y: 10, width: 20, height: 20) })
       #expect(batch.flips == [false, false, false, false])
@@ -186,7 +187,7 @@ import Testing
       let dataset = try makeDataset(folder, count: 40)
       let sampler = try GlobalSampler(count: 40, globalBatchSize: 8, seed: 0)
       let share = try RankShare(globalBatchSize: 8, microBatchSize: 8)
-      let pipeline = SamplePipeline(seed: 0, image: ImageView(size: 111))
+      let pipeline = SamplePipeline(seed: 0, image: ImagePreprocessing(size: 111))
       let loader = try Loader(dataset, pipeline, sampler: sampler, share: share)
       for _ in 0..<6 { _ = try loader.next() }
       // Other tests run beside this one; blocks of this size are this test's alone.
@@ -215,8 +216,8 @@ import Testing
       #expect(
         error { $0.augmentation.colorJitter = ColorJitterRange(contrast: -1) }.contains(
           "color jitter (contrast)"))
-      #expect(error { $0.image = ImageView(size: 0) }.contains("image size"))
-      #expect(error { $0.image = ImageView(size: 8, deviation: [1, 0, 1]) }.contains("deviations"))
+      #expect(error { $0.image = ImagePreprocessing(size: 0) }.contains("image size"))
+      #expect(error { $0.image = ImagePreprocessing(size: 8, deviation: [1, 0, 1]) }.contains("deviations"))
       #expect(
         message { _ = try Loader(sequenceOf: dataset, try pipeline(), batchSize: 0) }.contains("batch size"))
       #expect(

@@ -14,8 +14,8 @@ import Testing
     let header = TokenFileDescription(
       count: dataset.count, views: 2, gridHeight: 2, gridWidth: 2, codebookSize: codebook,
       datasetFingerprint: dataset.fingerprint, tokenizerChecksum: 77, seed: 9)
-    let recipe = SamplePipeline(seed: 9, tokenizerImage: .tokenizer(size: 8))
-    let loader = try Loader(sequenceOf: dataset, recipe, batchSize: 3, views: 2)
+    let pipeline = SamplePipeline(seed: 9, tokenizerImage: .tokenizer(size: 8))
+    let loader = try Loader(sequenceOf: dataset, pipeline, batchSize: 3, views: 2)
     try TokenFileWriter.write(to: path, header) { writer in
       while let batch = try loader.next() {
         let tokens = batch.samples.flatMap { image in (0..<4).map { token(image, batch.epoch, $0) } }
@@ -49,12 +49,12 @@ import Testing
       let dataset = try makeDataset(folder, count: 12)
       let file = try encode(dataset, "\(folder)/tokens.h5")
       // The run has another seed than the encoding: crops must come from the file.
-      let recipe = SamplePipeline(
-        seed: 4, image: ImageView(size: 16),
+      let pipeline = SamplePipeline(
+        seed: 4, image: ImagePreprocessing(size: 16),
         mask: try MaskGenerator(height: 2, width: 2, count: 1, kind: .random))
       let sampler = try GlobalSampler(count: 12, globalBatchSize: 6, seed: 4)
       let share = try RankShare(globalBatchSize: 6, microBatchSize: 3)
-      let loader = try Loader(dataset, recipe, sampler: sampler, share: share, tokens: file)
+      let loader = try Loader(dataset, pipeline, sampler: sampler, share: share, tokens: file)
       var views: [Int] = []
       for _ in 0..<16 {
         let batch = try #require(try loader.next())
@@ -76,15 +76,15 @@ import Testing
       let dataset = try makeDataset(folder, count: 6)
       let other = try makeDataset(folder, count: 6, seed: 2, name: "other.h5")
       let file = try encode(dataset, "\(folder)/tokens.h5")
-      let recipe = SamplePipeline(seed: 4, image: ImageView(size: 16))
-      let wrong = message { _ = try Loader(sequenceOf: other, recipe, batchSize: 2, tokens: file) }
+      let pipeline = SamplePipeline(seed: 4, image: ImagePreprocessing(size: 16))
+      let wrong = message { _ = try Loader(sequenceOf: other, pipeline, batchSize: 2, tokens: file) }
       #expect(wrong.contains("another dataset") && wrong.contains(hexadecimal(other.fingerprint)))
-      var masked = recipe
+      var masked = pipeline
       masked.mask = try MaskGenerator(height: 3, width: 3, count: 2, kind: .random)
       let grid = message { _ = try Loader(sequenceOf: dataset, masked, batchSize: 2, tokens: file) }
       #expect(grid.contains("3 × 3") && grid.contains("2 × 2"))
       let views = message {
-        _ = try Loader(sequenceOf: dataset, recipe, batchSize: 2, views: 3, tokens: file)
+        _ = try Loader(sequenceOf: dataset, pipeline, batchSize: 2, views: 3, tokens: file)
       }
       #expect(views.contains("2 views"))
     }

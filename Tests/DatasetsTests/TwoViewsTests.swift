@@ -4,28 +4,28 @@ import Testing
 
 @Suite struct TwoViewsTests {
   /// Two views as MoCo v3 makes them.
-  private func recipe() -> SamplePipeline {
+  private func pipeline() -> SamplePipeline {
     let colors = ColorJitterRange(brightness: 0.4, contrast: 0.4, saturation: 0.2, hue: 0.1)
     var first = Augmentation(colorJitter: colors)
     first.effects = ViewEffects(colorJitterProbability: 0.8, grayscaleProbability: 0.2, blurProbability: 1)
     var second = first
     second.effects.blurProbability = 0.1
     second.effects.solarizeProbability = 0.2
-    var recipe = SamplePipeline(seed: 3, augmentation: first, image: ImageView(size: 24))
-    recipe.secondAugmentation = second
-    return recipe
+    var pipeline = SamplePipeline(seed: 3, augmentation: first, image: ImagePreprocessing(size: 24))
+    pipeline.secondAugmentation = second
+    return pipeline
   }
 
   /// Both views of the global batches of some steps, put together from all ranks' shares.
   private func steps(
-    _ dataset: ImageDataset, _ recipe: SamplePipeline, _ range: Range<Int>, ranks: Int, workers: Int
+    _ dataset: ImageDataset, _ pipeline: SamplePipeline, _ range: Range<Int>, ranks: Int, workers: Int
   ) throws -> [[Float]] {
     let sampler = try GlobalSampler(count: dataset.count, globalBatchSize: 8, seed: 3)
     var contents = [[Float]](repeating: [], count: 2 * range.count)
     for rank in 0..<ranks {
       let share = try RankShare(rank: rank, ranks: ranks, globalBatchSize: 8, microBatchSize: 8 / ranks)
       let loader = try Loader(
-        dataset, recipe, sampler: sampler, share: share, firstStep: range.lowerBound,
+        dataset, pipeline, sampler: sampler, share: share, firstStep: range.lowerBound,
         options: Loader.Options(workers: workers))
       for place in 0..<range.count {
         let batch = try #require(try loader.next())
@@ -39,22 +39,22 @@ import Testing
   @Test func viewsBelongToTheSampleAndTheEpochAlone() throws {
     try withTemporaryFolder { folder in
       let dataset = try makeDataset(folder, count: 16)
-      let reference = try steps(dataset, recipe(), 0..<4, ranks: 1, workers: 1)
+      let reference = try steps(dataset, pipeline(), 0..<4, ranks: 1, workers: 1)
       #expect(Set(reference).count == reference.count)
-      #expect(try steps(dataset, recipe(), 0..<4, ranks: 2, workers: 3) == reference)
-      #expect(try steps(dataset, recipe(), 3..<4, ranks: 4, workers: 1) == Array(reference[6...]))
+      #expect(try steps(dataset, pipeline(), 0..<4, ranks: 2, workers: 3) == reference)
+      #expect(try steps(dataset, pipeline(), 3..<4, ranks: 4, workers: 1) == Array(reference[6...]))
     }
   }
 
   @Test func aSecondViewLeavesTheFirstAsItIs() throws {
     try withTemporaryFolder { folder in
       let dataset = try makeDataset(folder, count: 8)
-      var alone = recipe()
+      var alone = pipeline()
       alone.secondAugmentation = nil
       let loader = try Loader(sequenceOf: dataset, alone, batchSize: 8)
       let batch = try #require(try loader.next())
       #expect(batch.secondImages == nil)
-      let both = try #require(try Loader(sequenceOf: dataset, recipe(), batchSize: 8).next())
+      let both = try #require(try Loader(sequenceOf: dataset, pipeline(), batchSize: 8).next())
       #expect(both.images?.elements == batch.images?.elements)
       #expect(both.secondImages?.elements != batch.images?.elements)
     }
@@ -67,9 +67,9 @@ import Testing
   {
     var augmentation = Augmentation(crop: .center(fraction: 1), flipProbability: 0, colorJitter: colors)
     augmentation.effects = effects
-    let view = ImageView(size: 40, mean: [0, 0, 0], deviation: [1, 1, 1])
-    let recipe = SamplePipeline(seed: 5, augmentation: augmentation, image: view)
-    let loader = try Loader(sequenceOf: dataset, recipe, batchSize: dataset.count)
+    let view = ImagePreprocessing(size: 40, mean: [0, 0, 0], deviation: [1, 1, 1])
+    let pipeline = SamplePipeline(seed: 5, augmentation: augmentation, image: view)
+    let loader = try Loader(sequenceOf: dataset, pipeline, batchSize: dataset.count)
     let images = try #require(try loader.next()?.images)
     return (0..<dataset.count).map { images[row: $0].elements }
   }
@@ -101,10 +101,10 @@ import Testing
   }
 
   @Test func impossibleEffectsAreNamed() throws {
-    var bad = recipe()
+    var bad = pipeline()
     bad.secondAugmentation?.effects.blurProbability = 1.5
     #expect(message { try bad.validate() }.contains("blur probability"))
-    bad = recipe()
+    bad = pipeline()
     bad.augmentation.effects.blurSigma = 0...2
     #expect(message { try bad.validate() }.contains("blur sigma"))
   }
@@ -112,9 +112,10 @@ import Testing
   @Test func aSelectionComesInTheOrderGiven() throws {
     try withTemporaryFolder { folder in
       let dataset = try makeDataset(folder, count: 12)
-      let recipe = SamplePipeline(
-        seed: 0, augmentation: .evaluation(resizeShortSide: 16, size: 16), image: ImageView(size: 16))
-      let loader = try Loader(of: [7, 3, 11, 0, 5], in: dataset, recipe, batchSize: 2)
+      let pipeline = SamplePipeline(
+        seed: 0, augmentation: .evaluation(resizeShortSide: 16, size: 16), image: ImagePreprocessing(size: 16)
+      )
+      let loader = try Loader(of: [7, 3, 11, 0, 5], in: dataset, pipeline, batchSize: 2)
       var samples: [[Int]] = []
       while let batch = try loader.next() {
         samples.append(batch.samples)

@@ -24,7 +24,7 @@ import Testing
     try workshop.write(Self.finetune, to: "finetune.yaml")
   }
 
-  /// A pretrained transformer of the same form.
+  /// A pretrained transformer of the same architecture.
   private func pretrain(_ workshop: Workshop) throws {
     try workshop.prepare()
     try workshop.train(.tokenizer, set: ["training.steps=2"])

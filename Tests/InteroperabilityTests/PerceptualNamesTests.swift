@@ -52,11 +52,11 @@ import Testing
 
   /// The transformer that a fixture's weights are of, read after each of its blocks.
   private func transformer(_ weights: WeightFile, _ names: NameTable) throws -> PerceptualViT {
-    var form = try #require(VisionTransformerConfiguration(parameterShapes: weights.shapes, heads: 3))
-    #expect(form.imageSize == 16 && form.depth == 3 && form.qkvBias == .full)
-    form.normEpsilon = names.normEpsilon
+    var architecture = try #require(VisionTransformerConfiguration(parameterShapes: weights.shapes, heads: 3))
+    #expect(architecture.imageSize == 16 && architecture.depth == 3 && architecture.qkvBias == .full)
+    architecture.normEpsilon = names.normEpsilon
     let scope = ParameterScope(seed: 1, frozen: true)
-    let network = try PerceptualViT(VisionTransformer(form, in: scope), blocks: [1, 2, 3])
+    let network = try PerceptualViT(VisionTransformer(architecture, in: scope), blocks: [1, 2, 3])
     try weights.fill(scope.parameters)
     return network
   }
@@ -82,10 +82,10 @@ import Testing
   @Test func aTransformerOfTimmsWithLayerScaleGivesItsFeatures() throws {
     let fixture = try FixtureFile("transfer.h5")
     let (weights, names) = try WeightFile.open(path("transfer/timm_vit.safetensors"), of: .vit)
-    var form = try #require(VisionTransformerConfiguration(parameterShapes: weights.shapes, heads: 3))
-    form.normEpsilon = names.normEpsilon
+    var architecture = try #require(VisionTransformerConfiguration(parameterShapes: weights.shapes, heads: 3))
+    architecture.normEpsilon = names.normEpsilon
     let scope = ParameterScope(seed: 1, frozen: true)
-    let transformer = try VisionTransformer(form, in: scope)
+    let transformer = try VisionTransformer(architecture, in: scope)
     try weights.fill(scope.parameters)
     let states = transformer.features(try fixture.tensor("images"), blocks: [1, 2])
     let expected = try fixture["timm_vit"].tensor("features")

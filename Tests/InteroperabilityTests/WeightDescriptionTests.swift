@@ -23,13 +23,17 @@ import Trainer
 
   /// Writes the checkpoint of a classifier of which nothing is as it would be guessed, and gives back its model.
   private func writeUnusual(_ path: String, classes: [String]) throws -> ClassificationModel {
-    var form = VisionTransformerConfiguration()
-    (form.imageSize, form.patchSize, form.width, form.depth, form.heads) = (40, 8, 192, 1, 12)
-    (form.positions, form.qkvBias, form.normEpsilon, form.initialDeviation) = (.absolute, .full, 1e-3, 0.2)
+    var architecture = VisionTransformerConfiguration()
+    (
+      architecture.imageSize, architecture.patchSize, architecture.width, architecture.depth,
+      architecture.heads
+    ) = (40, 8, 192, 1, 12)
+    (architecture.positions, architecture.qkvBias, architecture.normEpsilon, architecture.initialDeviation) =
+      (.absolute, .full, 1e-3, 0.2)
     let scope = ParameterScope(seed: 4)
-    let model = try ClassificationModel(form, classes: classes.count, in: scope)
+    let model = try ClassificationModel(architecture, classes: classes.count, in: scope)
     let card = ModelCard(
-      .init(form, norm: .pooled, head: .init(.classes, outputs: classes.count)),
+      .init(architecture, norm: .pooled, head: .init(.classes, outputs: classes.count)),
       Self.preprocessing, classes: classes)
     try Checkpoint.write(
       CheckpointHeader(
@@ -178,16 +182,18 @@ import Trainer
   }
 
   @Test func timmsNameIsGivenOnlyToWhatTimmComputesAlike() {
-    var form = VisionTransformerConfiguration()
-    #expect(form.timmName == "beit_base_patch16_224")
-    form.normEpsilon = 1e-3
-    #expect(form.timmName == nil)
-    (form.positions, form.qkvBias, form.layerScale, form.normEpsilon) = (.absolute, .full, nil, 1e-12)
-    #expect(form.timmName == "vit_base_patch16_224")
-    form.imageSize = 384
-    #expect(form.timmName == "vit_base_patch16_384")
-    form.heads = 6
-    #expect(form.timmName == nil)
+    var architecture = VisionTransformerConfiguration()
+    #expect(architecture.timmName == "beit_base_patch16_224")
+    architecture.normEpsilon = 1e-3
+    #expect(architecture.timmName == nil)
+    (architecture.positions, architecture.qkvBias, architecture.layerScale, architecture.normEpsilon) = (
+      .absolute, .full, nil, 1e-12
+    )
+    #expect(architecture.timmName == "vit_base_patch16_224")
+    architecture.imageSize = 384
+    #expect(architecture.timmName == "vit_base_patch16_384")
+    architecture.heads = 6
+    #expect(architecture.timmName == nil)
     #expect(VisionTransformerConfiguration(.tiny).timmName == nil)
   }
 }

@@ -14,11 +14,14 @@ import Testing
   @Test func aTransformerOfTimmGivesItsFeatures() throws {
     let fixture = try FixtureFile("timm_vit.h5")
     let weights = try WeightFile(opening: Self.path, anchor: "patch_embed.proj.weight")
-    let form = try #require(VisionTransformerConfiguration(parameterShapes: weights.shapes, heads: 3))
-    #expect(form.imageSize == 16 && form.patchSize == 4 && form.width == 24 && form.depth == 3)
-    #expect(form.positions == .absolute && form.layerScale == nil && form.qkvBias == .full)
+    let architecture = try #require(VisionTransformerConfiguration(parameterShapes: weights.shapes, heads: 3))
+    #expect(
+      architecture.imageSize == 16 && architecture.patchSize == 4 && architecture.width == 24
+        && architecture.depth == 3)
+    #expect(
+      architecture.positions == .absolute && architecture.layerScale == nil && architecture.qkvBias == .full)
     let scope = ParameterScope(seed: 1, frozen: true)
-    let network = try PerceptualViT(VisionTransformer(form, in: scope), blocks: [1, 2, 3])
+    let network = try PerceptualViT(VisionTransformer(architecture, in: scope), blocks: [1, 2, 3])
     try weights.fill(scope.parameters)
     let features = network.features(try fixture.tensor("images"))
     for (number, found) in features.enumerated() {
@@ -51,14 +54,17 @@ import Testing
   ])
   func namesAndShapesTellTheForm(positions: VisionTransformerConfiguration.Positions) throws {
     let scale: Float? = positions == .relative ? nil : 0.1
-    var form = VisionTransformerConfiguration()
-    (form.imageSize, form.patchSize, form.width, form.depth, form.heads) = (24, 8, 16, 2, 2)
-    (form.positions, form.layerScale, form.mlpRatio) = (positions, scale, 3)
+    var architecture = VisionTransformerConfiguration()
+    (
+      architecture.imageSize, architecture.patchSize, architecture.width, architecture.depth,
+      architecture.heads
+    ) = (24, 8, 16, 2, 2)
+    (architecture.positions, architecture.layerScale, architecture.mlpRatio) = (positions, scale, 3)
     let scope = ParameterScope(seed: 1)
-    _ = try VisionTransformer(form, in: scope)
+    _ = try VisionTransformer(architecture, in: scope)
     let shapes = Dictionary(uniqueKeysWithValues: scope.parameters.map { ($0.name, $0.shape) })
     let found = try #require(VisionTransformerConfiguration(parameterShapes: shapes, heads: 2))
-    if positions.isEmpty { form.imageSize = 224 }
-    #expect(found == form)
+    if positions.isEmpty { architecture.imageSize = 224 }
+    #expect(found == architecture)
   }
 }

@@ -139,12 +139,13 @@ import Testing
 
   /// Entries that learn by the gradient of their own loss, as they are and at length 1.
   @Test(arguments: ["plain", "normalized"])
-  func trainedEntriesMatchPyTorch(form: String) throws {
-    let fixture = try FixtureFile("codebook.h5", of: "OperationsTests")[form]
+  func trainedEntriesMatchPyTorch(codebook: String) throws {
+    let fixture = try FixtureFile("codebook.h5", of: "OperationsTests")[codebook]
     let start = try fixture.tensor("embedding")
     let scope = ParameterScope(seed: 0)
     let quantizer = VectorQuantizer(
-      entries: start.shape[0], length: start.shape[1], learning: .gradient, normalized: form == "normalized",
+      entries: start.shape[0], length: start.shape[1], learning: .gradient,
+      normalized: codebook == "normalized",
       in: scope)
     #expect(scope.parameters.map(\.kind) == [.trained, .state] && quantizer.embeddingAverage == nil)
     quantizer.embedding.set(start)

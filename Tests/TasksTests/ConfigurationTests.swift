@@ -11,7 +11,7 @@ import Tokenizers
 import Trainer
 import VQVAETraining
 
-/// The recipes' configurations, and the files under `configs/`.
+/// The tasks' configurations, and the files under `configs/`.
 @Suite struct ConfigurationTests {
   private static let configs = URL(fileURLWithPath: #filePath)
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
@@ -199,11 +199,11 @@ extension ConfigurationTests {
     ("finetune", "augmentation={mixup: 0, switch_probability: 0.3}", "augmentation.switch_probability"),
     ("perceptual", "evaluation.neighbors=5", "evaluation.neighbors"),
   ])
-  func whatIsSetHasAnEffect(_ recipe: String, _ override: String, _ key: String) throws {
+  func whatIsSetHasAnEffect(_ task: String, _ override: String, _ key: String) throws {
     let common = "data: {path: a.h5}\ntraining: {epochs: 1}\n"
     let overrides = [override]
     let error = try #require(throws: ConfigurationError.self) {
-      switch recipe {
+      switch task {
       case "tokenizer": _ = try TokenizerConfiguration.load(yaml: common, source: "x", overrides: overrides)
       case "pretrain":
         _ = try PretrainConfiguration.load(

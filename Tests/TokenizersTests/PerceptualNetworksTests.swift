@@ -41,13 +41,16 @@ import Trainer
 
   /// A plain transformer's weights.
   private func weights(width: Int, heads: Int, layerScale: Float? = nil) throws -> Weights {
-    var form = VisionTransformerConfiguration()
-    (form.imageSize, form.patchSize, form.width, form.depth, form.heads) = (32, 8, width, 1, heads)
-    (form.positions, form.qkvBias, form.layerScale, form.initialDeviation) = (
+    var architecture = VisionTransformerConfiguration()
+    (
+      architecture.imageSize, architecture.patchSize, architecture.width, architecture.depth,
+      architecture.heads
+    ) = (32, 8, width, 1, heads)
+    (architecture.positions, architecture.qkvBias, architecture.layerScale, architecture.initialDeviation) = (
       .absolute, .full, layerScale, 0.2
     )
     let scope = ParameterScope(seed: 2)
-    _ = try VisionTransformer(form, in: scope)
+    _ = try VisionTransformer(architecture, in: scope)
     return scope.parameters.map { ($0.name, $0.shape, $0.value.elements) }
   }
 

@@ -21,7 +21,7 @@ public enum Finetuning {
     try requireEvenMicroBatches(configuration, setup.plan)
     let samples = SamplePipeline(
       seed: configuration.shared.seed, augmentation: configuration.trainingAugmentation,
-      image: data.imageView)
+      image: data.imagePreprocessing)
     let shown = try configuration.evaluation.path.map { try ImageDataset.open($0, on: communicator) }
     let evaluation = try communicator.agree {
       try shown.map {
@@ -105,7 +105,7 @@ public enum Finetuning {
       dataset: dataset,
       samples: SamplePipeline(
         seed: configuration.shared.seed, augmentation: configuration.evaluationAugmentation,
-        image: data.imageView),
+        image: data.imagePreprocessing),
       batchSize: batchSize, options: data.loaderOptions)
   }
 }

@@ -144,7 +144,7 @@ public struct FinetuneConfiguration: RunConfiguration {
   }
 
   private mutating func readChanges(_ reader: ConfigurationReader) {
-    let part = ConfigurationForm<Double>.double(.between(0, 1))
+    let part = ConfigurationFormat<Double>.double(.between(0, 1))
     changes.mixup = reader.value("augmentation.mixup", .double(.atLeast(0)), default: changes.mixup)
     changes.cutmix = reader.value("augmentation.cutmix", .double(.atLeast(0)), default: changes.cutmix)
     changes.mixProbability = reader.value(

@@ -97,7 +97,7 @@ public enum AttentionFigure {
     let indices = try request.images.indices(in: dataset)
     var samples = source.data(of: dataset).samples
     if request.view.resize == nil { samples.augmentation = SamplePipeline.whole().augmentation }
-    let view = samples.image ?? ImageView(size: configuration.imageSize)
+    let view = samples.image ?? ImagePreprocessing(size: configuration.imageSize)
 
     var rows: [ImageTable.Row] = []
     var maps: [[Map]] = []

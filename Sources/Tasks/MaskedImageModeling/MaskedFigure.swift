@@ -138,7 +138,7 @@ private struct Predictor {
   let tokenizer: any Tokenizer
   private let path: String
   private let model: MaskedImageModel
-  private let view: ImageView
+  private let view: ImagePreprocessing
   private let configuration: PretrainConfiguration?
 
   /// - Parameter given: The tokenizer; nil for the one that the checkpoint's configuration names.
@@ -153,7 +153,8 @@ private struct Predictor {
     }
     self.model = model
     view =
-      frozen.data(of: dataset).samples.image ?? ImageView(size: model.backbone.configuration.imageSize)
+      frozen.data(of: dataset).samples.image
+      ?? ImagePreprocessing(size: model.backbone.configuration.imageSize)
     let header = try Checkpoint.header(of: path)
     configuration =
       header.task == MaskedImageModelingTask.task

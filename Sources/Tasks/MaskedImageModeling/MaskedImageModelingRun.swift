@@ -15,7 +15,7 @@ public enum Pretraining {
     let configuration = setup.configuration
     let data = configuration.shared.data
     var samples = SamplePipeline(
-      seed: configuration.shared.seed, augmentation: data.augmentation, image: data.imageView,
+      seed: configuration.shared.seed, augmentation: data.augmentation, image: data.imagePreprocessing,
       mask: try communicator.agree { try configuration.maskGenerator() })
 
     guard configuration.target.kind == .tokens else {

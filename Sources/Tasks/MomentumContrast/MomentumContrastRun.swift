@@ -18,7 +18,8 @@ public enum PerceptualTraining {
       evaluation = try communicator.agree {
         try NeighborEvaluation(
           configuration.evaluation.settings, seed: configuration.shared.seed,
-          view: configuration.shared.data.imageView, options: configuration.shared.data.loaderOptions,
+          view: configuration.shared.data.imagePreprocessing,
+          options: configuration.shared.data.loaderOptions,
           dataset: setup.dataset, other: other)
       }
     }
@@ -27,7 +28,7 @@ public enum PerceptualTraining {
     let data = configuration.shared.data
     var samples = SamplePipeline(
       seed: configuration.shared.seed, augmentation: configuration.augmentation(ofView: 0),
-      image: data.imageView)
+      image: data.imagePreprocessing)
     samples.secondAugmentation = configuration.augmentation(ofView: 1)
     return try setup.train(task, samples: samples, communicator: communicator)
   }

@@ -34,7 +34,7 @@ public enum ImageChoice: Sendable, Equatable {
 extension SamplePipeline {
   /// The square in the middle of each image, whole and unchanged.
   package static func whole(
-    seed: UInt64 = 0, image: ImageView? = nil, tokenizerImage: ImageView? = nil,
+    seed: UInt64 = 0, image: ImagePreprocessing? = nil, tokenizerImage: ImagePreprocessing? = nil,
     mask: MaskGenerator? = nil
   ) -> SamplePipeline {
     SamplePipeline(
@@ -43,8 +43,8 @@ extension SamplePipeline {
   }
 }
 
-extension ImageView {
-  /// One image of a batch [batch, height, width, 3] that was normalized for this view.
+extension ImagePreprocessing {
+  /// One image of a batch [batch, height, width, 3] that was normalized this way.
   package func image(_ batch: Tensor, _ index: Int) -> Image {
     let pixels = batch[row: index].elements.enumerated().map { offset, element -> UInt8 in
       let value = (element * deviation[offset % 3] + mean[offset % 3]) * 255
@@ -56,10 +56,10 @@ extension ImageView {
 
 extension Tokenizer {
   /// How it sees images.
-  package var view: ImageView { .tokenizer(size: imageSize) }
+  package var preprocessing: ImagePreprocessing { .tokenizer(size: imageSize) }
 
   /// One image of a batch [batch, height, width, 3] with values from -1 to 1.
-  package func image(_ batch: Tensor, _ index: Int) -> Image { view.image(batch, index) }
+  package func image(_ batch: Tensor, _ index: Int) -> Image { preprocessing.image(batch, index) }
 }
 
 extension Image {

@@ -76,7 +76,7 @@ public enum CodebookFigure {
       count: request.images ?? min(512, max(dataset.count, 1)), seed: request.seed
     ).indices(in: dataset)
     var tokens: [[Int32]] = []
-    let samples = SamplePipeline.whole(tokenizerImage: model.view)
+    let samples = SamplePipeline.whole(tokenizerImage: model.preprocessing)
     try dataset.forEachBatch(of: indices, samples) { batch in
       let codes = model.tokens(try tokenizerImages(batch))
       let size = codes.count / batch.count
@@ -135,7 +135,7 @@ public enum CodebookFigure {
     let wanted = Dictionary(grouping: examples, by: \.image)
     var cells: [Int: [Int: Image]] = [:]
     let (grid, side, context) = (model.gridSize, model.patchSize, request.context)
-    try dataset.forEachBatch(of: images, .whole(tokenizerImage: model.view)) { batch in
+    try dataset.forEachBatch(of: images, .whole(tokenizerImage: model.preprocessing)) { batch in
       let view = try tokenizerImages(batch)
       for (place, index) in batch.samples.enumerated() {
         let image = model.image(view, place)

@@ -41,7 +41,7 @@ public enum ReconstructionFigure {
     for path in request.tokenizers {
       let model = try TrainedTokenizer(path: path, communicator: Communicator()).model
       var (shown, drawn) = ([Image](), [Image]())
-      try dataset.forEachBatch(of: indices, .whole(tokenizerImage: model.view)) { batch in
+      try dataset.forEachBatch(of: indices, .whole(tokenizerImage: model.preprocessing)) { batch in
         guard let images = batch.tokenizerImages else {
           throw RunError("the loader gives no tokenizer view")
         }

@@ -30,7 +30,7 @@ public struct FigureWorkshop {
   ) throws -> Tensor {
     let samples = SamplePipeline(
       seed: 9, augmentation: Augmentation(crop: .center(fraction: 1), flipProbability: 0),
-      image: ImageView(size: 32, mean: mean, deviation: deviation))
+      image: ImagePreprocessing(size: 32, mean: mean, deviation: deviation))
     let loader = try Loader(
       of: indices ?? Array(0..<Self.images), in: try ImageDataset(opening: dataset), samples,
       batchSize: Self.images)

@@ -15,7 +15,7 @@ struct Denoise: ParsableCommand {
       let setup = try RunSetup<DenoisingConfiguration>(request, communicator: communicator)
       let shared = setup.configuration.shared
       let samples = SamplePipeline(
-        seed: shared.seed, augmentation: shared.data.augmentation, image: shared.data.imageView)
+        seed: shared.seed, augmentation: shared.data.augmentation, image: shared.data.imagePreprocessing)
       let task = try communicator.agree { try DenoisingTask(setup.configuration) }
       return try setup.train(task, samples: samples, communicator: communicator)
     }

@@ -33,7 +33,7 @@ extension Bounds where Number == Double {
 }
 
 /// A kind of value a key may have: how it is read from YAML, written to it, and called in messages.
-public struct ConfigurationForm<Value: Sendable>: Sendable {
+public struct ConfigurationFormat<Value: Sendable>: Sendable {
   let expected: String
   /// What stands in for a value that could not be read, until the errors are reported.
   let placeholder: Value
@@ -41,7 +41,7 @@ public struct ConfigurationForm<Value: Sendable>: Sendable {
   let render: @Sendable (Value) -> String
 }
 
-extension ConfigurationForm where Value == Int {
+extension ConfigurationFormat where Value == Int {
   /// A whole number.
   public static func int(_ bounds: Bounds<Int> = .any) -> Self {
     Self(
@@ -53,7 +53,7 @@ extension ConfigurationForm where Value == Int {
   }
 }
 
-extension ConfigurationForm where Value == UInt64 {
+extension ConfigurationFormat where Value == UInt64 {
   /// A seed: a whole number from 0 on.
   public static var seed: Self {
     Self(
@@ -62,7 +62,7 @@ extension ConfigurationForm where Value == UInt64 {
   }
 }
 
-extension ConfigurationForm where Value == Double {
+extension ConfigurationFormat where Value == Double {
   /// A finite number.
   public static func double(_ bounds: Bounds<Double> = .any) -> Self {
     Self(
@@ -78,7 +78,7 @@ extension ConfigurationForm where Value == Double {
   }
 }
 
-extension ConfigurationForm where Value == Bool {
+extension ConfigurationFormat where Value == Bool {
   /// `true` or `false`.
   public static var bool: Self {
     Self(
@@ -93,7 +93,7 @@ extension ConfigurationForm where Value == Bool {
   }
 }
 
-extension ConfigurationForm where Value == String {
+extension ConfigurationFormat where Value == String {
   /// A text that is not empty, such as a path.
   public static func text(_ expected: String = "a text") -> Self {
     Self(
@@ -105,7 +105,7 @@ extension ConfigurationForm where Value == String {
   }
 }
 
-extension ConfigurationForm where Value == String {
+extension ConfigurationFormat where Value == String {
   /// One of some words.
   public static func choice(of words: [String]) -> Self {
     Self(
@@ -114,7 +114,7 @@ extension ConfigurationForm where Value == String {
   }
 }
 
-extension ConfigurationForm
+extension ConfigurationFormat
 where Value: CaseIterable & RawRepresentable, Value.RawValue == String, Value.AllCases: Sendable {
   /// One of an enumeration's words.
   public static func choice(_ type: Value.Type = Value.self) -> Self {
@@ -126,20 +126,20 @@ where Value: CaseIterable & RawRepresentable, Value.RawValue == String, Value.Al
   }
 }
 
-extension ConfigurationForm {
-  /// A list of values of one form; of `count` values, or of one and more.
-  public static func list<Element>(of form: ConfigurationForm<Element>, count: Int? = nil) -> Self
+extension ConfigurationFormat {
+  /// A list of values of one format; of `count` values, or of one and more.
+  public static func list<Element>(of format: ConfigurationFormat<Element>, count: Int? = nil) -> Self
   where Value == [Element] {
     let number = count.map { "\($0) values" } ?? "one value or more"
     return Self(
-      expected: "a list of \(number), each \(form.expected)",
-      placeholder: Array(repeating: form.placeholder, count: count ?? 1),
+      expected: "a list of \(number), each \(format.expected)",
+      placeholder: Array(repeating: format.placeholder, count: count ?? 1),
       parse: { node in
         guard case .sequence(let sequence) = node, !sequence.isEmpty, count == nil || sequence.count == count
         else { return nil }
-        let values = sequence.compactMap(form.parse)
+        let values = sequence.compactMap(format.parse)
         return values.count == sequence.count ? values : nil
-      }, render: { "[" + $0.map(form.render).joined(separator: ", ") + "]" })
+      }, render: { "[" + $0.map(format.render).joined(separator: ", ") + "]" })
   }
 }
 

@@ -39,9 +39,9 @@ extension VisionTransformerConfiguration {
       (shapes["rel_pos_bias.relative_position_bias_table"], .sharedRelative),
       (blocks["attn.relative_position_bias_table"], .relative),
     ]
-    for (table, form) in tables {
+    for (table, kind) in tables {
       guard let table, table.count == 2 else { continue }
-      positions.insert(form)
+      positions.insert(kind)
       // Distances from −(grid − 1) to grid − 1 both ways, and three for the class token.
       grid = (Int(Double(max(0, table[0] - 3)).squareRoot()) + 1) / 2
     }
