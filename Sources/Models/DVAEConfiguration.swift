@@ -8,7 +8,7 @@ public struct DVAEConfiguration: TokenizerArchitecture {
   public var channelMultipliers = [1, 2, 4, 8]
   /// Residual blocks of each group of encoder and decoder (`n_blk_per_group`).
   public var blocksPerGroup = 2
-  /// Number of tokens.
+  /// Number of codebook entries.
   public var vocabulary = 8192
   /// Elements of the vector that the decoder makes of a token (`n_init`).
   public var codebookDimension = 128

@@ -3,14 +3,14 @@ import Tensors
 
 /// What turns images into visual tokens and back: `VQVAE` or `DVAE`.
 ///
-/// Images are [batch, height, width, 3] with values in [−1, 1]. Tokens are tokens' indices, image by image, row by
-/// row.
+/// Images are [batch, height, width, 3] with values in [−1, 1]. Tokens are indices of codebook entries, image by
+/// image, row by row.
 public protocol Tokenizer: AnyObject {
   /// Height and width of the images it is made for.
   var imageSize: Int { get }
   /// Pixels of the image along one side of a token.
   var patchSize: Int { get }
-  /// Number of tokens.
+  /// Number of codebook entries.
   var vocabulary: Int { get }
   /// Everything that is learned.
   var parameters: [Parameter] { get }

@@ -19,11 +19,11 @@ public struct TokenizerSettings: Sendable, Equatable {
     public var patchSize: Int { 1 << min(channelMultipliers.count - 1, 16) }
   }
 
-  /// `codebook.*`: the tokens.
+  /// `codebook.*`: the vectors whose indices are tokens.
   public struct Codebook: Sendable, Equatable {
-    /// Number of tokens.
+    /// Number of codebook entries.
     public var size = 8192
-    /// Elements of a token.
+    /// Elements of a codebook entry.
     public var dimension = 256
   }
 

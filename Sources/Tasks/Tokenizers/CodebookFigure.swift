@@ -9,7 +9,7 @@ import Tensors
 import Terminal
 import Visualization
 
-/// `peco figure codecodes`: patches of different images that share a code of the codebook, PeCo's figure of what codes
+/// `peco figure codebook`: patches of different images that share a code of the codebook, PeCo's figure of what codes
 /// have come to mean.
 public enum CodebookFigure {
   /// Which codes are shown.

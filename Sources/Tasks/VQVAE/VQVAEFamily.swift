@@ -5,7 +5,7 @@ import Tensors
 import TokenizerSupport
 import Trainer
 
-/// PeCo's tokenizers: a token is the nearest vector of a codebook (section 3.1 and 3.2).
+/// PeCo's tokenizers: a token is the index of the nearest codebook entry (section 3.1 and 3.2).
 public struct VQVAEFamily: TokenizerFamily {
   public static let kind = "vqvae"
   public static let ownKeys = [
@@ -15,17 +15,17 @@ public struct VQVAEFamily: TokenizerFamily {
 
   /// `codebook.*`: the vector quantizer.
   public struct Codebook: Sendable, Equatable {
-    /// What the tokens follow.
+    /// What the codebook entries follow.
     public var learning = VectorQuantizer.Learning.movingAverage
-    /// Whether vectors and tokens are compared and used at length 1.
+    /// Whether encoder outputs and codebook entries are compared and used at length 1.
     public var normalize = false
-    /// Decay of the moving averages that the tokens follow.
+    /// Decay of the moving averages that the codebook entries follow.
     public var decay = 0.99
     /// Weight of the commitment loss, the paper's β.
     public var commitmentWeight = 0.25
-    /// A token is replaced by an encoder output when fewer vectors a step than this choose it, on average.
+    /// A codebook entry is replaced by an encoder output when fewer outputs a step than this choose it, on average.
     public var revivalThreshold = 0.03
-    /// Steps from one look for dead tokens to the next; the first, after step 1, fills the whole codebook with
+    /// Steps from one look for dead entries to the next; the first, after step 1, fills the whole codebook with
     /// encoder outputs. 0: never.
     public var reviveEverySteps = 100
   }
