@@ -29,7 +29,7 @@ package struct ImageOptions: ParsableArguments {
     guard count >= 1 else { throw ValidationError("--count is \(count), must be at least 1") }
   }
 
-  /// The same, as `Training` takes it.
+  /// The request's choice of images.
   package var choice: ImageChoice { index.isEmpty ? .drawn(count: count, seed: seed) : .listed(index) }
 
   /// Draws and writes.

@@ -35,7 +35,7 @@ public struct RunOptions: ParsableArguments {
     }
   }
 
-  /// The same, as `Training` takes it.
+  /// What the run is asked to do.
   public var request: RunRequest {
     RunRequest(
       configuration: config, directory: run, resume: ResumeChoice(argument: resume), overrides: overrides)

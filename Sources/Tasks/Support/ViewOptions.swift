@@ -46,7 +46,7 @@ package struct ViewOptions: ParsableArguments {
     }
   }
 
-  /// The same, as `Training` takes it.
+  /// The view that a frozen transformer is given.
   package var settings: FrozenTransformer.View {
     var view = FrozenTransformer.View()
     (view.imageSize, view.resize) = (imageSize, resize)
