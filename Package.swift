@@ -112,7 +112,7 @@ let package = Package(
       name: "DVAETraining",
       dependencies: [
         "TokenizerSupport", "Trainer", "Configuration", "Models", "Datasets", "Layers", "Operations",
-        "Tensors", "Terminal", "Communication",
+        "Tensors", "Communication",
       ], path: "Sources/Tasks/DVAE"),
     .target(
       name: "Tokenizers",

@@ -72,8 +72,18 @@ extension Batch {
     get throws { try required(tokenizerImages, "the tokenizer's view") }
   }
 
-  private func required(_ view: Tensor?, _ name: String) throws -> Tensor {
-    guard let view else { throw DatasetError("batch", "the pipeline does not make \(name)") }
-    return view
+  /// The model's second view, which the pipeline must have been asked for.
+  public var requiredSecondImages: Tensor {
+    get throws { try required(secondImages, "the model's second view") }
+  }
+
+  /// The tokens at all patches, [batch · patches], which the loader must have been given.
+  public var requiredTokens: [Int32] {
+    get throws { try required(tokens, "tokens") }
+  }
+
+  private func required<Value>(_ value: Value?, _ name: String) throws -> Value {
+    guard let value else { throw DatasetError("batch", "the pipeline does not make \(name)") }
+    return value
   }
 }

@@ -43,7 +43,7 @@ final class RotationTask: TrainingTask, OptimizedUnit {
   var units: [any TrainableUnit] { [self] }
 
   func loss(of batch: Batch, on tape: Tape?, mode: Mode) throws -> Loss {
-    guard let images = batch.images else { throw RotationError() }
+    let images = try batch.requiredImages
     // The draw belongs to the sample and the step, not to the rank or the micro-batch.
     let turns = batch.samples.map { sample in
       var stream = RandomStream(seed: seed, purpose: .view, time: batch.step, index: sample)
@@ -81,7 +81,6 @@ final class RotationTask: TrainingTask, OptimizedUnit {
 }
 
 /// The loader gave no images.
-struct RotationError: Error {}
 
 /// Trains as a request asks. Collective.
 func trainRotation(_ request: RunRequest, communicator: Communicator) throws -> TrainingLoop.Outcome {

@@ -7,7 +7,6 @@ import Layers
 import Models
 import Operations
 import Tensors
-import Terminal
 import Threads
 import Trainer
 
@@ -73,7 +72,7 @@ final class ClassificationTask: TrainingTask, OptimizedUnit {
   var units: [any TrainableUnit] { [self] + (average.map { [$0] } ?? []) }
 
   func loss(of batch: Batch, on tape: Tape?, mode: Mode) throws -> Loss {
-    guard var images = batch.images else { throw RunError("the loader gives no images") }
+    var images = try batch.requiredImages
     var shares: [Float]?
     if mode == .training, let mixup = configuration.mixup {
       (images, shares) = mixup(images, step: batch.step, samples: batch.samples)

@@ -21,20 +21,15 @@ struct EvaluateCommand: ParsableCommand {
     help: ArgumentHelp("A checkpoint of `peco finetune`, or its run's directory.", valueName: "checkpoint"),
     completion: .hdf5)
   var checkpoint: String
-  @Option(help: ArgumentHelp("The dataset.", valueName: "file.h5"), completion: .hdf5)
-  var data: String
-  @Flag(help: "Take the moving averages of fine-tuning in place of the weights themselves.")
-  var ema = false
-  @OptionGroup var view: ViewOptions
-  @Flag(help: "Print one JSON object in place of text.")
-  var json = false
+  @OptionGroup var options: EvaluationOptions
 
   func run() throws {
     onAllRanks { communicator in
       let score = try ClassifierEvaluation.run(
-        checkpoint: checkpoint, averaged: ema, dataset: data, view: view.settings, communicator: communicator)
+        checkpoint: checkpoint, averaged: options.ema, dataset: options.data, view: options.view.settings,
+        communicator: communicator)
       guard communicator.isRoot else { return 0 }
-      if json {
+      if options.json {
         var object = JSONObject()
         object.append("images", score.images)
         object.append(score, as: "evaluation")
@@ -42,7 +37,7 @@ struct EvaluateCommand: ParsableCommand {
         print(object.text)
       } else {
         print(
-          "\(data): \(score.shares), loss \(fixed(score.loss, 4)), over \(score.images) images")
+          "\(options.data): \(score.shares), loss \(fixed(score.loss, 4)), over \(score.images) images")
       }
       return 0
     }

@@ -5,7 +5,6 @@ import Layers
 import Models
 import Operations
 import Tensors
-import Terminal
 import TokenizerSupport
 import Trainer
 
@@ -47,7 +46,7 @@ public final class DVAETask: TrainingTask, OptimizedUnit {
   public var units: [any TrainableUnit] { [self] }
 
   public func loss(of batch: Batch, on tape: Tape?, mode: Mode) throws -> Loss {
-    guard let images = batch.tokenizerImages else { throw RunError("the loader gives no tokenizer view") }
+    let images = try batch.requiredTokenizerImages
     let output = model(
       tape?.constant(images) ?? images, sampling: mode == .training ? sampling(of: batch) : nil)
     let reconstruction = reconstructionLoss(

@@ -102,7 +102,7 @@ public enum AttentionFigure {
     var rows: [ImageTable.Row] = []
     var maps: [[Map]] = []
     try dataset.forEachBatch(of: indices, samples) { batch in
-      guard let images = batch.images else { throw RunError("the loader gives no images") }
+      let images = try batch.requiredImages
       let references = try batch.samples.map {
         try patches(request.references, grid: configuration.grid, seed: request.seed, image: $0)
       }

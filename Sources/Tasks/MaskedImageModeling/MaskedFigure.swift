@@ -239,11 +239,8 @@ private struct Predictor {
         size: tokenizer.imageSize, interpolation: configuration?.tokens.interpolation ?? .bicubic), mask: mask
     )
     try dataset.forEachBatch(of: indices, samples) { batch in
-      guard let images = batch.images, let view = batch.tokenizerImages else {
-        throw RunError("the loader gives no images")
-      }
-      var tokens = tokenizer.tokens(view)
-      let predicted = argmax(model(images, masked: batch.masked))
+      var tokens = tokenizer.tokens(try batch.requiredTokenizerImages)
+      let predicted = argmax(model(try batch.requiredImages, masked: batch.masked))
       var correct = 0
       for (place, token) in zip(batch.masked, predicted) {
         correct += tokens[Int(place)] == token ? 1 : 0

@@ -6,7 +6,6 @@ import Layers
 import Models
 import Operations
 import Tensors
-import Terminal
 import Trainer
 
 /// Where the tokens at masked positions come from.
@@ -77,9 +76,7 @@ public final class MaskedImageModelingTask: TrainingTask, OptimizedUnit {
   public var units: [any TrainableUnit] { [self] }
 
   public func loss(of batch: Batch, on tape: Tape?, mode: Mode) throws -> Loss {
-    guard let images = batch.images else {
-      throw RunError("the loader gives no view for the transformer")
-    }
+    let images = try batch.requiredImages
     let architecture = model.backbone.configuration
     let predicted =
       settings.positions == .masked
@@ -126,12 +123,8 @@ public final class MaskedImageModelingTask: TrainingTask, OptimizedUnit {
   /// The tokens at all patches, [batch · patches].
   private func tokens(of batch: Batch, from source: TokenSource) throws -> [Int32] {
     switch source {
-    case .file:
-      guard let tokens = batch.tokens else { throw RunError("the loader gives no tokens") }
-      return tokens
-    case .tokenizer(let tokenizer):
-      guard let view = batch.tokenizerImages else { throw RunError("the loader gives no tokenizer view") }
-      return tokenizer.tokens(view)
+    case .file: try batch.requiredTokens
+    case .tokenizer(let tokenizer): tokenizer.tokens(try batch.requiredTokenizerImages)
     }
   }
 

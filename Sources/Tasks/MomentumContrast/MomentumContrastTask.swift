@@ -74,9 +74,7 @@ public final class MomentumContrastTask: TrainingTask, OptimizedUnit {
   public var units: [any TrainableUnit] { [self, momentumEncoder] }
 
   public func loss(of batch: Batch, on tape: Tape?, mode: Mode) throws -> Loss {
-    guard let first = batch.images, let second = batch.secondImages else {
-      throw RunError("the loader does not give two views")
-    }
+    let (first, second) = (try batch.requiredImages, try batch.requiredSecondImages)
     let (loss, hits) = model(
       tape?.constant(first) ?? first, tape?.constant(second) ?? second, mode: mode, over: exchange)
     try exchange.check()

@@ -78,7 +78,7 @@ public enum CodebookFigure {
     var tokens: [[Int32]] = []
     let samples = SamplePipeline.whole(tokenizerImage: model.preprocessing)
     try dataset.forEachBatch(of: indices, samples) { batch in
-      let codes = model.tokens(try tokenizerImages(batch))
+      let codes = model.tokens(try batch.requiredTokenizerImages)
       let size = codes.count / batch.count
       for place in 0..<batch.count { tokens.append(Array(codes[place * size..<(place + 1) * size])) }
     }
@@ -92,11 +92,6 @@ public enum CodebookFigure {
         })
     }
     return Figure(entries: entries, table: try table(entries, request, dataset, model))
-  }
-
-  private static func tokenizerImages(_ batch: Batch) throws -> Tensor {
-    guard let images = batch.tokenizerImages else { throw RunError("the loader gives no tokenizer view") }
-    return images
   }
 
   private static func choose(_ request: Request, _ census: Census, tokenizer: String) throws -> [Int] {
@@ -136,7 +131,7 @@ public enum CodebookFigure {
     var cells: [Int: [Int: Image]] = [:]
     let (grid, side, context) = (model.gridSize, model.patchSize, request.context)
     try dataset.forEachBatch(of: images, .whole(tokenizerImage: model.preprocessing)) { batch in
-      let view = try tokenizerImages(batch)
+      let view = try batch.requiredTokenizerImages
       for (place, index) in batch.samples.enumerated() {
         let image = model.image(view, place)
         for example in wanted[index] ?? [] {

@@ -34,9 +34,7 @@ public enum Reconstruction {
     let dataset = try namingKeys { try ImageDataset(opening: datasetPath) }
     let tokenizer = try TrainedTokenizer(path: path, communicator: alone)
     let model = tokenizer.model
-    let samples = SamplePipeline(
-      seed: 0, augmentation: Augmentation(crop: .center(fraction: 1), flipProbability: 0),
-      tokenizerImage: .tokenizer(size: model.imageSize))
+    let samples = SamplePipeline.whole(tokenizerImage: model.view)
     guard dataset.count > 0 else { throw RunError("\(datasetPath) holds no images") }
     // Datasets are sorted by class: take stretches from all over, and show the first image of each.
     let stretches = min(count, dataset.count)

@@ -4,7 +4,6 @@ import Datasets
 import Imaging
 import Models
 import TaskSupport
-import Terminal
 import Visualization
 
 /// `peco figure reconstructions`: images and their reconstructions by several tokenizers, side by side.
@@ -42,9 +41,7 @@ public enum ReconstructionFigure {
       let model = try TrainedTokenizer(path: path, communicator: Communicator()).model
       var (shown, drawn) = ([Image](), [Image]())
       try dataset.forEachBatch(of: indices, .whole(tokenizerImage: model.preprocessing)) { batch in
-        guard let images = batch.tokenizerImages else {
-          throw RunError("the loader gives no tokenizer view")
-        }
+        let images = try batch.requiredTokenizerImages
         let reconstruction = model.images(from: model.tokens(images))
         for place in 0..<batch.count {
           shown.append(model.image(images, place))

@@ -55,12 +55,7 @@ struct TokenizerCommand: ParsableCommand {
             --data runs/quickstart/images.h5 --output tokens.h5
         """)
 
-    @Option(
-      help: ArgumentHelp("The tokenizer's checkpoint, or its run's directory.", valueName: "checkpoint"),
-      completion: .hdf5)
-    var tokenizer: String
-    @Option(help: ArgumentHelp("The dataset.", valueName: "file.h5"), completion: .hdf5)
-    var data: String
+    @OptionGroup var options: TokenizerOptions
     @Option(help: ArgumentHelp("Where to write the tokens.", valueName: "tokens.h5"), completion: .hdf5)
     var output: String
     @Option(
@@ -99,7 +94,8 @@ struct TokenizerCommand: ParsableCommand {
 
     func run() throws {
       let request = TokenEncoding.Request(
-        tokenizer: tokenizer, dataset: data, output: output, views: views, leastCropScale: cropScale,
+        tokenizer: options.tokenizer, dataset: options.data, output: output, views: views,
+        leastCropScale: cropScale,
         seed: seed, batchSize: batchSize, imageSize: imageSize, interpolation: interpolation)
       onAllRanks {
         try TokenEncoding.run(request, communicator: $0)
@@ -120,12 +116,7 @@ struct TokenizerCommand: ParsableCommand {
             --data runs/quickstart/images.h5 --output reconstructions.png
         """)
 
-    @Option(
-      help: ArgumentHelp("The tokenizer's checkpoint, or its run's directory.", valueName: "checkpoint"),
-      completion: .hdf5)
-    var tokenizer: String
-    @Option(help: ArgumentHelp("The dataset.", valueName: "file.h5"), completion: .hdf5)
-    var data: String
+    @OptionGroup var options: TokenizerOptions
     @Option(help: ArgumentHelp("Where to write the image.", valueName: "grid.png"), completion: .png)
     var output: String
     @Option(help: ArgumentHelp("How many images to show.", valueName: "n"))
@@ -142,7 +133,7 @@ struct TokenizerCommand: ParsableCommand {
         try ComputeThreads.configure(requested: nil, communicator: communicator)
         guard communicator.isRoot else { return 0 }
         let report = try Reconstruction.run(
-          tokenizer: tokenizer, dataset: data, output: output, count: count, measure: measure)
+          tokenizer: options.tokenizer, dataset: options.data, output: output, count: count, measure: measure)
         print(
           String(
             format: "%@: PSNR %.2f dB, perplexity %.1f, %.1f %% of the codebook used, over %d images", output,

@@ -6,6 +6,7 @@ import Layers
 import Logging
 import Models
 import Operations
+import TaskSupport
 import Tensors
 import Terminal
 import TokenizerSupport
@@ -73,9 +74,7 @@ public enum TokenizerEvaluation {
     _ model: any Tokenizer, of dataset: ImageDataset, _ request: ProbeRequest, _ communicator: Communicator
   ) throws -> ProbeSamples {
     let range = communicator.stretch(of: dataset.count)
-    let samples = SamplePipeline(
-      seed: 0, augmentation: Augmentation(crop: .center(fraction: 1), flipProbability: 0),
-      tokenizerImage: .tokenizer(size: model.imageSize))
+    let samples = SamplePipeline.whole(tokenizerImage: model.view)
     return try communicator.agree {
       var (values, labels) = ([Float](), [Int32]())
       let length = model.codebookVectors([0]).count

@@ -89,28 +89,23 @@ struct TokenizerClassifyCommand: ParsableCommand {
     help: ArgumentHelp("A checkpoint of `peco finetune`, or its run's directory.", valueName: "checkpoint"),
     completion: .hdf5)
   var classifier: String
-  @Option(help: ArgumentHelp("The dataset.", valueName: "file.h5"), completion: .hdf5)
-  var data: String
-  @Flag(help: "Take the moving averages of fine-tuning in place of the weights themselves.")
-  var ema = false
-  @OptionGroup var view: ViewOptions
-  @Flag(help: "Print one JSON object in place of text.")
-  var json = false
+  @OptionGroup var options: EvaluationOptions
 
   func validate() throws {
-    guard view.imageSize == nil else {
+    guard options.view.imageSize == nil else {
       throw ValidationError("--image-size is the tokenizer's here, and cannot be given")
     }
   }
 
   func run() throws {
     let request = TokenizerEvaluation.ClassificationRequest(
-      tokenizer: tokenizer, classifier: classifier, averaged: ema, dataset: data, view: view.settings)
+      tokenizer: tokenizer, classifier: classifier, averaged: options.ema,
+      dataset: options.data, view: options.view.settings)
     onAllRanks { communicator in
       let report = try TokenizerEvaluation.classify(request, communicator: communicator)
       guard communicator.isRoot else { return 0 }
       let both = [("original", report.originals), ("reconstruction", report.reconstructions)]
-      if json {
+      if options.json {
         var object = JSONObject()
         object.append("images", report.originals.images)
         for (name, score) in both {

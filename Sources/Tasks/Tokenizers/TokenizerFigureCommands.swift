@@ -45,12 +45,7 @@ struct CodebookCommand: ParsableCommand {
           --data runs/quickstart/images.h5 --output codebook.png
       """)
 
-  @Option(
-    help: ArgumentHelp("The tokenizer's checkpoint, or its run's directory.", valueName: "checkpoint"),
-    completion: .hdf5)
-  var tokenizer: String
-  @Option(help: ArgumentHelp("The dataset.", valueName: "file.h5"), completion: .hdf5)
-  var data: String
+  @OptionGroup var options: TokenizerOptions
   @Option(help: ArgumentHelp("Where to write the figure.", valueName: "file.png"), completion: .png)
   var output: String
   @Option(help: ArgumentHelp("How many codes to show.", valueName: "n"))
@@ -80,10 +75,12 @@ struct CodebookCommand: ParsableCommand {
   }
 
   func run() throws {
-    var request = CodebookFigure.Request(tokenizer: tokenizer, dataset: data)
+    var request = CodebookFigure.Request(tokenizer: options.tokenizer, dataset: options.data)
     request.codes = code.isEmpty ? .frequent(codes) : .listed(code)
     (request.patches, request.context) = (patches, context)
     (request.images, request.seed) = (images, seed)
-    writeFigure(to: output, madeFrom: [data, tokenizer]) { try CodebookFigure.draw(request).table }
+    writeFigure(to: output, madeFrom: [options.data, options.tokenizer]) {
+      try CodebookFigure.draw(request).table
+    }
   }
 }

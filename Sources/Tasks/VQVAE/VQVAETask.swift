@@ -5,7 +5,6 @@ import Layers
 import Models
 import Operations
 import Tensors
-import Terminal
 import TokenizerSupport
 import Trainer
 
@@ -50,7 +49,7 @@ public final class VQVAETask: TrainingTask, OptimizedUnit {
   public var units: [any TrainableUnit] { [self] + (discriminator.map { [$0] } ?? []) }
 
   public func loss(of batch: Batch, on tape: Tape?, mode: Mode) throws -> Loss {
-    guard let images = batch.tokenizerImages else { throw RunError("the loader gives no tokenizer view") }
+    let images = try batch.requiredTokenizerImages
     let output = model(tape?.constant(images) ?? images, mode: mode)
     if mode == .training, revives(atStep: batch.step + 1) { encoded.append(output.encoded.detached) }
 

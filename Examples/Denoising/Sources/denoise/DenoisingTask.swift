@@ -41,7 +41,7 @@ final class DenoisingTask: TrainingTask, OptimizedUnit {
   var units: [any TrainableUnit] { [self] }
 
   func loss(of batch: Batch, on tape: Tape?, mode: Mode) throws -> Loss {
-    guard let images = batch.images else { throw RunError("a batch has no images") }
+    let images = try batch.requiredImages
     let noisy = self.noisy(images, of: batch)
     // All tokens but each image's first, which stands for its class.
     let (patches, tokens) = (backbone.configuration.patches, backbone.configuration.tokens)
