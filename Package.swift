@@ -245,8 +245,9 @@ let package = Package(
     .testTarget(
       name: "AddingATaskTests",
       dependencies: [
-        "Trainer", "Configuration", "Models", "Preparation", "Datasets", "Operations", "Tensors",
-        "Communication", "Threads",
+        "TaskSupport", "Trainer", "Configuration", "Models", "Preparation", "Datasets", "Operations",
+        "Tensors", "Communication", "Threads",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .testTarget(
       name: "InteroperabilityTests",

@@ -80,8 +80,6 @@ final class RotationTask: TrainingTask, OptimizedUnit {
   }
 }
 
-/// The loader gave no images.
-
 /// Trains as a request asks. Collective.
 func trainRotation(_ request: RunRequest, communicator: Communicator) throws -> TrainingLoop.Outcome {
   let setup = try RunSetup<RotationConfiguration>(request, communicator: communicator)

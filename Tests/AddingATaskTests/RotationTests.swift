@@ -1,7 +1,9 @@
+import ArgumentParser
 import Communication
 import Datasets
 import Foundation
 import Preparation
+import TaskSupport
 import Testing
 import Threads
 import Trainer
@@ -10,15 +12,24 @@ import Trainer
 @Suite(.serialized) struct RotationTests {
   @Test func thePageHasTheCode() throws {
     let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-    let code = try String(
-      contentsOf: folder.appendingPathComponent("RotationTask.swift"), encoding: .utf8)
+    let code = try ["RotationTask.swift", "RotationCommand.swift"].map {
+      try String(contentsOf: folder.appendingPathComponent($0), encoding: .utf8)
+    }
     let page = try String(
       contentsOf: folder.appendingPathComponent("../../docs/adding-a-task.md"), encoding: .utf8)
     let blocks = page.components(separatedBy: "```swift\n").dropFirst().map {
       $0.components(separatedBy: "\n```")[0]
     }
-    #expect(blocks.count == 3)
-    for block in blocks { #expect(code.contains(block), "not in RotationTask.swift: \(block.prefix(80))") }
+    #expect(blocks.count == 5)
+    for block in blocks {
+      #expect(code.contains { $0.contains(block) }, "not in the sources beside this: \(block.prefix(80))")
+    }
+  }
+
+  @Test func theDefinitionBringsTheCommand() throws {
+    #expect(RotationDefinition.commands.map { $0.configuration.commandName } == ["rotation"])
+    let command = try RotationCommand.parse(["--config", "a.yaml", "--run", "b", "--set", "seed=1"])
+    #expect(command.options.request.directory == "b" && command.options.request.overrides == ["seed=1"])
   }
 
   @Test func theTaskLearnsAndIsTheSameOnTwoRanks() throws {
