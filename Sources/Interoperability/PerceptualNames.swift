@@ -2,31 +2,49 @@ import Models
 import Tensors
 import Terminal
 
-extension NameTable {
-  /// The names in which a perceptual network's weights may come; the first are ours.
-  static func all(of network: PerceptualNetworkKind) -> [NameTable] {
+/// What files of a perceptual network's weights are known by.
+private struct PerceptualNames {
+  /// The names in which its weights may come; the first are ours.
+  var tables: [NameTable] = []
+  /// Where the weights of its body lie, which all must be known; those of a stage count where its name is among `stages`
+  /// and the network has the stage.
+  var body: [String] = []
+  var stages: [String] = []
+
+  init(of network: PerceptualNetworkKind) {
     switch network {
-    case .none: []
-    // torchvision's, which is timm's.
-    case .vgg16: [NameTable("torchvision", anchor: "features.0.weight")]
-    // torchvision's, which is timm's and MoCo v3's; Hugging Face's `ResNetModel`.
+    case .none: break
+    case .vgg16:
+      // torchvision's, which is timm's.
+      tables = [NameTable("torchvision", anchor: "features.0.weight")]
+      // A deeper one has its stages elsewhere; its first convolution that is not here betrays it.
+      body = [1, 16, 23, 25, 30, 32, 34].map { "features.\($0)" }
     case .resnet50:
-      [
+      // torchvision's, which is timm's and MoCo v3's; Hugging Face's `ResNetModel`.
+      tables = [
         NameTable("torchvision", anchor: "layer1.0.conv1.weight"),
         NameTable(
-          "huggingface", anchor: "embedder.embedder.convolution.weight", rules: huggingFaceResNet),
+          "huggingface", anchor: "embedder.embedder.convolution.weight", rules: NameTable.huggingFaceResNet),
       ]
-    // BEiT's, which is timm's but for layer scale, and MoCo v3's; Hugging Face's `ViTModel`; torchvision's.
+      body = ["conv1", "bn1"]
+      stages = (1...4).map { "layer\($0)" }
     case .vit:
-      [
+      // BEiT's, which is timm's but for layer scale, and MoCo v3's; Hugging Face's `ViTModel`; torchvision's.
+      tables = [
         WeightLayout.timm.table(of: nil, isPartial: true),
         WeightLayout.huggingface.table(of: .plain, isPartial: true),
-        NameTable("torchvision", anchor: "conv_proj.weight", rules: torchvisionViT),
+        NameTable("torchvision", anchor: "conv_proj.weight", rules: NameTable.torchvisionViT),
+      ]
+      body = [
+        "blocks", "encoder", "patch_embed", "embeddings", "pos_embed", "cls_token", "norm_pre", "reg_token",
+        "register_tokens", "dist_token", "rel_pos_bias",
       ]
     }
   }
+}
 
-  private static let huggingFaceResNet: [NameRule] = {
+extension NameTable {
+  fileprivate static let huggingFaceResNet: [NameRule] = {
     var rules = convolution("conv1", "bn1", "embedder.embedder")
     for stage in 0..<4 {
       let (ours, theirs) = ("layer\(stage + 1).*", "encoder.stages.\(stage).layers.*")
@@ -47,7 +65,7 @@ extension NameTable {
       }
   }
 
-  private static let torchvisionViT: [NameRule] = {
+  fileprivate static let torchvisionViT: [NameRule] = {
     let block = "encoder.layers.encoder_layer_*"
     let layers = [
       ("patch_embed.proj", "conv_proj"), ("blocks.*.norm1", "\(block).ln_1"),
@@ -73,7 +91,7 @@ extension WeightFile {
   public static func open(
     _ path: String, of network: PerceptualNetworkKind
   ) throws -> (weights: WeightFile, names: NameTable) {
-    let tables = NameTable.all(of: network)
+    let tables = PerceptualNames(of: network).tables
     guard let ours = tables.first else {
       throw RunError("\(path): the network \(network.rawValue) has no weights")
     }
@@ -89,19 +107,8 @@ extension WeightFile {
     _ network: PerceptualNetworkKind, known parameters: [Parameter]
   ) throws {
     let known = Set(parameters.map(\.name))
-    let body: [String] =
-      switch network {
-      case .none: []
-      // A deeper one has its stages elsewhere; its first convolution that is not here betrays it.
-      case .vgg16: [1, 16, 23, 25, 30, 32, 34].map { "features.\($0)" }
-      case .resnet50:
-        ["conv1", "bn1"] + (1...4).map { "layer\($0)" }.filter { known.contains("\($0).0.conv1.weight") }
-      case .vit:
-        [
-          "blocks", "encoder", "patch_embed", "embeddings", "pos_embed", "cls_token", "norm_pre", "reg_token",
-          "register_tokens", "dist_token", "rel_pos_bias",
-        ]
-      }
+    let names = PerceptualNames(of: network)
+    let body = names.body + names.stages.filter { stage in known.contains { $0.hasPrefix(stage + ".") } }
     let unread = shapes.keys.filter { name in
       body.contains { name == $0 || name.hasPrefix($0 + ".") } && !known.contains(name)
         && !name.hasSuffix("mask_token")

@@ -11,6 +11,16 @@ public protocol PerceptualNetwork {
 /// The networks there are whose features can be compared.
 public enum PerceptualNetworkKind: String, Sendable, CaseIterable {
   case none, vgg16, resnet50, vit
+
+  /// Channels of the features after each stage of a network that always has the same; nil for a transformer, whose weights
+  /// or size tell its blocks and width.
+  public var stageChannels: [Int]? {
+    switch self {
+    case .vgg16: VGG16.stageChannels
+    case .resnet50: ResNet50.stageChannels
+    case .none, .vit: nil
+    }
+  }
 }
 
 /// How the features of two images are compared at each depth.

@@ -10,6 +10,8 @@ import Tensors
 public struct ResNet50: PerceptualNetwork {
   /// Blocks of each stage.
   static let depths = [3, 4, 6, 3]
+  /// Channels after each stage.
+  public static let stageChannels = depths.indices.map { 256 << $0 }
 
   private let stem: FoldedConvolution
   private let stages: [[Bottleneck]]

@@ -18,6 +18,11 @@ public struct VGG16: PerceptualNetwork {
     case stage5 = "relu5_3"
   }
 
+  /// Channels of each stage.
+  public static let stageChannels = [64, 128, 256, 512, 512]
+  /// Convolutions of each stage.
+  private static let depths = [2, 2, 3, 3, 3]
+
   /// The weights, `features.0.weight` and so on, in order.
   public let parameters: [Parameter]
   private let stages: [[Convolution2d]]
@@ -34,11 +39,10 @@ public struct VGG16: PerceptualNetwork {
   ///   - widthDivisor: All widths are divided by this, for tests and small machines.
   ///   - scope: Where the parameters are made.
   public init(taps: Set<Tap> = Set(Tap.allCases), widthDivisor: Int = 1, in scope: ParameterScope) {
-    let plan = [(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)]
     let depth = Tap.allCases.lastIndex { taps.contains($0) }.map { $0 + 1 } ?? 0
     let scope = scope / "features"
     var (channels, index) = (3, 0)
-    stages = plan.prefix(depth).map { width, count in
+    stages = zip(Self.stageChannels, Self.depths).prefix(depth).map { width, count in
       let stage = (0..<count).map { _ in
         let out = max(1, width / widthDivisor)
         let deviation = (2 / Float(channels * 9)).squareRoot()
@@ -52,7 +56,7 @@ public struct VGG16: PerceptualNetwork {
       return stage
     }
     self.taps = taps
-    isBlocked = prefersChannelBlocks(plan.map { max(1, $0.0 / widthDivisor) })
+    isBlocked = prefersChannelBlocks(Self.stageChannels.map { max(1, $0 / widthDivisor) })
     parameters = stages.joined().flatMap { [$0.weight] + ($0.bias.map { [$0] } ?? []) }
   }
 

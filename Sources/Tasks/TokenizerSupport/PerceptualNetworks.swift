@@ -38,17 +38,17 @@ package enum PerceptualNetworks {
     switch settings.network {
     case .none: return nil
     case .vgg16:
-      let stages = settings.taps ?? Array(1...VGG16.Tap.allCases.count)
+      let stages = settings.taps ?? Array(1...VGG16.stageChannels.count)
       network = VGG16(taps: Set(stages.map { VGG16.Tap.allCases[$0 - 1] }), in: scope)
-      taps = stages.map { ($0 - 1, [64, 128, 256, 512, 512][$0 - 1]) }
+      taps = stages.map { ($0 - 1, VGG16.stageChannels[$0 - 1]) }
       try fill(scope.parameters) { try $0.fill(scope.parameters) }
     case .resnet50:
-      let stages = settings.taps ?? [1, 2, 3, 4]
+      let stages = settings.taps ?? Array(1...ResNet50.stageChannels.count)
       let weights = ResNet50Weights(stages: stages.max() ?? 4, in: scope)
       // Normalization is folded into the kernels once both are there.
       try fill(scope.parameters) { try $0.fill(scope.parameters) }
       network = ResNet50(weights, taps: Set(stages))
-      taps = stages.map { ($0 - 1, 256 << ($0 - 1)) }
+      taps = stages.map { ($0 - 1, ResNet50.stageChannels[$0 - 1]) }
     case .vit:
       let card = try vitCard(configuration, weights, names, communicator: communicator)
       let architecture = try vitArchitecture(configuration, card)

@@ -163,12 +163,9 @@ public struct TokenizerSettings: Sendable, Equatable {
       "missing; the network \(perceptual.network.rawValue) needs the path of its weights, or 'random'")
     if let taps = perceptual.taps {
       // How deep a transformer out of a file is, the file tells.
-      let depth: Int? =
-        switch perceptual.network {
-        case .vgg16: 5
-        case .resnet50: 4
-        default: perceptual.weights == "random" ? perceptual.size.depth : nil
-        }
+      let depth =
+        perceptual.network.stageChannels?.count
+        ?? (perceptual.weights == "random" ? perceptual.size.depth : nil)
       reader.require(
         zip(taps, taps.dropFirst()).allSatisfy { $0 < $1 } && taps[taps.count - 1] <= depth ?? .max,
         "perceptual.taps",
@@ -180,9 +177,9 @@ public struct TokenizerSettings: Sendable, Equatable {
         "found \(side), expected a divisor of data.image_size, which is \(shared.data.imageSize)")
     }
     if perceptual.network == .vgg16 {
-      let deepest = perceptual.taps?.last ?? 5
+      let deepest = perceptual.taps?.last ?? VGG16.stageChannels.count
       let side = perceptual.imageSize ?? shared.data.imageSize
-      let least = 1 << (min(deepest, 5) - 1)
+      let least = 1 << (min(deepest, VGG16.stageChannels.count) - 1)
       reader.require(
         side >= least, perceptual.imageSize == nil ? "data.image_size" : "perceptual.image_size",
         "found \(side), expected at least \(least): vgg16 halves images before each stage but the first, and stage "
