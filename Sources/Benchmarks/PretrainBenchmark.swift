@@ -52,7 +52,7 @@ public enum PretrainBenchmark {
       let first = (step * communicator.size + communicator.rank) * options.batch
       return Batch(
         step: step, samples: Array(first..<first + options.batch), images: images, masked: masked,
-        tokens: tokens)
+        patches: configuration.architecture.patches, tokens: tokens)
     }
     if options.problem != nil {
       let loss = Double(try task.loss(of: batch(0), on: nil, mode: .evaluation).mean.item)

@@ -29,15 +29,17 @@ public struct Batch {
   /// Number of images.
   public var count: Int { samples.count }
 
-  /// A batch of images that come from elsewhere than a loader, with nothing about how they were made.
+  /// A batch of images that come from elsewhere than a loader, with nothing about how they were made. Where patches are
+  /// masked it is told how many an image has.
   public init(
     step: Int, samples: [Int], images: Tensor? = nil, tokenizerImages: Tensor? = nil,
-    secondImages: Tensor? = nil, masked: [Int32] = [], tokens: [Int32]? = nil
+    secondImages: Tensor? = nil, masked: [Int32] = [], patches: Int = 0, tokens: [Int32]? = nil
   ) {
     self.init(
       step: step, epoch: 0, microBatch: 0, samples: samples, images: images,
       tokenizerImages: tokenizerImages, secondImages: secondImages,
-      targets: BatchTargets(labels: samples.map { _ in -1 }, tokens: tokens, masked: masked), transforms: [],
+      targets: BatchTargets(
+        labels: samples.map { _ in -1 }, tokens: tokens, masked: masked, patches: patches), transforms: [],
       secondsWaited: 0)
   }
 

@@ -107,6 +107,18 @@ import Testing
     #expect(batch.masked == [0, 3, 5, 6] && batch.labelMaps == [map, map] && batch.boxes == nil)
   }
 
+  /// Masks are cut by patches, whether or not there are tokens to count.
+  @Test(arguments: [nil, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12] as [Int32]?])
+  func aPartOfABatchHasItsMasks(tokens: [Int32]?) {
+    let batch = Batch(
+      step: 0, samples: [4, 5, 6], images: Tensor([3, 2, 2, 3]), masked: [0, 3, 5, 6, 8], patches: 4,
+      tokens: tokens)
+    let part = batch.part(1..<3, microBatch: 1)
+    #expect(part.samples == [5, 6] && part.masked == [1, 2, 4])
+    #expect(part.tokens == tokens.map { _ in [5, 6, 7, 8, 9, 10, 11, 12] })
+    #expect(part.part(1..<2, microBatch: 0).masked == [0])
+  }
+
   @Test func iterationHandsOverEveryBatchUntilToldToEnd() throws {
     try withTemporaryFolder { folder in
       let dataset = try makeDataset(folder, count: 7)

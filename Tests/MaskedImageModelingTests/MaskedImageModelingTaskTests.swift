@@ -11,7 +11,7 @@ import Trainer
     // Three images of 4 × 4 patches.
     let batch = Batch(
       step: 0, samples: [4, 5, 6], images: randomTensor([3, 16, 16, 3], seed: 1),
-      masked: [0, 3, 17, 20, 33, 40])
+      masked: [0, 3, 17, 20, 33, 40], patches: 16)
     let sums = try ["masked", "all"].map { positions in
       let (configuration, _) = try PretrainConfiguration.load(
         yaml: """
@@ -35,7 +35,7 @@ import Trainer
   @Test func dropPathGoesByTheMode() throws {
     let batch = Batch(
       step: 0, samples: [4, 5, 6], images: randomTensor([3, 16, 16, 3], seed: 1),
-      masked: [0, 3, 17, 20, 33, 40])
+      masked: [0, 3, 17, 20, 33, 40], patches: 16)
     let (configuration, _) = try PretrainConfiguration.load(
       yaml: """
         data: {path: a, image_size: 16}
