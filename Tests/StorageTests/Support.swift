@@ -24,15 +24,14 @@ func storageError<Result>(_ body: () throws -> Result) -> StorageError? {
   }
 }
 
+/// Whether the system has a device that is always full, as Linux has.
+let canFillDisk = FileManager.default.fileExists(atPath: "/dev/full")
+
 /// Makes the unfinished file of an atomic write to `path` a device that is always full.
-///
-/// False where the system has no such device.
-func fillDisk(beneath path: String) throws -> Bool {
-  guard FileManager.default.fileExists(atPath: "/dev/full") else { return false }
+func fillDisk(beneath path: String) throws {
   let url = URL(fileURLWithPath: path)
   let partial = ".\(url.lastPathComponent).partial-\(getpid())"
   try FileManager.default.createSymbolicLink(
     atPath: url.deletingLastPathComponent().appendingPathComponent(partial).path,
     withDestinationPath: "/dev/full")
-  return true
 }
