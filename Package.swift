@@ -194,7 +194,8 @@ let package = Package(
     // Tests: a target a module, and what several of them share
     .target(
       name: "TestSupport",
-      dependencies: ["Operations", "Tensors", "Storage"], path: "Tests/Support/TestSupport"),
+      dependencies: ["Datasets", "Operations", "Tensors", "Storage", "Communication"],
+      path: "Tests/Support/TestSupport"),
     .target(
       name: "PublishedWeights", dependencies: ["Interoperability"], path: "Tests/Support/PublishedWeights"),
     .target(

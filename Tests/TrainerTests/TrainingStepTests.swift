@@ -2,6 +2,7 @@ import Communication
 import Configuration
 import Datasets
 import Tensors
+import TestSupport
 import Testing
 import Trainer
 
@@ -60,19 +61,10 @@ private final class ValidPlacesTask: TrainingTask, OptimizedUnit {
   ) throws -> [NamedValue] { [("squares", metrics.mean("squares") ?? 0)] }
 }
 
-/// Batches of images without content: this rank's share of each step, cut into micro-batches.
-private final class EmptyBatches: BatchSource {
-  private let share: RankShare
-  private let sampler: GlobalSampler
-  private var position = 0
-
-  init(_ sampler: GlobalSampler, _ share: RankShare) { (self.sampler, self.share) = (sampler, share) }
-
-  func next() -> Batch? {
-    let (step, part) = position.quotientAndRemainder(dividingBy: share.microBatches)
-    position += 1
-    return Batch(
-      step: step, samples: Array(sampler.samples(step: step)[share.range(ofMicroBatch: part)]))
+/// Batches of images without content.
+private func emptyBatches(_ sampler: GlobalSampler, _ share: RankShare) -> GeneratedBatches {
+  GeneratedBatches(share) { step, places in
+    Batch(step: step, samples: Array(sampler.samples(step: step)[places]))
   }
 }
 
@@ -93,7 +85,7 @@ private final class EmptyBatches: BatchSource {
       let task = ValidPlacesTask(countsImages: countsImages)
       let step = try TrainingStep(
         task, plan: RunPlan(shared, sampler: sampler, share: share), communicator: communicator)
-      let source = EmptyBatches(sampler, share)
+      let source = emptyBatches(sampler, share)
       var (losses, norms, squares) = ([Double](), [Double](), [Double]())
       for number in 0..<steps {
         let metrics = try step.advance(from: number, reading: source)
@@ -146,7 +138,7 @@ private final class EmptyBatches: BatchSource {
         let step = try TrainingStep(
           task, plan: RunPlan(shared, sampler: sampler, share: share), communicator: communicator)
         task.parameters[0].value.fill(.infinity)
-        _ = try step.advance(from: 0, reading: EmptyBatches(sampler, share))
+        _ = try step.advance(from: 0, reading: emptyBatches(sampler, share))
       }
     }
   }
