@@ -194,8 +194,9 @@ let package = Package(
     // Tests: a target a module, and what several of them share
     .target(
       name: "TestSupport",
-      dependencies: ["Datasets", "Operations", "Tensors", "Storage", "Communication"],
-      path: "Tests/Support/TestSupport"),
+      dependencies: [
+        "Datasets", "Operations", "Tensors", "Storage", "Communication",
+      ], path: "Tests/Support/TestSupport"),
     .target(
       name: "PublishedWeights", dependencies: ["Interoperability"], path: "Tests/Support/PublishedWeights"),
     .target(
@@ -264,9 +265,10 @@ let package = Package(
     .testTarget(
       name: "TokenizersTests",
       dependencies: [
-        "FigureWorkshop", "TestSupport", "Classification", "Tokenizers", "DVAETraining", "TokenizerSupport",
-        "TaskSupport", "Evaluation", "Interoperability", "Trainer", "Configuration", "Models", "Preparation",
-        "Layers", "Tensors", "Visualization", "Terminal", "Imaging", "Storage", "Communication",
+        "FigureWorkshop", "TestSupport", "Classification", "Tokenizers", "DVAETraining", "VQVAETraining",
+        "TokenizerSupport", "TaskSupport", "Evaluation", "Interoperability", "Trainer", "Configuration",
+        "Models", "Preparation", "Datasets", "Layers", "Operations", "Tensors", "Visualization", "Terminal",
+        "Imaging", "Storage", "Communication",
       ]),
     .testTarget(
       name: "MaskedImageModelingTests",
