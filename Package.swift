@@ -278,6 +278,12 @@ let package = Package(
         "Visualization", "Imaging", "Storage", "Communication",
       ]),
     .testTarget(
+      name: "MomentumContrastTests",
+      dependencies: [
+        "TestSupport", "MomentumContrastTraining", "Trainer", "Configuration", "Models", "Datasets", "Tensors",
+        "Terminal", "Communication",
+      ]),
+    .testTarget(
       name: "ClassificationTests",
       dependencies: [
         "PublishedWeights", "TestSupport", "Classification", "Evaluation", "Interoperability", "Trainer",
