@@ -187,32 +187,6 @@ import Testing
     #expect(try workshop.metric("perceptual_loss", of: "whole").isEmpty)
   }
 
-  @Test
-  func
-    `a codebook of more tokens than a step has vectors is filled step by step, alike on any number of ranks`()
-    throws
-  {
-    let workshop = try Workshop()
-    try workshop.prepare()
-    // A step has 8 images of 16 tokens.
-    let settings = ["codebook={size: 300, dimension: 8, revive_every_steps: 4}"]
-    try workshop.train(.tokenizer, run: "alone", set: settings)
-    try workshop.train(.tokenizer, run: "pair", set: settings, ranks: 2)
-    let revived = try workshop.metric("entries_revived", of: "alone")
-    #expect(revived.prefix(7) == ["128", "0", "0", "128", "0", "0", "0"])
-    #expect((1...44).contains(Int(revived[7]) ?? 0), "\(revived)")
-    for metric in ["loss", "entries_revived"] {
-      #expect(try workshop.metric(metric, of: "pair") == workshop.metric(metric, of: "alone"))
-    }
-    // Which tokens are first is drawn.
-    try workshop.train(.tokenizer, run: "first", set: settings + ["training.steps=1"])
-    let sizes = try workshop.weights(of: "first", step: 1).first { $0.key.hasSuffix("quantize.cluster_size") }
-    let uses = try #require(sizes).value
-    let tokens = uses.indices.filter { uses[$0] == 1 }
-    let waiting = uses.count { $0 == 0 }
-    #expect(tokens.count == 128 && waiting == 172 && (tokens.max() ?? 0) >= 128)
-  }
-
   @Test func `a discriminator resumes exactly, on any number of ranks, with every option on`() throws {
     let workshop = try Workshop()
     try workshop.prepare()
