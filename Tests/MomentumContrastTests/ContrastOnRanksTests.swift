@@ -24,7 +24,8 @@ import Trainer
     let (scope, momentum) = (ParameterScope(seed: 3), ParameterScope(seed: 3).untrained)
     let model = try MomentumContrast(
       size, hiddenWidth: 16, outputWidth: 8, in: scope, momentumEncoderIn: momentum)
-    // It starts at almost nothing, where layer normalization multiplies gradients, and their rounding, by a thousand.
+    // It starts at almost nothing, where layer normalization multiplies gradients, and their rounding, by a
+    // thousand.
     for parameter in scope.parameters + momentum.parameters where parameter.name == "cls_token" {
       parameter.value.copyElements(from: randomTensor(parameter.shape, seed: 5))
     }
@@ -77,7 +78,8 @@ import Trainer
       let split = try contrast(ranks: ranks)
       #expect(abs(split.loss - whole.loss) < 1e-6 * whole.loss && split.correct == whole.correct)
       let errors = zip(split.gradients.joined(), whole.gradients.joined()).map { $0 - $1 }
-      // Rounding, by the condition of so small a batch; statistics of a rank's own share are as far off as it is long.
+      // Rounding, by the condition of so small a batch. Without the sums of all ranks the error is as long as
+      // the gradient.
       #expect(length(errors) < 1e-5 * scale, "\(ranks) ranks")
       let drifts = zip(split.states.joined(), whole.states.joined()).map { abs($0 - $1) }
       #expect((drifts.max() ?? 1) < 1e-6, "\(ranks) ranks")
@@ -245,7 +247,7 @@ import Trainer
   }
 }
 
-/// A task whose layers leave the batch's statistics alone, so that one rank's loss can differ from all others'.
+/// A task whose layers leave the batch's statistics alone, so that one rank's loss can differ from the others'.
 private final class InEvaluation: TrainingTask, OptimizedUnit {
   private let inner: MomentumContrastTask
 

@@ -77,7 +77,8 @@ import VQVAETraining
     #expect(Set(alone.map(\.discriminator)).count == 4 && Set(alone.map(\.model)).count == 4)
   }
 
-  /// Loss and summed gradient of the discriminator, and the weight of the adversarial loss, of a rank's share in one piece.
+  /// Loss and summed gradient of the discriminator, and the weight of the adversarial loss, of a rank's share in
+  /// one piece.
   private func firstLoss(
     ranks: Int, seesOwnShare: Bool = true
   ) throws -> [(loss: Double, weight: Double, gradients: [[Float]])] {

@@ -25,7 +25,8 @@ import VQVAETraining
     }
   }
 
-  /// The codebook at the beginning and after each step, and how many entries the step replaced. The encoder stays as it is.
+  /// The codebook at the beginning and after each step, and how many entries the step replaced. The encoder
+  /// stays as it is.
   private func steps(
     _ numbers: ClosedRange<Int>, of tokenizer: SmallTokenizer, ranks: Int,
     beginning prepare: @escaping @Sendable (VQVAETask) -> Void = { _ in }
@@ -121,7 +122,8 @@ import VQVAETraining
     }
   }
 
-  /// Sizes after some steps as moving averages of how often the tokens were chosen, from codebooks before each step.
+  /// Sizes after some steps, as moving averages of how often the entries were chosen, from the codebooks before
+  /// each step.
   private func sizesByHand(
     after numbers: ClosedRange<Int>, of tokenizer: SmallTokenizer,
     from steps: [(codebook: Codebook, revived: Double)]

@@ -2,8 +2,8 @@ import Communication
 import Datasets
 import Tensors
 
-/// Runs `body` on in-process ranks, each with one thread and memory of its own, as processes have; the values in rank
-/// order.
+/// Runs `body` on in-process ranks, each with one thread and memory of its own, as processes have; the values
+/// in rank order.
 public func onRanks<Value: Sendable>(
   _ count: Int, _ body: @escaping @Sendable (Communicator) throws -> Value
 ) throws -> [Value] {
