@@ -280,7 +280,8 @@ let package = Package(
     .testTarget(
       name: "MomentumContrastTests",
       dependencies: [
-        "TestSupport", "MomentumContrastTraining", "Trainer", "Configuration", "Models", "Datasets", "Tensors",
+        "TestSupport", "MomentumContrastTraining", "Trainer", "Configuration", "Models", "Datasets",
+        "Tensors",
         "Terminal", "Communication",
       ]),
     .testTarget(

@@ -27,7 +27,8 @@ import Trainer
         configuration: "",
         card: .transformer(
           ModelCard(
-            .init(architecture, norm: .pooled, head: .init(.classes, outputs: classes.count)), classes: classes))),
+            .init(architecture, norm: .pooled, head: .init(.classes, outputs: classes.count)),
+            classes: classes))),
       parameters: scope.parameters, optimizer: nil, to: path)
   }
 

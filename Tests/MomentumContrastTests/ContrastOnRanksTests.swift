@@ -42,7 +42,7 @@ import Trainer
   /// Mean loss, hits, mean gradients and the moving statistics of a batch that ranks share.
   private func contrast(ranks: Int) throws -> Outcome {
     let images = Self.images
-    let all = try onRanks(ranks) { communicator in
+    let all = try InProcessRanks.run(ranks, threads: 1) { communicator in
       let (model, trained, momentum) = try makeModel()
       for parameter in trained where parameter.kind == .trained { parameter.enableGradient() }
       let exchange = try CommunicatorExchange(communicator)
@@ -124,7 +124,7 @@ import Trainer
 
   @Test func trainingIsTheSameOnAnyNumberOfRanks() throws {
     let runs = try [1, 2, 4].map { ranks in
-      let all = try onRanks(ranks) { communicator in
+      let all = try InProcessRanks.run(ranks, threads: 1) { communicator in
         let (task, plan, images) = try makeTask(on: communicator)
         let step = try TrainingStep(task, plan: plan, communicator: communicator)
         let measures = try (0..<3).map { number in
@@ -154,7 +154,7 @@ import Trainer
   ) throws -> [any Error] {
     let errors = Mutex([(any Error)?](repeating: nil, count: ranks))
     #expect(throws: (any Error).self) {
-      try onRanks(ranks) { communicator in
+      try InProcessRanks.run(ranks, threads: 1) { communicator in
         do {
           try body(communicator)
         } catch {
@@ -207,7 +207,7 @@ import Trainer
   @Test(arguments: [2, 4]) func aLossThatIsNotFiniteOnOneRankStopsTheOthersBeforeBackward(_ ranks: Int) throws
   {
     let last = ranks - 1
-    let outcomes = try onRanks(ranks) { communicator in
+    let outcomes = try InProcessRanks.run(ranks, threads: 1) { communicator in
       let (task, _, images) = try makeTask(on: communicator)
       // Without the batch's statistics a predictor spoils its own rank alone.
       let predictor = try #require(task.parameters.first { $0.name == "predictor.0.weight" })
@@ -253,7 +253,7 @@ private final class InEvaluation: TrainingTask, OptimizedUnit {
 
   init(_ inner: MomentumContrastTask) { self.inner = inner }
 
-  var task: String { inner.task }
+  static var task: String { MomentumContrastTask.task }
   var name: String { inner.name }
   var units: [any TrainableUnit] { [self] }
   var parameters: [Parameter] { inner.parameters }

@@ -30,7 +30,7 @@ import VQVAETraining
   private func train(
     _ tokenizer: SmallTokenizer, ranks: Int, microBatchSize: Int = 2, steps: Int
   ) throws -> [Outcome] {
-    let all = try onRanks(ranks) { communicator in
+    let all = try InProcessRanks.run(ranks, threads: 1) { communicator in
       let task = try tokenizer.task()
       let (step, images) = try tokenizer.training(task, on: communicator, microBatchSize: microBatchSize)
       func outcome(_ metrics: Metrics?) -> Outcome {
@@ -83,7 +83,7 @@ import VQVAETraining
     ranks: Int, seesOwnShare: Bool = true
   ) throws -> [(loss: Double, weight: Double, gradients: [[Float]])] {
     let tokenizer = try SmallTokenizer(Self.adversarial)
-    return try onRanks(ranks) { communicator in
+    return try InProcessRanks.run(ranks, threads: 1) { communicator in
       let task = try tokenizer.task()
       let unit = try discriminator(of: task)
       for parameter in task.parameters + unit.parameters where parameter.kind == .trained {

@@ -31,7 +31,7 @@ import VQVAETraining
     _ numbers: ClosedRange<Int>, of tokenizer: SmallTokenizer, ranks: Int,
     beginning prepare: @escaping @Sendable (VQVAETask) -> Void = { _ in }
   ) throws -> [(codebook: Codebook, revived: Double)] {
-    let all = try onRanks(ranks) { communicator in
+    let all = try InProcessRanks.run(ranks, threads: 1) { communicator in
       let task = try tokenizer.task()
       prepare(task)
       let share = try tokenizer.share(of: communicator)
@@ -173,7 +173,7 @@ import VQVAETraining
   @Test func trainingIsTheSameOnAnyNumberOfRanks() throws {
     let tokenizer = try SmallTokenizer(["codebook.revive_every_steps=2", "codebook.revival_threshold=1.02"])
     let runs = try [1, 2, 4].map { ranks in
-      let all = try onRanks(ranks) { communicator in
+      let all = try InProcessRanks.run(ranks, threads: 1) { communicator in
         let task = try tokenizer.task()
         let (step, images) = try tokenizer.training(task, on: communicator)
         let measures = try (0..<4).map { number in

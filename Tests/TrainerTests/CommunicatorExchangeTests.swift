@@ -8,7 +8,7 @@ import Trainer
 /// What operations exchange while forward and backward run.
 @Suite(.timeLimit(.minutes(1))) struct CommunicatorExchangeTests {
   @Test(arguments: 1...4) func rowsAreGatheredInTheOrderOfRanks(_ ranks: Int) throws {
-    let gathered = try onRanks(ranks) { communicator in
+    let gathered = try InProcessRanks.run(ranks, threads: 1) { communicator in
       let exchange = try CommunicatorExchange(communicator)
       let place = Float(exchange.rank)
       let all = exchange.gather(Tensor([place, 0.5, -place, 7], shape: [2, 1, 2]))
@@ -23,7 +23,7 @@ import Trainer
 
   @Test func batchNormalizationTakesTheSumsOfAllRanks() throws {
     // One column: 1, 2, 3, 6 on two ranks. Mean 3, variance 3.5, with Bessel's correction 14 / 3.
-    let results = try onRanks(2) { communicator in
+    let results = try InProcessRanks.run(2, threads: 1) { communicator in
       let exchange = try CommunicatorExchange(communicator)
       let norm = BatchNorm1d(1, affine: false, epsilon: 0, in: ParameterScope(seed: 1))
       let x = Tensor(communicator.rank == 0 ? [1, 2] : [3, 6], shape: [2, 1])
@@ -51,7 +51,7 @@ import Trainer
   }
 
   @Test func theFirstErrorIsKeptOnEveryRankAndNothingIsSentAfterIt() throws {
-    let errors = try onRanks(3) { communicator in
+    let errors = try InProcessRanks.run(3, threads: 1) { communicator in
       let exchange = try CommunicatorExchange(communicator)
       // One rank has more rows than the others.
       _ = exchange.gather(Tensor([communicator.rank == 1 ? 2 : 1, 3]))
@@ -68,7 +68,7 @@ import Trainer
   }
 
   @Test func aRankThatLeavesReleasesTheOthers() throws {
-    let released = try onRanks(3) { communicator in
+    let released = try InProcessRanks.run(3, threads: 1) { communicator in
       let exchange = try CommunicatorExchange(communicator)
       if communicator.rank == 1 { return true }
       exchange.sum(DoubleSum(count: 1))

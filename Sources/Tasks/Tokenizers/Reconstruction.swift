@@ -34,7 +34,7 @@ public enum Reconstruction {
     let dataset = try namingKeys { try ImageDataset(opening: datasetPath) }
     let tokenizer = try TrainedTokenizer(path: path, communicator: alone)
     let model = tokenizer.model
-    let samples = SamplePipeline.whole(tokenizerImage: model.view)
+    let samples = SamplePipeline.whole(tokenizerImage: model.preprocessing)
     guard dataset.count > 0 else { throw RunError("\(datasetPath) holds no images") }
     // Datasets are sorted by class: take stretches from all over, and show the first image of each.
     let stretches = min(count, dataset.count)

@@ -74,7 +74,7 @@ public enum TokenizerEvaluation {
     _ model: any Tokenizer, of dataset: ImageDataset, _ request: ProbeRequest, _ communicator: Communicator
   ) throws -> ProbeSamples {
     let range = communicator.stretch(of: dataset.count)
-    let samples = SamplePipeline.whole(tokenizerImage: model.view)
+    let samples = SamplePipeline.whole(tokenizerImage: model.preprocessing)
     return try communicator.agree {
       var (values, labels) = ([Float](), [Int32]())
       let length = model.codebookVectors([0]).count

@@ -1,17 +1,5 @@
-import Communication
 import Datasets
 import Tensors
-
-/// Runs `body` on in-process ranks, each with one thread and memory of its own, as processes have; the values
-/// in rank order.
-public func onRanks<Value: Sendable>(
-  _ count: Int, _ body: @escaping @Sendable (Communicator) throws -> Value
-) throws -> [Value] {
-  useSeveralThreads()
-  return try InProcessRanks.run(count) { communicator in
-    try ExecutionContext.$current.withValue(ExecutionContext()) { try body(communicator) }
-  }
-}
 
 /// Batches one after another, made when they are asked for.
 public final class GeneratedBatches: BatchSource {
