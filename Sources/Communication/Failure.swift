@@ -16,8 +16,8 @@ func reportFailure(_ error: any Error, place: RankPlace) {
   FileHandle.standardError.write(Data("error: \(text)\n".utf8))
 }
 
-/// How many seconds this rank leaves the others to speak first. mpirun ends the ranks of its own node at once, which on a
-/// busy machine takes a while, and those of others two seconds after a rank has failed.
+/// How many seconds this rank leaves the others to speak first. mpirun ends the ranks of its own node at once, which on
+/// a busy machine takes a while, and those of others two seconds after a rank has failed.
 private func turn(_ place: RankPlace) -> Double {
   guard place.localRank > 0 || !place.isOnFirstNode else { return 0 }
   return (place.isOnFirstNode ? 1 : 4) + min(0.25 * Double(place.localRank), 1.5)

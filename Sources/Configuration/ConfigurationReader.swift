@@ -123,8 +123,8 @@ public final class ConfigurationReader {
       source.entries[key]?.issue(key, problem) ?? .init(source: source.name, key: key, problem: problem))
   }
 
-  /// Demands that what `--set` gives has an effect: who sets a key waits for what it does. In a file it may wait for the
-  /// setting that makes it count.
+  /// Demands that what `--set` gives has an effect: who sets a key waits for what it does. In a file it may wait for
+  /// the setting that makes it count.
   ///
   /// - Parameters:
   ///   - keys: Keys, or sections of them, that count only under the condition.

@@ -3,8 +3,8 @@ import Imaging
 import Layers
 import Models
 
-/// What a vision transformer is beside its weights: the network, how images are shown to it, and the classes that it tells
-/// apart.
+/// What a vision transformer is beside its weights: the network, how images are shown to it, and the classes that it
+/// tells apart.
 ///
 /// Checkpoints and exported weights carry it as JSON; docs/formats.md has the keys.
 public struct ModelCard: Codable, Equatable, Sendable {
@@ -12,7 +12,8 @@ public struct ModelCard: Codable, Equatable, Sendable {
   public var architecture: Architecture
   /// How images are shown to it.
   public var preprocessing: Preprocessing
-  /// The names of the classes, in the order of the head's logits; nil where there are none, and where they are not known.
+  /// The names of the classes, in the order of the head's logits; nil where there are none, and where they are not
+  /// known.
   public var classes: [String]?
 
   public init(
@@ -60,8 +61,8 @@ public struct ModelCard: Codable, Equatable, Sendable {
 // MARK: - The network
 
 extension ModelCard {
-  /// What the network's parameters are, and what it computes of them. How they start, and the rate of stochastic depth, are
-  /// a matter of training.
+  /// What the network's parameters are, and what it computes of them. How they start, and the rate of stochastic depth,
+  /// are a matter of training.
   public struct Architecture: Codable, Equatable, Sendable {
     /// What comes after the last norm.
     public struct Head: Codable, Equatable, Sendable {

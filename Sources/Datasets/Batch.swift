@@ -150,7 +150,8 @@ enum BatchPlan {
 
 /// A batch while threads fill it, each its own samples.
 ///
-/// Unchecked: every place of its memory is written by one thread, and read when the loader's lock says that all are done.
+/// Unchecked: every place of its memory is written by one thread, and read when the loader's lock says that all are
+/// done.
 final class PendingBatch: @unchecked Sendable {
   let work: BatchPlan.Work
   let images: Tensor?

@@ -109,8 +109,8 @@ extension RandomStream {
     return 1 / (1 + exp(y - x))
   }
 
-  /// The logarithm of a draw from the gamma distribution of shape `alpha` and scale 1, which itself is too small a number
-  /// where `alpha` is.
+  /// The logarithm of a draw from the gamma distribution of shape `alpha` and scale 1, which itself is too small a
+  /// number where `alpha` is.
   private mutating func logGamma(_ alpha: Double) -> Double {
     guard alpha < 1 else { return log(gamma(alpha)) }
     let u = Double(nextWord() >> 8) * 0x1p-24 + 0x1p-25

@@ -14,8 +14,8 @@ public struct RandAugment: Sendable, Equatable {
   public var deviation = 0.5
   /// Operations an image.
   public var layers = 2
-  /// Whether every operation grows stronger with the magnitude; otherwise posterize, solarize and the four of color have
-  /// the ranges of the first implementation.
+  /// Whether every operation grows stronger with the magnitude; otherwise posterize, solarize and the four of color
+  /// have the ranges of the first implementation.
   public var isIncreasing = true
 
   /// What a text must be like, for messages.
@@ -87,8 +87,8 @@ public struct RandAugment: Sendable, Equatable {
     }
   }
 
-  /// Applies operations to `side`² pixels of interleaved RGB in [0, 255], in place. What comes in from beyond the edges has
-  /// the color `fill`, from 0 to 1.
+  /// Applies operations to `side`² pixels of interleaved RGB in [0, 255], in place. What comes in from beyond the edges
+  /// has the color `fill`, from 0 to 1.
   static func apply(
     _ operations: [ImageOperation], to pixels: UnsafeMutablePointer<Float>, side: Int, fill: [Float]
   ) {
@@ -101,8 +101,8 @@ public struct RandAugment: Sendable, Equatable {
   }
 }
 
-/// Random erasing (Zhong et al., 1708.04896) in timm's mode `pixel`: a rectangle of the normalized view becomes standard
-/// normal noise.
+/// Random erasing (Zhong et al., 1708.04896) in timm's mode `pixel`: a rectangle of the normalized view becomes
+/// standard normal noise.
 public struct RandomErasing: Sendable, Equatable {
   /// How often.
   public var probability: Float

@@ -92,8 +92,8 @@ struct HuggingFaceConfiguration {
     return object
   }
 
-  /// What makes its images: the middle, as `peco evaluate` shows it. Of the processors with a shorter side and a middle it
-  /// is the one that every version of transformers has; BEiT's own wanted both sides before version 5.
+  /// What makes its images: the middle, as `peco evaluate` shows it. Of the processors with a shorter side and a middle
+  /// it is the one that every version of transformers has; BEiT's own wanted both sides before version 5.
   private static func preprocessor(_ card: ModelCard) -> [String: Any] {
     let (size, preprocessing) = (card.architecture.imageHeight, card.preprocessing)
     return [

@@ -57,8 +57,8 @@ public struct NameTable: Sendable {
   let anchor: String
   /// The first rule that fits a name is followed.
   let rules: [NameRule]
-  /// Whether the rules have only what is called otherwise than here. What no rule fits then keeps its name, and a tensor
-  /// of which parts are missing is an error, for nothing would report it.
+  /// Whether the rules have only what is called otherwise than here. What no rule fits then keeps its name, and a
+  /// tensor of which parts are missing is an error, for nothing would report it.
   let isPartial: Bool
   /// What names may begin with in files where heads stand beside it.
   let prefix: String
@@ -82,8 +82,8 @@ public struct NameTable: Sendable {
       .map { String($0.dropLast(anchor.count)) }
   }
 
-  /// The names of theirs for the parts of a tensor of ours, in order, nil for a part that is left out; nil where it has no
-  /// place there.
+  /// The names of theirs for the parts of a tensor of ours, in order, nil for a part that is left out; nil where it has
+  /// no place there.
   func parts(of ours: String) -> [String?]? {
     for rule in rules {
       guard let block = NameRule.block(of: ours, in: rule.ours) else { continue }

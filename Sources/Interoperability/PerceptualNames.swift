@@ -84,7 +84,8 @@ extension NameTable {
 }
 
 extension WeightFile {
-  /// Opens a file of a perceptual network in whichever names it has, and gives it ours; what no rule knows keeps its own.
+  /// Opens a file of a perceptual network in whichever names it has, and gives it ours; what no rule knows keeps its
+  /// own.
   ///
   /// - Returns: The weights, and the table of the names that they came in.
   /// - Throws: `RunError` where some parts of one of our tensors are missing, or do not fit together.
@@ -101,8 +102,8 @@ extension WeightFile {
     return (try WeightFile(stored, named: table), table)
   }
 
-  /// Throws where a network's body has weights that are not among `parameters`: it is another one then, and without them
-  /// its features would be wrong. What comes after the body, heads and deeper stages, may be there.
+  /// Throws where a network's body has weights that are not among `parameters`: it is another one then, and without
+  /// them its features would be wrong. What comes after the body, heads and deeper stages, may be there.
   public func requireWhole(
     _ network: PerceptualNetworkKind, known parameters: [Parameter]
   ) throws {

@@ -251,8 +251,8 @@ extension WeightConversion {
 extension WeightLayout {
   /// What a name of theirs begins with in a file we write.
   ///
-  /// Hugging Face's models with a head have their transformer inside, but for the last norm of the one that predicts masked
-  /// patches.
+  /// Hugging Face's models with a head have their transformer inside, but for the last norm of the one that predicts
+  /// masked patches.
   fileprivate func exportPrefix(
     of ours: String, _ prefix: String, _ card: ModelCard.Architecture
   ) -> String {

@@ -79,8 +79,8 @@ public struct Attention {
     return scaledDotProductAttention(query, rows: rows, keyValue: keyValue, heads: heads, bias: bias)
   }
 
-  /// How much some tokens attend to all of their image's, by head: [B, N, width] → [rows.count, heads, N], off the tape.
-  /// `rows` are flat token numbers (b · N + n).
+  /// How much some tokens attend to all of their image's, by head: [B, N, width] → [rows.count, heads, N], off the
+  /// tape. `rows` are flat token numbers (b · N + n).
   public func probabilities(_ x: Tensor, rows: [Int], bias: Tensor? = nil) -> Tensor {
     let x = x.detached
     let key = linear(x, weight, outputs: width..<2 * width, biases: biases(of: 1..<2))

@@ -31,8 +31,8 @@ public struct Linear {
     linear(x, normalizedBy: norm.affine, samples: samples, weight, biases: [])
   }
 
-  /// The end of a residual branch in one operation, x + factor · gamma ∘ self(h), or with `activation`, the bias inside,
-  /// x + factor · gamma ∘ self(GELU(h + activation)): [B, ..., outputs].
+  /// The end of a residual branch in one operation, x + factor · gamma ∘ self(h), or with `activation`, the bias
+  /// inside, x + factor · gamma ∘ self(GELU(h + activation)): [B, ..., outputs].
   ///
   /// Parameters as `residual(_:_:weight:bias:activation:gamma:samples:factor:)` has them.
   public func residual(

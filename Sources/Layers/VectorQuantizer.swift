@@ -32,10 +32,11 @@ public final class VectorQuantizer {
   public let embedding: Parameter
   /// Moving average of how many vectors a step go to each entry, [entries].
   public let clusterSize: Parameter
-  /// Moving average of the sum of the vectors that go to each entry, [entries, length]; nil where entries learn by gradient.
+  /// Moving average of the sum of the vectors that go to each entry, [entries, length]; nil where entries learn by
+  /// gradient.
   public let embeddingAverage: Parameter?
-  /// What this step has gathered so far, in one buffer that ranks sum: [entries] counts, then [entries, length] sums, which
-  /// entries that learn by gradient do without.
+  /// What this step has gathered so far, in one buffer that ranks sum: [entries] counts, then [entries, length] sums,
+  /// which entries that learn by gradient do without.
   public let statistics: DoubleSum
   /// What entries follow.
   public let learning: Learning
@@ -121,8 +122,8 @@ public final class VectorQuantizer {
     CodebookUsage(counts: statistics.elements.prefix(entries))
   }
 
-  /// Moves the averages by what `statistics` has gathered, computes the entries anew, unless they learn by gradient, and
-  /// clears the statistics; once an optimizer step, after ranks have summed theirs.
+  /// Moves the averages by what `statistics` has gathered, computes the entries anew, unless they learn by gradient,
+  /// and clears the statistics; once an optimizer step, after ranks have summed theirs.
   public func update() {
     moveCodebook(
       embedding.value, average: embeddingAverage?.value, sizes: clusterSize.value, by: statistics,

@@ -3,8 +3,8 @@ import Layers
 import Operations
 import Tensors
 
-/// The generator's side of VQGAN's adversarial loss (Esser et al., 2012.09841, section 3.1): reconstructions should score
-/// as images do, by as much as leaves the pull of both losses on the last layer alike (equation 7).
+/// The generator's side of VQGAN's adversarial loss (Esser et al., 2012.09841, section 3.1): reconstructions should
+/// score as images do, by as much as leaves the pull of both losses on the last layer alike (equation 7).
 public struct AdversarialLoss {
   /// A loss with what went into it.
   public struct Output {

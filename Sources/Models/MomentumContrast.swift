@@ -18,7 +18,8 @@ public struct MomentumContrast {
   public let followers: [(leader: Parameter, follower: Parameter)]
   private let temperature: Float
 
-  /// Makes the parameters in `scope`, the root of a model, and those of the momentum encoder in `momentum`, an untrained one.
+  /// Makes the parameters in `scope`, the root of a model, and those of the momentum encoder in `momentum`, an
+  /// untrained one.
   ///
   /// - Parameters:
   ///   - configuration: Of the transformer.

@@ -17,8 +17,8 @@ public struct PatchDiscriminatorConfiguration: Sendable, Equatable {
   public func scores(ofSide side: Int) -> Int { (side >> layers) - 2 }
 }
 
-/// The discriminator of pix2pix (Isola et al., 1611.07004) and VQGAN (Esser et al., 2012.09841), which scores overlapping
-/// patches: convolutions of 4 × 4 with LeakyReLU, with the names of VQGAN's published code.
+/// The discriminator of pix2pix (Isola et al., 1611.07004) and VQGAN (Esser et al., 2012.09841), which scores
+/// overlapping patches: convolutions of 4 × 4 with LeakyReLU, with the names of VQGAN's published code.
 ///
 /// Group normalization stands in place of batch normalization. Statistics over the batch would make an image's score
 /// depend on its company in the micro-batch and on the rank: no longer one result, whatever the split.

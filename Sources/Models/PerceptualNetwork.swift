@@ -50,8 +50,9 @@ public func perceptualLoss(
   weightedSum(perceptualDistances(network, reconstruction, target).map { (1, $0) })
 }
 
-/// A network whose features are compared as LPIPS does (Zhang et al., 1801.03924, equation 1): each position's vector is
-/// divided by its length, and squared differences are summed over channels, each with its own weight if there are any.
+/// A network whose features are compared as LPIPS does (Zhang et al., 1801.03924, equation 1): each position's vector
+/// is divided by its length, and squared differences are summed over channels, each with its own weight if there are
+/// any.
 ///
 /// Its features are scaled so that the plain perceptual loss, the mean squared difference, is LPIPS's distance.
 public struct UnitChannelNetwork: PerceptualNetwork {

@@ -16,9 +16,9 @@ public enum PositionInterpolation {
 
   /// Relative positions [(2 from − 1)² + 3, heads] for a grid of `to` × `to`.
   ///
-  /// The offsets of the old grid are spread over the new one's range in steps that grow geometrically with the distance,
-  /// so that near offsets keep their meaning; a cubic spline through them gives the new offsets. The three rows of
-  /// the class token stay.
+  /// The offsets of the old grid are spread over the new one's range in steps that grow geometrically with the
+  /// distance, so that near offsets keep their meaning; a cubic spline through them gives the new offsets. The three
+  /// rows of the class token stay.
   public static func relative(_ table: [Float], heads: Int, from: Int, to: Int) -> [Float] {
     let source = 2 * from - 1
     precondition(table.count == (source * source + 3) * heads, "a table of another grid than \(from)²")
@@ -32,8 +32,8 @@ public enum PositionInterpolation {
     GridMap(rows: bicubicWeights(from: from, to: height), columns: bicubicWeights(from: from, to: width))
   }
 
-  /// What relative positions of a grid of `from` × `from` become on one of `height` × `width`. Along a side that keeps its
-  /// length they stay.
+  /// What relative positions of a grid of `from` × `from` become on one of `height` × `width`. Along a side that keeps
+  /// its length they stay.
   static func relativeMap(from: Int, height: Int, width: Int) -> GridMap {
     GridMap(rows: offsetWeights(from: from, to: height), columns: offsetWeights(from: from, to: width))
   }

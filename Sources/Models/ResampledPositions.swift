@@ -2,8 +2,8 @@ import Layers
 import Operations
 import Tensors
 
-/// A transformer's positions on a grid that it was not trained on, interpolated from those it has. Gradients go through to
-/// these.
+/// A transformer's positions on a grid that it was not trained on, interpolated from those it has. Gradients go through
+/// to these.
 struct ResampledPositions {
   private let absolute: GridMap
   /// Of a table of relative positions, and its row for each pair of tokens; nil in a transformer that has none.

@@ -2,8 +2,8 @@ import Layers
 import Operations
 import Tensors
 
-/// A vision transformer with BEiT's architecture (Bao et al., 2106.08254), with the parameter names of its published code
-/// and of timm.
+/// A vision transformer with BEiT's architecture (Bao et al., 2106.08254), with the parameter names of its published
+/// code and of timm.
 public struct VisionTransformer {
   /// What the last norm is applied to, and its name.
   public enum FinalNorm: String, Codable, Sendable, CaseIterable {
@@ -110,8 +110,8 @@ public struct VisionTransformer {
     states(embed(images, masked: []), after: wanted, depth: nil)
   }
 
-  /// The patch tokens after several blocks as maps of the image, before the final norm: [B, H / patch, W / patch, width]
-  /// each, as dense prediction takes them from a backbone. Blocks after the last one asked for are not computed.
+  /// The patch tokens after several blocks as maps of the image, before the final norm: [B, H / patch, W / patch,
+  /// width] each, as dense prediction takes them from a backbone. Blocks after the last one asked for are not computed.
   ///
   /// On another grid of patches than the trained one positions are interpolated as in fine-tuning
   /// (`PositionInterpolation`), and trained through the interpolation.

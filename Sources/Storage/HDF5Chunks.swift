@@ -22,7 +22,8 @@ extension HDF5File {
   ) throws {
     let elementSize = H5Tget_size(type.nativeType)
     let chunk = Self.chunk(for: shape, elementSize: elementSize)
-    // Whole trailing dimensions, one entry of the leading ones, and a cut of the one between: a chunk lies in one piece.
+    // Whole trailing dimensions, one entry of the leading ones, and a cut of the one between: a chunk lies in one
+    // piece.
     let cut = shape.indices.last { chunk[$0] != shape[$0] } ?? 0
     let entryBytes = shape[(cut + 1)...].reduce(elementSize, *)
     let chunkBytes = chunk[cut] * entryBytes

@@ -2,8 +2,8 @@ import CFileIO
 import Foundation
 import Threads
 
-/// Has the disk take up what is written to a file while more is computed and written: left to itself the kernel hoards it,
-/// and the flush at the end finds an idle disk and a gigabyte to move.
+/// Has the disk take up what is written to a file while more is computed and written: left to itself the kernel hoards
+/// it, and the flush at the end finds an idle disk and a gigabyte to move.
 ///
 /// Unchecked: a condition guards everything that changes.
 final class Writeback: @unchecked Sendable {

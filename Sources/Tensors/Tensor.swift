@@ -62,7 +62,8 @@ public final class Tensor {
     return pointer[0]
   }
 
-  /// Hands the elements to `body`, in row-major order and without a copy: for MPI, HDF5 and checksums, which take memory.
+  /// Hands the elements to `body`, in row-major order and without a copy: for MPI, HDF5 and checksums, which take
+  /// memory.
   ///
   /// The buffer holds `count` elements and is good until `body` returns. Its address is never nil, not even of an empty
   /// tensor. Arithmetic is for operations.
@@ -72,8 +73,8 @@ public final class Tensor {
     try withExtendedLifetime(self) { try body(UnsafeBufferPointer(start: pointer, count: count)) }
   }
 
-  /// Hands the elements to `body` to be read and written, as `withUnsafeElements` does: for MPI, HDF5 and decoders, which
-  /// fill memory in place.
+  /// Hands the elements to `body` to be read and written, as `withUnsafeElements` does: for MPI, HDF5 and decoders,
+  /// which fill memory in place.
   ///
   /// Views of the same memory see what is written. Nobody else may touch those elements meanwhile.
   public func withUnsafeMutableElements<Result>(

@@ -30,9 +30,9 @@ public struct CheckpointUnit {
 
 /// Checkpoint files: a task's units, their optimizers' moments and how far the run has come, in HDF5.
 ///
-/// `/model/NAME`, `/optimizer/first_moment/NAME` and `/optimizer/second_moment/NAME` are float32 with Fletcher-32 checksums.
-/// Another unit has `/UNIT/NAME`, and its moments below `/optimizer/UNIT`. The header's attributes are on the file itself, and
-/// `FileSeal` covers all of it.
+/// `/model/NAME`, `/optimizer/first_moment/NAME` and `/optimizer/second_moment/NAME` are float32 with Fletcher-32
+/// checksums. Another unit has `/UNIT/NAME`, and its moments below `/optimizer/UNIT`. The header's attributes are on
+/// the file itself, and `FileSeal` covers all of it.
 public enum Checkpoint {
   // MARK: Writing
 

@@ -2,8 +2,8 @@ import Communication
 import Operations
 import Tensors
 
-/// What operations ask of the other ranks while forward and backward run, over a communicator of their own: another thread
-/// reduces gradients at the same time.
+/// What operations ask of the other ranks while forward and backward run, over a communicator of their own: another
+/// thread reduces gradients at the same time.
 ///
 /// The first error is kept for `check`, since backward cannot throw; nothing is sent after it.
 public final class CommunicatorExchange: RankExchange {

@@ -1,8 +1,8 @@
 import Communication
 import Tensors
 
-/// Another rank's loss is not finite, and this one's has no backward without it: the step is over here, and that rank says
-/// what happened.
+/// Another rank's loss is not finite, and this one's has no backward without it: the step is over here, and that rank
+/// says what happened.
 package struct NonFiniteElsewhere: Error {
   package init() {}
 }

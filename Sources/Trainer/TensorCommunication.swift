@@ -36,7 +36,8 @@ extension Communicator {
     for parameter in parameters { try broadcast(parameter.value, from: root) }
   }
 
-  /// Fills parameters on every rank with what rank 0 reads into them; where it cannot, all throw the same error. Collective.
+  /// Fills parameters on every rank with what rank 0 reads into them; where it cannot, all throw the same error.
+  /// Collective.
   package func readOnRoot(into parameters: [Parameter], _ read: () throws -> Void) throws {
     try agree { if isRoot { try read() } }
     try broadcast(parameters)

@@ -13,8 +13,8 @@ public protocol TrainableUnit: AnyObject {
 
 /// A unit that follows the gradient of a loss of its own, by an optimizer of its own.
 public protocol OptimizedUnit: TrainableUnit {
-  /// The weight that an image brings to the loss when nothing is ignored. It keeps gradients in range and changes nothing
-  /// else.
+  /// The weight that an image brings to the loss when nothing is ignored. It keeps gradients in range and changes
+  /// nothing else.
   var lossWeightPerImage: Double { get }
 
   /// Whether the unit is trained in a step, counted from 0. The same on every rank.

@@ -6,8 +6,8 @@ import Tensors
 import Terminal
 import Threads
 
-/// One step of any task: micro-batches to gradients, gradients over all ranks, the guards, the units' updates, and what is
-/// known about it afterwards.
+/// One step of any task: micro-batches to gradients, gradients over all ranks, the guards, the units' updates, and what
+/// is known about it afterwards.
 public final class TrainingStep {
   /// What ranks agreed on at the end of a step.
   struct End {

@@ -8,8 +8,8 @@ public typealias NamedValue = (name: String, value: Double)
 
 /// What is trained, and on what loss: the part of a run that differs between tasks.
 ///
-/// In every step the trainer asks each optimized unit for its loss of every micro-batch, sums `metrics` over all ranks, runs the
-/// optimizers, and calls `finishStep` with the sums.
+/// In every step the trainer asks each optimized unit for its loss of every micro-batch, sums `metrics` over all ranks,
+/// runs the optimizers, and calls `finishStep` with the sums.
 public protocol TrainingTask: AnyObject {
   /// Name of the task: its checkpoints carry it, so that one task's are not taken for another's.
   static var task: String { get }

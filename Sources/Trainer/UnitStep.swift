@@ -3,7 +3,8 @@ import Configuration
 import Datasets
 import Tensors
 
-/// An optimized unit in a training step: its flat buffers, its optimizer, and its gradients over micro-batches and ranks.
+/// An optimized unit in a training step: its flat buffers, its optimizer, and its gradients over micro-batches and
+/// ranks.
 final class UnitStep {
   let unit: any OptimizedUnit
   let flat: FlatParameters
@@ -52,7 +53,8 @@ final class UnitStep {
   /// What the summed gradients are multiplied by to be those of the mean over `weight`: 1 where nothing is ignored.
   func gradientFactor(weight: Double) -> Double { weight > 0 ? nominalWeight / weight : 0 }
 
-  /// The norm of the gradients of a step, counted from 0, with what they are multiplied by. Throws where it is not finite.
+  /// The norm of the gradients of a step, counted from 0, with what they are multiplied by. Throws where it is not
+  /// finite.
   func gradientNorm(ofStep step: Int, loss: Double, factor: Double) throws -> Double {
     let norm = GradientNorm.norm(of: flat)
     guard norm.isFinite else {

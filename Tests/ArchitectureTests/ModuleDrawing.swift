@@ -2,8 +2,8 @@ import Foundation
 
 /// `docs/modules.svg`: the declared modules on their floors, and what each needs.
 ///
-/// An arrow that follows from others is left out: one draws A → C only where no B lies between. Where each box and arrow
-/// goes depends on the declarations alone, so that the drawing changes with them.
+/// An arrow that follows from others is left out: one draws A → C only where no B lies between. Where each box and
+/// arrow goes depends on the declarations alone, so that the drawing changes with them.
 struct ModuleDrawing {
   private let graph: ModuleGraph
   private let layout: ModuleLayout

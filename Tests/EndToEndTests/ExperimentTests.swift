@@ -20,7 +20,8 @@ import Testing
     let all = try run("cifar10", ["images", "out", "--list"], in: workshop)
     #expect(all.exitCode == 0, "\(all)")
     let lines = all.output.split(separator: "\n")
-    // Images and perceptual network; by seed 2 supervised, 4 of pixels, 7 of each tokenizer; 5 masks and 2 longer ones of 4, 2 coarse ones of 7.
+    // Images and perceptual network; by seed 2 supervised, 4 of pixels, 7 of each tokenizer; 5 masks and 2 longer ones
+    // of 4, 2 coarse ones of 7.
     #expect(lines.count == 2 + 2 * (2 + 4 + 3 * 7) + 7 * 4 + 2 * 7, "\(all)")
     #expect(lines.allSatisfy { $0.hasSuffix("to do") })
     for tokens in ["beit seed 1 reconstructions", "masking-random-60 seed 0 finetune-10"] {
@@ -161,7 +162,8 @@ import Testing
       """, to: "ours.sh")
     let ours = try workshop.run(["bash", "ours.sh", "theirs.jsonl"])
     #expect(ours.exitCode == 0, "\(ours)")
-    // The tokens were told; the tokenizer was made for pretraining, and is not taken from theirs once it has begun here.
+    // The tokens were told; the tokenizer was made for pretraining, and is not taken from theirs once it has begun
+    // here.
     let did = ours.errors.split(separator: "\n").compactMap { $0.split(separator: " ").dropFirst(5).first }
     #expect(did == ["tokenizer", "pretrain"], "\(ours)")
     #expect(ours.output.components(separatedBy: "theirs").count == 2, "\(ours)")

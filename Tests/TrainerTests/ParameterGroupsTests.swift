@@ -71,7 +71,8 @@ import Trainer
       ] + Self.blocks)
   }
 
-  /// A transformer inside another model has its depths under whatever name it goes; what is beside it has the full rate.
+  /// A transformer inside another model has its depths under whatever name it goes; what is beside it has the full
+  /// rate.
   @Test func depthsDoNotDependOnTheRoot() throws {
     let scope = ParameterScope(seed: 0)
     _ = try VisionTransformer(Self.configuration(.absolute), in: scope / "detector" / "backbone")

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-// The sums are modulo 65535, and so may be taken in any order: lane by lane, for vectors, and with a word's two bytes in this
-// processor's order, because a swap multiplies by 256.
+// The sums are modulo 65535, and so may be taken in any order: lane by lane, for vectors, and with a word's two bytes
+// in this processor's order, because a swap multiplies by 256.
 
 enum { lanes = 32, modulus = 65535 };
 

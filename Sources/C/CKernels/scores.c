@@ -15,8 +15,8 @@
 typedef float vector __attribute__((vector_size(64)));
 typedef float unaligned_vector __attribute__((vector_size(64), aligned(4)));
 
-// Eleven rows of two vectors are sums enough to keep both multiply-add units busy, and 18 times eleven are 198: what the
-// 197 tokens of an image of 224² need.
+// Eleven rows of two vectors are sums enough to keep both multiply-add units busy, and 18 times eleven are 198: what
+// the 197 tokens of an image of 224² need.
 enum { lanes = 16, wide = 2 * lanes, tall = 11, most_channels = 256 };
 
 static inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }

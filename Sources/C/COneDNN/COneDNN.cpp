@@ -157,8 +157,8 @@ std::shared_ptr<Primitive> make(const peco_dnn_convolution &c, Operation operati
   return result;
 }
 
-// Winograd's algorithm (Lavin and Gray, 1509.09308) takes a quarter of the multiplications for a 3 × 3 kernel, and about half
-// of the time; oneDNN has it on blocks of channels. Few channels do not fill its products.
+// Winograd's algorithm (Lavin and Gray, 1509.09308) takes a quarter of the multiplications for a 3 × 3 kernel, and
+// about half of the time; oneDNN has it on blocks of channels. Few channels do not fill its products.
 bool suits_winograd(const peco_dnn_convolution &c) {
   return c.channel_block == 16 && c.kernel_height == 3 && c.kernel_width == 3 && c.stride == 1 && c.in_channels >= 32 &&
          c.out_channels >= 32;

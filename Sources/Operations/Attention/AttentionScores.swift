@@ -17,8 +17,8 @@ struct StridedMatrix {
   }
 }
 
-/// The product scale · q kᵀ of a head's queries and keys, some rows at a time, so that what follows on a row finds it in
-/// the nearest cache.
+/// The product scale · q kᵀ of a head's queries and keys, some rows at a time, so that what follows on a row finds it
+/// in the nearest cache.
 struct AttentionScores {
   private let q: StridedMatrix
   private let k: StridedMatrix

@@ -47,8 +47,8 @@ public struct AdamStep {
 /// Elements a thread takes at a time.
 private let block = 1 << 16
 
-/// Makes one update, in place, in one pass over four tensors of one size. The arithmetic is that of `torch.optim.Adam` and
-/// `torch.optim.AdamW`.
+/// Makes one update, in place, in one pass over four tensors of one size. The arithmetic is that of `torch.optim.Adam`
+/// and `torch.optim.AdamW`.
 ///
 /// - Parameters:
 ///   - step: The kind of the update, its constants and its number.

@@ -1,6 +1,7 @@
 @_spi(TensorMemory) import Tensors
 
-/// What the rows and the columns of a grid become on another one: a linear map along each, such as bicubic interpolation.
+/// What the rows and the columns of a grid become on another one: a linear map along each, such as bicubic
+/// interpolation.
 public struct GridMap: Sendable {
   /// What each old row weighs in each new one, [new height][old height].
   public let rows: [[Double]]

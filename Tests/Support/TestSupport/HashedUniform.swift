@@ -1,5 +1,5 @@
-/// A value in [0, 1) from a hash of two numbers, as `uniform` of `ModelsTests/Fixtures/hashed.py` computes it: weights of
-/// large networks, which no file needs to hold.
+/// A value in [0, 1) from a hash of two numbers, as `uniform` of `ModelsTests/Fixtures/hashed.py` computes it: weights
+/// of large networks, which no file needs to hold.
 public func hashedUniform(_ number: Int, _ element: Int) -> Float {
   var h = UInt32(truncatingIfNeeded: element) &* 0x9E37_79B1
   h = h &+ UInt32(truncatingIfNeeded: number) &* 0x85EB_CA77

@@ -1,5 +1,5 @@
-// Sums over the rows of a matrix for batch normalization, each added up in double precision, so that how rows are spread
-// over ranks does not show in them.
+// Sums over the rows of a matrix for batch normalization, each added up in double precision, so that how rows are
+// spread over ranks does not show in them.
 #pragma once
 #include <stddef.h>
 

@@ -8,7 +8,7 @@ void peco_gelu(float *y, const float *x, size_t n);
 void peco_gelu_gradient(float *dx, const float *x, const float *dy, size_t n);
 /// y[r, i] = gelu(x[r, i] + bias[i]); y may be x.
 void peco_bias_gelu(float *y, const float *x, const float *bias, size_t rows, size_t n);
-/// Backward of y = gelu(x + bias), which y comes out of once more: x[r, i] becomes dx[r, i] = dy[r, i] · gelu'(x[r, i] +
-/// bias[i]), dy[r, i] becomes y[r, i], and dbias[i] += Σ_r dx[r, i].
+/// Backward of y = gelu(x + bias), which y comes out of once more: x[r, i] becomes dx[r, i] = dy[r, i] · gelu'(
+/// x[r, i] + bias[i]), dy[r, i] becomes y[r, i], and dbias[i] += Σ_r dx[r, i].
 void peco_bias_gelu_gradient(
     float *x, float *dy, float *dbias, const float *bias, size_t rows, size_t n);

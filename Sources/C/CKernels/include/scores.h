@@ -2,8 +2,8 @@
 #pragma once
 #include <stddef.h>
 
-/// Elements that `peco_turn_keys` writes for `keys` keys of `channels` channels; 0 where a general matrix product serves
-/// better than these functions: on other processors than AVX-512's, and for more than 256 channels.
+/// Elements that `peco_turn_keys` writes for `keys` keys of `channels` channels; 0 where a general matrix product
+/// serves better than these functions: on other processors than AVX-512's, and for more than 256 channels.
 size_t peco_turned_keys_size(size_t keys, size_t channels);
 
 /// Keys, one a row of stride k_stride, in the order in which `peco_scores` reads them.
