@@ -194,9 +194,7 @@ let package = Package(
     // Tests: a target a module, and what several of them share
     .target(
       name: "TestSupport",
-      dependencies: [
-        "Datasets", "Operations", "Tensors", "Storage", "Communication",
-      ], path: "Tests/Support/TestSupport"),
+      dependencies: ["Datasets", "Operations", "Tensors", "Storage"], path: "Tests/Support/TestSupport"),
     .target(
       name: "PublishedWeights", dependencies: ["Interoperability"], path: "Tests/Support/PublishedWeights"),
     .target(
@@ -281,8 +279,7 @@ let package = Package(
       name: "MomentumContrastTests",
       dependencies: [
         "TestSupport", "MomentumContrastTraining", "Trainer", "Configuration", "Models", "Datasets",
-        "Tensors",
-        "Terminal", "Communication",
+        "Tensors", "Terminal", "Communication",
       ]),
     .testTarget(
       name: "ClassificationTests",
