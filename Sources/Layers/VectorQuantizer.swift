@@ -119,7 +119,7 @@ public final class VectorQuantizer {
 
   /// How evenly the entries were used in what `statistics` has gathered.
   public var usage: CodebookUsage {
-    CodebookUsage(counts: statistics.elements.prefix(entries))
+    statistics.withUnsafeMutableElements { CodebookUsage(counts: $0.prefix(entries)) }
   }
 
   /// Moves the averages by what `statistics` has gathered, computes the entries anew, unless they learn by gradient,
@@ -128,11 +128,11 @@ public final class VectorQuantizer {
     moveCodebook(
       embedding.value, average: embeddingAverage?.value, sizes: clusterSize.value, by: statistics,
       decay: decay, epsilon: epsilon)
-    if isNormalized, embeddingAverage != nil { normalizeEntries() }
+    if isNormalized, embeddingAverage != nil {
+      embedding.value.copyElements(from: unitChannels(embedding.value))
+    }
     statistics.clear()
   }
-
-  private func normalizeEntries() { embedding.value.copyElements(from: unitChannels(embedding.value)) }
 
   /// The entries that have fallen out of use: fewer than `threshold` vectors a step, on average.
   public func deadEntries(below threshold: Float) -> [Int] {
