@@ -253,7 +253,7 @@ let package = Package(
       name: "InteroperabilityTests",
       dependencies: [
         "PublishedWeights", "TestSupport", "Interoperability", "Trainer", "Configuration", "Models", "Layers",
-        "Tensors", "Terminal", "Imaging", "Storage", "Communication",
+        "Datasets", "Tensors", "Terminal", "Imaging", "Storage", "Communication",
       ], exclude: ["Fixtures"]),
     .testTarget(
       name: "EvaluationTests",

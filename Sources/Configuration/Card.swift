@@ -1,4 +1,5 @@
 import Foundation
+import Terminal
 
 /// What a model is beside its weights, whatever kind of model it is: what a checkpoint says of it.
 public enum Card: Codable, Equatable, Sendable {
@@ -50,11 +51,7 @@ public enum Card: Codable, Equatable, Sendable {
   }
 
   /// One line of JSON, its keys sorted.
-  public func json() throws -> String {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    return String(decoding: try encoder.encode(self), as: UTF8.self)
-  }
+  public func json() throws -> String { try JSONText.encode(self) }
 
   /// Reads what `json` writes.
   ///

@@ -51,6 +51,9 @@ extension ConfigurationFormat where Value == Int {
           .flatMap { bounds.contains($0) ? $0 : nil }
       }, render: { String($0) })
   }
+
+  /// The side of a square image in pixels.
+  public static var imageSide: Self { .int(.between(8, 4096)) }
 }
 
 extension ConfigurationFormat where Value == UInt64 {

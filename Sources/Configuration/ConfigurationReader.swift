@@ -33,6 +33,11 @@ public final class ConfigurationReader {
     try self.init(yaml: text, source: path, overrides: overrides)
   }
 
+  /// Reads `--set` options alone, `key.path=value` each.
+  public convenience init(overrides: [String]) throws {
+    try self.init(yaml: "", source: "--set", overrides: overrides)
+  }
+
   /// Reads a text; `source` is what messages call it.
   public init(yaml: String, source: String = "configuration", overrides: [String] = []) throws {
     self.source = try ConfigurationSource(yaml: yaml, name: source, overrides: overrides)
@@ -176,30 +181,6 @@ public final class ConfigurationReader {
       let allowed =
         siblings.isEmpty ? Set(known.map { String($0.prefix { $0 != "." }) }) : Set(siblings)
       return entry.issue(key, "unknown key; known \(place): \(allowed.sorted().joined(separator: ", "))")
-    }
-  }
-}
-
-/// Writes key paths and values as nested YAML, in the order in which they were asked for.
-package enum ResolvedConfiguration {
-  package static func yaml(_ values: [(key: String, value: String)]) -> String {
-    var text = ""
-    write(values.map { ($0.key.split(separator: "."), $0.value) }, indent: "", into: &text)
-    return text
-  }
-
-  private static func write(
-    _ values: [(path: [Substring], value: String)], indent: String, into text: inout String
-  ) {
-    var written: Set<Substring> = []
-    for (path, value) in values where written.insert(path[0]).inserted {
-      if path.count == 1 {
-        text += "\(indent)\(path[0]): \(value)\n"
-      } else {
-        text += "\(indent)\(path[0]):\n"
-        let inside = values.filter { $0.path[0] == path[0] }.map { (Array($0.path.dropFirst()), $0.value) }
-        write(inside, indent: indent + "  ", into: &text)
-      }
     }
   }
 }

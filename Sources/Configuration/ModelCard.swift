@@ -15,13 +15,17 @@ public struct ModelCard: Codable, Equatable, Sendable {
   /// The names of the classes, in the order of the head's logits; nil where there are none, and where they are not
   /// known.
   public var classes: [String]?
+  /// How images were hidden while it learned to tell tokens; nil for other models, and where it is not known.
+  public var pretraining: Pretraining?
 
   public init(
-    _ architecture: Architecture, _ preprocessing: Preprocessing = Preprocessing(), classes: [String]? = nil
+    _ architecture: Architecture, _ preprocessing: Preprocessing = Preprocessing(), classes: [String]? = nil,
+    pretraining: Pretraining? = nil
   ) {
     self.architecture = architecture
     self.preprocessing = preprocessing
     self.classes = classes
+    self.pretraining = pretraining
   }
 
   /// How images are shown to the network.
@@ -67,19 +71,11 @@ extension ModelCard {
     /// What comes after the last norm.
     public struct Head: Codable, Equatable, Sendable {
       /// What it tells.
-      public enum Kind: String, Codable, Sendable, CaseIterable {
-        /// Logits of an image's classes (`head`).
-        case classes
-        /// Logits of a patch's tokens (`lm_head`).
-        case tokens
-        /// A patch's pixels (`pixel_head`).
-        case pixels
-      }
-      public var kind: Kind
+      public var kind: TransformerHead
       /// How many numbers it gives.
       public var outputs: Int
 
-      public init(_ kind: Kind, outputs: Int) { (self.kind, self.outputs) = (kind, outputs) }
+      public init(_ kind: TransformerHead, outputs: Int) { (self.kind, self.outputs) = (kind, outputs) }
     }
 
     /// Of the images, in pixels.
@@ -163,7 +159,7 @@ extension ModelCard {
     /// Number of tokens that the head tells apart, if it does.
     public var vocabulary: Int? { outputs(.tokens) }
 
-    private func outputs(_ kind: Head.Kind) -> Int? { head?.kind == kind ? head?.outputs : nil }
+    private func outputs(_ kind: TransformerHead) -> Int? { head?.kind == kind ? head?.outputs : nil }
   }
 }
 

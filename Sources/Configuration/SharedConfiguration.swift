@@ -57,7 +57,7 @@ public struct DataConfiguration: Sendable, Equatable {
   init(_ reader: ConfigurationReader, defaults: DataConfiguration) {
     path = reader.value("data.path", .text("the path of an image dataset"))
     workers = reader.value("data.workers", .int(.between(1, 256)), default: defaults.workers)
-    imageSize = reader.value("data.image_size", .int(.between(8, 4096)), default: defaults.imageSize)
+    imageSize = reader.value("data.image_size", .imageSide, default: defaults.imageSize)
     let scale = reader.value(
       "data.crop_scale", .list(of: .double(.between(0.001, 1)), count: 2),
       default: [defaults.cropScale.lowerBound, defaults.cropScale.upperBound])

@@ -39,7 +39,7 @@ public struct FrozenTransformer {
 
   package let path: String
   package let card: ModelCard
-  package let model: TransformerModel
+  package let model: any TransformerModel
   package let samples: SamplePipeline
   package let batchSize: Int
   package let options: Loader.Options
@@ -77,6 +77,14 @@ public struct FrozenTransformer {
   /// The images of a dataset as they are shown.
   package func data(of dataset: ImageDataset) -> ClassificationData {
     ClassificationData(dataset: dataset, samples: samples, batchSize: batchSize, options: options)
+  }
+
+  /// The transformer with its head for classes. Throws where it has none.
+  package func classifier() throws -> ClassificationModel {
+    guard let model = model as? ClassificationModel else {
+      throw RunError("\(path) has no classification head; give a checkpoint of `peco finetune`")
+    }
+    return model
   }
 
   /// Throws where a dataset does not have the classes of the transformer.

@@ -2,45 +2,52 @@ import Models
 import Tensors
 import Terminal
 
-/// What files of a perceptual network's weights are known by.
-private struct PerceptualNames {
+/// What files of a family of perceptual networks are known by.
+public struct PerceptualNames: Sendable {
+  /// What the network is called.
+  public let network: String
   /// The names in which its weights may come; the first are ours.
-  var tables: [NameTable] = []
-  /// Where the weights of its body lie, which all must be known; those of a stage count where its name is among `stages`
-  /// and the network has the stage.
-  var body: [String] = []
-  var stages: [String] = []
+  let tables: [NameTable]
+  /// Where the weights of its body lie, which all must be known.
+  let body: [String]
+  /// Where those of its stages lie, which count where the network has the stage.
+  let stages: [String]
 
-  init(of network: PerceptualNetworkKind) {
-    switch network {
-    case .none: break
-    case .vgg16:
-      // torchvision's, which is timm's.
-      tables = [NameTable("torchvision", anchor: "features.0.weight")]
-      // A deeper one has its stages elsewhere; its first convolution that is not here betrays it.
-      body = [1, 16, 23, 25, 30, 32, 34].map { "features.\($0)" }
-    case .resnet50:
-      // torchvision's, which is timm's and MoCo v3's; Hugging Face's `ResNetModel`.
-      tables = [
-        NameTable("torchvision", anchor: "layer1.0.conv1.weight"),
-        NameTable(
-          "huggingface", anchor: "embedder.embedder.convolution.weight", rules: NameTable.huggingFaceResNet),
-      ]
-      body = ["conv1", "bn1"]
-      stages = (1...4).map { "layer\($0)" }
-    case .vit:
-      // BEiT's, which is timm's but for layer scale, and MoCo v3's; Hugging Face's `ViTModel`; torchvision's.
-      tables = [
-        WeightLayout.timm.table(of: nil, isPartial: true),
-        WeightLayout.huggingface.table(of: .plain, isPartial: true),
-        NameTable("torchvision", anchor: "conv_proj.weight", rules: NameTable.torchvisionViT),
-      ]
-      body = [
-        "blocks", "encoder", "patch_embed", "embeddings", "pos_embed", "cls_token", "norm_pre", "reg_token",
-        "register_tokens", "dist_token", "rel_pos_bias",
-      ]
-    }
+  private init(_ network: String, _ tables: [NameTable], body: [String], stages: [String] = []) {
+    self.network = network
+    self.tables = tables
+    self.body = body
+    self.stages = stages
   }
+
+  /// torchvision's, which is timm's.
+  ///
+  /// A deeper one has its stages elsewhere; its first convolution that is not here betrays it.
+  public static let vgg16 = PerceptualNames(
+    "vgg16", [NameTable("torchvision", anchor: "features.0.weight")],
+    body: [1, 16, 23, 25, 30, 32, 34].map { "features.\($0)" })
+
+  /// torchvision's, which is timm's and MoCo v3's; Hugging Face's `ResNetModel`.
+  public static let resnet50 = PerceptualNames(
+    "resnet50",
+    [
+      NameTable("torchvision", anchor: "layer1.0.conv1.weight"),
+      NameTable(
+        "huggingface", anchor: "embedder.embedder.convolution.weight", rules: NameTable.huggingFaceResNet),
+    ], body: ["conv1", "bn1"], stages: (1...4).map { "layer\($0)" })
+
+  /// BEiT's, which is timm's but for layer scale, and MoCo v3's; Hugging Face's `ViTModel`; torchvision's.
+  public static let vit = PerceptualNames(
+    "vit",
+    [
+      WeightLayout.timm.table(of: nil, isPartial: true),
+      WeightLayout.huggingface.table(of: .plain, isPartial: true),
+      NameTable("torchvision", anchor: "conv_proj.weight", rules: NameTable.torchvisionViT),
+    ],
+    body: [
+      "blocks", "encoder", "patch_embed", "embeddings", "pos_embed", "cls_token", "norm_pre", "reg_token",
+      "register_tokens", "dist_token", "rel_pos_bias",
+    ])
 }
 
 extension NameTable {
@@ -90,33 +97,28 @@ extension WeightFile {
   /// - Returns: The weights, and the table of the names that they came in.
   /// - Throws: `RunError` where some parts of one of our tensors are missing, or do not fit together.
   public static func open(
-    _ path: String, of network: PerceptualNetworkKind
+    _ path: String, of network: PerceptualNames
   ) throws -> (weights: WeightFile, names: NameTable) {
-    let tables = PerceptualNames(of: network).tables
-    guard let ours = tables.first else {
-      throw RunError("\(path): the network \(network.rawValue) has no weights")
-    }
     let stored = try StoredTensors.open(path)
     // Of several names that are looked for, ours is the one to tell of.
-    let table = tables.first { $0.prefix(in: stored.shapes.map(\.name)) != nil } ?? ours
+    let table = network.tables.first { $0.prefix(in: stored.shapes.map(\.name)) != nil } ?? network.tables[0]
     return (try WeightFile(stored, named: table), table)
   }
 
   /// Throws where a network's body has weights that are not among `parameters`: it is another one then, and without
   /// them its features would be wrong. What comes after the body, heads and deeper stages, may be there.
   public func requireWhole(
-    _ network: PerceptualNetworkKind, known parameters: [Parameter]
+    _ network: PerceptualNames, known parameters: [Parameter]
   ) throws {
     let known = Set(parameters.map(\.name))
-    let names = PerceptualNames(of: network)
-    let body = names.body + names.stages.filter { stage in known.contains { $0.hasPrefix(stage + ".") } }
+    let body = network.body + network.stages.filter { stage in known.contains { $0.hasPrefix(stage + ".") } }
     let unread = shapes.keys.filter { name in
       body.contains { name == $0 || name.hasPrefix($0 + ".") } && !known.contains(name)
         && !name.hasSuffix("mask_token")
     }.sorted()
     guard let first = unread.first else { return }
     throw RunError(
-      "\(path) has \(unread.count) weights that this \(network.rawValue) does not, the first \(first) "
+      "\(path) has \(unread.count) weights that this \(network.network) does not, the first \(first) "
         + "\(shapes[first] ?? []); is it another kind of network?")
   }
 }

@@ -45,7 +45,7 @@ public struct TransformerWeights {
   ///   - imageSize: Side of the images it is to see, where that is another than in training; positions are
   ///     interpolated.
   ///   - communicator: All ranks.
-  public func loadModel(imageSize: Int? = nil, communicator: Communicator) throws -> TransformerModel {
+  public func loadModel(imageSize: Int? = nil, communicator: Communicator) throws -> any TransformerModel {
     let scope = ParameterScope(seed: 0, frozen: true)
     let model = try card.architecture.makeModel(in: scope, of: path, imageSize: imageSize)
     try communicator.readOnRoot(into: scope.parameters) {

@@ -114,7 +114,11 @@ public enum WeightConversion {
     }
     let classes = told.classes?.count == architecture.classes ? told.classes : nil
     let taken = Set(scope.parameters.map(\.name))
-    var report = Report(summary: model.summary, tensors: taken.count, unmatched: foreign.unmatched)
+    var report = Report(
+      summary: model.backbone.configuration.summary, tensors: taken.count, unmatched: foreign.unmatched)
+    if let head = architecture.head, taken.contains(head.kind.layer + ".weight") {
+      report.summary += ", and a head for \(head.outputs) \(head.kind.name)"
+    }
     report.unmatched += shapes.keys.filter { !taken.contains($0) }.sorted().map {
       "\($0) \(shapes[$0] ?? []): the transformer has no place for it"
     }
@@ -143,14 +147,10 @@ public enum WeightConversion {
     if let first = classes?.first, let last = classes?.last {
       report.summary += "; the classes are '\(first)' to '\(last)'"
     }
-    let source: [(key: String, value: String)] = [
-      ("weights.source", JSONObject.quoted((request.source as NSString).lastPathComponent)),
-      ("weights.layout", request.layout.rawValue),
-    ]
     let header = CheckpointHeader(
-      task: CheckpointHeader.imported, step: 0, epoch: 0, samplePosition: 0, updates: 0, seed: 0,
-      configuration: ResolvedConfiguration.yaml(source),
-      card: .transformer(ModelCard(architecture, told.preprocessing, classes: classes)))
+      from: .init(files: [request.source], layout: request.layout.rawValue),
+      card: .transformer(
+        ModelCard(architecture, told.preprocessing, classes: classes, pretraining: told.pretraining)))
     try Checkpoint.write(header, parameters: scope.parameters, optimizer: nil, to: request.output)
     return report
   }
@@ -244,7 +244,8 @@ extension WeightConversion {
     architecture.imageHeight = card.architecture.imageHeight
     architecture.imageWidth = card.architecture.imageWidth
     return ModelCard(
-      architecture, card.preprocessing, classes: architecture.classes == nil ? nil : card.classes)
+      architecture, card.preprocessing, classes: architecture.classes == nil ? nil : card.classes,
+      pretraining: architecture.vocabulary == nil ? nil : card.pretraining)
   }
 }
 
@@ -269,18 +270,6 @@ extension VisionTransformerConfiguration {
   var summary: String {
     "a transformer of \(depth) blocks, \(width) wide, \(heads) heads, patches of \(patchSize)², images of "
       + "\(imageSize)²"
-  }
-}
-
-extension TransformerModel {
-  /// The transformer and its head in a few words.
-  fileprivate var summary: String {
-    let body = backbone.configuration.summary
-    switch self {
-    case .backbone: return body
-    case .maskedImage(let model): return body + ", and a head for \(model.head.weight.shape[0]) tokens"
-    case .classification(let model): return body + ", and a head for \(model.head.weight.shape[0]) classes"
-    }
   }
 }
 

@@ -16,6 +16,8 @@ package struct WeightDescription: Equatable {
   package var interpolation: ResampleFilter?
   /// The names of the classes, in the order of the head's logits.
   package var classes: [String]?
+  /// How images were hidden while it learned to tell tokens.
+  package var pretraining: ModelCard.Pretraining?
 
   package init(
     heads: Int? = nil, normEpsilon: Float? = nil, normalization: ImageNormalization? = nil,
@@ -49,6 +51,7 @@ package struct WeightDescription: Equatable {
       interpolation ?? own.interpolation ?? HuggingFaceConfiguration.interpolation(beside: path)
       ?? timm?.interpolation
     result.classes = classes ?? own.classes ?? model?.classes ?? timm?.classes
+    result.pretraining = pretraining ?? own.pretraining
     // A side that the image cannot be cut out of belongs to images of another size.
     if let side = result.resize, side < imageSize { result.resize = nil }
     return result
@@ -88,6 +91,7 @@ extension WeightDescription {
       resize = card.preprocessing.resize
       interpolation = card.preprocessing.interpolation
       classes = card.classes
+      pretraining = card.pretraining
     } catch let error as ModelCardError {
       throw RunError(
         "\(path): \(ModelCard.metadataKey) in its metadata is '\(text.prefix(40))', must be a model card: \(error)"

@@ -8,21 +8,6 @@ public protocol PerceptualNetwork {
   func features(_ images: Tensor) -> [Tensor]
 }
 
-/// The networks there are whose features can be compared.
-public enum PerceptualNetworkKind: String, Sendable, CaseIterable {
-  case none, vgg16, resnet50, vit
-
-  /// Channels of the features after each stage of a network that always has the same; nil for a transformer, whose weights
-  /// or size tell its blocks and width.
-  public var stageChannels: [Int]? {
-    switch self {
-    case .vgg16: VGG16.stageChannels
-    case .resnet50: ResNet50.stageChannels
-    case .none, .vit: nil
-    }
-  }
-}
-
 /// How the features of two images are compared at each depth.
 public enum FeatureComparison: String, Sendable, Codable, CaseIterable {
   /// The mean squared difference over all elements (Dong et al., 2111.12710, equation 3).

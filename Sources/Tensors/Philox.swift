@@ -28,17 +28,40 @@ public struct Philox: Sendable {
 }
 
 /// What a random draw is for. Draws for different purposes never share a counter.
-public enum RandomPurpose: UInt32, Sendable {
-  case initialWeight = 1
-  case order, crop, flip, colorJitter, mask, dropPath, revival, synthesis, view, test
-  case colorChange = 32
-  case grayscale, blur, solarize, evaluation
-  case mixup = 48
-  case labels, randAugment, erasing, probe
+public struct RandomPurpose: Hashable, Sendable {
+  /// Stands in the counter, in sixteen bits.
+  public let rawValue: UInt32
+
+  private init(_ rawValue: UInt32) { self.rawValue = rawValue }
+
+  /// A purpose of a task of one's own: another number for each.
+  public static func own(_ number: UInt8) -> RandomPurpose { RandomPurpose(0x8000 | UInt32(number)) }
+
+  public static let initialWeight = RandomPurpose(1)
+  public static let order = RandomPurpose(2)
+  public static let crop = RandomPurpose(3)
+  public static let flip = RandomPurpose(4)
+  public static let colorJitter = RandomPurpose(5)
+  public static let mask = RandomPurpose(6)
+  public static let dropPath = RandomPurpose(7)
+  public static let revival = RandomPurpose(8)
+  public static let synthesis = RandomPurpose(9)
+  public static let view = RandomPurpose(10)
+  public static let test = RandomPurpose(11)
+  public static let colorChange = RandomPurpose(32)
+  public static let grayscale = RandomPurpose(33)
+  public static let blur = RandomPurpose(34)
+  public static let solarize = RandomPurpose(35)
+  public static let evaluation = RandomPurpose(36)
+  public static let mixup = RandomPurpose(48)
+  public static let labels = RandomPurpose(49)
+  public static let randAugment = RandomPurpose(50)
+  public static let erasing = RandomPurpose(51)
+  public static let probe = RandomPurpose(52)
   /// The noise that turns a dVAE's logits into samples of tokens.
-  case gumbel = 64
+  public static let gumbel = RandomPurpose(64)
   /// What a figure shows.
-  case figure = 80
+  public static let figure = RandomPurpose(80)
 }
 
 /// A stream of random numbers that belongs to one purpose, one epoch or step, and one sample, and to nothing

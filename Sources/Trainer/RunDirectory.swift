@@ -1,3 +1,4 @@
+import Configuration
 import Foundation
 import Imaging
 import Logging
@@ -80,7 +81,7 @@ public struct RunDirectory {
   func write(configuration: String) throws -> [String] {
     let earlier = try? String(contentsOfFile: configurationPath, encoding: .utf8)
     try FileSystem.atomicallyReplace(configurationPath) { try FileSystem.write(configuration, to: $0) }
-    return earlier.map { Self.differences(from: $0, to: configuration) } ?? []
+    return earlier.map { ResolvedConfiguration.differences(from: $0, to: configuration) } ?? []
   }
 
   /// The checkpoint that a choice means, or nil for the beginning.
@@ -148,30 +149,5 @@ public struct RunDirectory {
     } catch {
       logger.warning("the curves were not drawn: \(error)")
     }
-  }
-
-  /// The keys and values that changed between two resolved configurations.
-  static func differences(from old: String, to new: String) -> [String] {
-    let (before, after) = (flattened(old), flattened(new))
-    return Set(before.keys).union(after.keys).sorted().compactMap { key in
-      before[key] == after[key] ? nil : "\(key): \(before[key] ?? "—") → \(after[key] ?? "—")"
-    }
-  }
-
-  /// The leaves of a block-style YAML text by their paths.
-  private static func flattened(_ yaml: String) -> [String: String] {
-    var leaves: [String: String] = [:]
-    var path: [(indent: Int, key: String)] = []
-    for line in yaml.split(separator: "\n") {
-      let indent = line.prefix { $0 == " " }.count
-      let parts = line.trimmingCharacters(in: .whitespaces).split(separator: ":", maxSplits: 1)
-      guard let key = parts.first else { continue }
-      path.removeAll { $0.indent >= indent }
-      path.append((indent, String(key)))
-      if parts.count > 1 {
-        leaves[path.map(\.key).joined(separator: ".")] = parts[1].trimmingCharacters(in: .whitespaces)
-      }
-    }
-    return leaves
   }
 }

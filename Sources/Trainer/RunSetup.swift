@@ -121,8 +121,9 @@ extension RunSetup {
   ) throws -> TrainingLoop.Outcome {
     let loop = try TrainingLoop(
       task, plan: plan, configuration: resolved,
-      inputs: inputs + [.images(checksum: dataset.fingerprint)], run: run, communicator: communicator,
-      logger: logger)
+      inputs: inputs
+        + [.images(checksum: dataset.fingerprint, path: configuration.shared.data.path)],
+      run: run, communicator: communicator, logger: logger)
     defer { withExtendedLifetime(lock) {} }
     let outcome = try loop.train(from: checkpoint) { firstStep in
       // Only now is it known that the configuration and the checkpoint fit together.

@@ -34,7 +34,7 @@ public final class TrainingLoop {
   ///   - task: What is trained.
   ///   - plan: The steps, and how they are cut.
   ///   - configuration: The resolved configuration, which checkpoints keep.
-  ///   - inputs: What else the run reads; checkpoints keep the checksums, and it goes on with the same alone.
+  ///   - inputs: What else the run reads; checkpoints keep their records, and it goes on with the same alone.
   ///   - run: Where metrics and checkpoints go.
   ///   - communicator: The ranks.
   ///   - logger: Where messages go.
@@ -111,7 +111,7 @@ public final class TrainingLoop {
     let loaded = try communicator.agree {
       guard let checkpoint, communicator.isRoot else { return 0 }
       let header = try Checkpoint.load(checkpoint, into: units, task: type(of: task).task)
-      try header.require(sameInputsAs: inputs, configuration: configuration, of: checkpoint)
+      try header.require(sameInputsAs: inputs, of: checkpoint)
       return header.step
     }
     let done = Int(try communicator.allReduce(.max, Int64(loaded)))
@@ -146,7 +146,7 @@ public final class TrainingLoop {
         samplePosition: done % plan.stepsPerEpoch * plan.shared.training.globalBatchSize,
         updates: step.units[0].optimizer.updates, seed: plan.shared.seed, configuration: configuration,
         card: task.card,
-        inputs: Dictionary(inputs.map { ($0.name, $0.checksum) }) { $1 })
+        inputs: Dictionary(inputs.map { ($0.name, $0.record) }) { $1 })
       try run.checkpoints.save(header, units: units)
     }
     do {

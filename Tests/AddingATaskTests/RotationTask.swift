@@ -46,7 +46,7 @@ final class RotationTask: TrainingTask, OptimizedUnit {
     let images = try batch.requiredImages
     // The draw belongs to the sample and the step, not to the rank or the micro-batch.
     let turns = batch.samples.map { sample in
-      var stream = RandomStream(seed: seed, purpose: .view, time: batch.step, index: sample)
+      var stream = RandomStream(seed: seed, purpose: .own(1), time: batch.step, index: sample)
       return stream.integer(below: 4)
     }
     let turned = Self.turned(images, by: turns)

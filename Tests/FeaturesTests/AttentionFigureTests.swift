@@ -20,7 +20,7 @@ import Visualization
   @Test func mapsAreTheLastBlocksAttention() throws {
     try withTemporaryFolder { folder in
       let workshop = try FigureWorkshop(folder)
-      let path = try workshop.transformer("vit", seed: 4, tokens: "tokenizer: x")
+      let path = try workshop.transformer("vit", seed: 4, tokenizer: "x")
       var request = AttentionFigure.Request(
         checkpoint: path, dataset: workshop.dataset, images: .listed([2, 9]))
       request.references = .listed([.init(row: 1, column: 2), .init(row: 3, column: 0)])
@@ -77,7 +77,7 @@ import Visualization
   @Test func referencesAreDrawnBySeedAndChecked() throws {
     try withTemporaryFolder { folder in
       let workshop = try FigureWorkshop(folder)
-      let path = try workshop.transformer("vit", seed: 4, tokens: "tokenizer: x")
+      let path = try workshop.transformer("vit", seed: 4, tokenizer: "x")
       func references(_ change: (inout AttentionFigure.Request) -> Void) throws -> [[Int]] {
         var request = AttentionFigure.Request(
           checkpoint: path, dataset: workshop.dataset, images: .drawn(count: 3, seed: 1))

@@ -1,4 +1,5 @@
 import Configuration
+import Datasets
 import Foundation
 import Imaging
 import Layers
@@ -28,6 +29,28 @@ import Trainer
     #expect(card.architecture.transformer.hiddenWidth == 2731)
   }
 
+  @Test(arguments: [ModelCard.Masking.Kind.blockwise, .random])
+  func tellsHowPatchesWereHidden(_ kind: ModelCard.Masking.Kind) throws {
+    var card = ModelCard(
+      .init(.init(.base), norm: .tokens, hasMaskToken: true, head: .init(.tokens, outputs: 8192)))
+    let masking = ModelCard.Masking(kind, patches: 80, minimumBlock: 12, minimumAspect: 0.25)
+    card.pretraining = .init(masking: masking, tokenInterpolation: .lanczos)
+    let read = try ModelCard(json: card.json())
+    #expect(read == card && read.architecture.vocabulary == 8192)
+    let generator = try #require(read.pretraining).masking.generator(grid: 14)
+    let expected: MaskGenerator.Kind =
+      kind == .random ? .random : .blockwise(minimumBlock: 12, minimumAspect: 0.25)
+    #expect(generator.count == 80 && generator.height == 14 && generator.kind == expected)
+  }
+
+  @Test func aHeadThatNobodyKnowsIsRefused() throws {
+    let text = try card(classes: ["a"]).json()
+    let other = text.replacingOccurrences(of: #""kind":"classes""#, with: #""kind":"boxes""#)
+    #expect(other != text)
+    let error = #expect(throws: ModelCardError.self) { try ModelCard(json: other) }
+    #expect("\(try #require(error))".contains("architecture.head.kind"))
+  }
+
   @Test func tellsTheTransformerThatItWasMadeOf() throws {
     for positions in [VisionTransformerConfiguration.Positions.sharedRelative, .relative, .absolute] {
       var transformer = VisionTransformerConfiguration(.small)
@@ -46,10 +69,10 @@ import Trainer
     try withTemporaryFolder { folder in
       let card = card(classes: (0..<21841).map { "n\(10_000_000 + $0)" })
       let header = CheckpointHeader(
-        task: CheckpointHeader.imported, step: 0, epoch: 0, samplePosition: 0, updates: 0, seed: 0,
-        configuration: "", card: .transformer(card))
+        from: .init(files: ["weights/a \"b\".safetensors"], layout: "timm"), card: .transformer(card))
       try Checkpoint.write(header, parameters: [], to: folder + "/a.h5")
-      #expect(try Checkpoint.header(of: folder + "/a.h5") == header)
+      let read = try Checkpoint.header(of: folder + "/a.h5")
+      #expect(read == header && read.origin?.files == ["a \"b\".safetensors"])
     }
   }
 

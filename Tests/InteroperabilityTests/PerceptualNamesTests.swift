@@ -118,7 +118,7 @@ import Testing
 
   @Test func anotherNetworksFileIsRefused() throws {
     for (network, expected) in [
-      (PerceptualNetworkKind.resnet50, "layer1.0.conv1.weight"),
+      (PerceptualNames.resnet50, "layer1.0.conv1.weight"),
       (.vgg16, "features.0.weight"),
     ] {
       let error = #expect(throws: RunError.self) {

@@ -55,7 +55,7 @@ import Trainer
     #expect(card.preprocessing == Self.preprocessing, "\(layout): \(card)")
     #expect(card.classes == Self.birds, "\(layout)")
     let weights = try TransformerWeights(opening: path, communicator: Communicator())
-    guard case .classification(let found) = try weights.loadModel(communicator: Communicator()) else {
+    guard let found = try weights.loadModel(communicator: Communicator()) as? ClassificationModel else {
       Issue.record("no classification model")
       return
     }

@@ -24,7 +24,7 @@ import Visualization
       let workshop = try FigureWorkshop(folder)
       let tokenizers = [try workshop.tokenizer("t1", seed: 1), try workshop.tokenizer("t2", seed: 2)]
       let models = try tokenizers.enumerated().map { number, path in
-        try workshop.transformer("m\(number)", seed: UInt64(number), tokens: "tokenizer: \(path)")
+        try workshop.transformer("m\(number)", seed: UInt64(number), tokenizer: path)
       }
       var request = MaskedFigure.Request(
         models: models, dataset: workshop.dataset, images: .listed([4, 21]))
@@ -59,7 +59,7 @@ import Visualization
       for (number, path) in tokenizers.enumerated() {
         let tokenizer = try FigureWorkshop.load(path)
         let weights = try TransformerWeights(opening: models[number], communicator: Communicator())
-        guard case .maskedImage(let model) = try weights.loadModel(communicator: Communicator()) else {
+        guard let model = try weights.loadModel(communicator: Communicator()) as? MaskedImageModel else {
           Issue.record("no masked image model")
           continue
         }
@@ -95,7 +95,7 @@ import Visualization
           _ = try MaskedFigure.draw(request)
         }
       }
-      let moved = try workshop.transformer("moved", seed: 1, tokens: "tokenizer: runs/moved")
+      let moved = try workshop.transformer("moved", seed: 1, tokenizer: "runs/moved")
       let missing = failure(moved)
       #expect(missing.contains("runs/moved") && missing.contains("--tokenizer"))
       let larger = try workshop.tokenizer("larger", seed: 1, tokens: 30)
@@ -110,10 +110,10 @@ import Visualization
         .init(
           tokenizer: tokenizer, dataset: workshop.dataset, output: tokens, views: 0, leastCropScale: 1,
           seed: 0, batchSize: 30), communicator: Communicator())
-      let model = try workshop.transformer("file", seed: 1, tokens: "file: \(tokens)")
+      let model = try workshop.transformer("file", seed: 1, tokenizer: tokenizer, tokens: tokens)
       #expect(failure(model).contains("--tokenizer"))
       let other = try workshop.tokenizer("other", seed: 5)
-      #expect(failure(model, [other]).contains("did not make"))
+      #expect(failure(model, [other]).contains("another tokenizer"))
       var request = MaskedFigure.Request(
         models: [model], dataset: workshop.dataset, images: .listed([0]))
       request.tokenizers = [tokenizer]
@@ -129,7 +129,7 @@ import Visualization
         try workshop.tokenizer("larger", seed: 1, imageSize: 64),
       ]
       var request = MaskedFigure.Request(
-        models: [try workshop.transformer("vit", seed: 1, tokens: "tokenizer: \(tokenizers[0])")],
+        models: [try workshop.transformer("vit", seed: 1, tokenizer: tokenizers[0])],
         dataset: workshop.dataset, images: .listed([4, 21]))
       let figures = try tokenizers.map { tokenizer in
         request.tokenizers = [tokenizer]

@@ -24,6 +24,12 @@ import Testing
     #expect(gradientError(of: [logits], step: 1e-2) { crossEntropy($0[0], targets).loss } < 1e-2)
   }
 
+  @Test func sharesOfClassesMatchFiniteDifferences() {
+    let targets = softmax(randomTensor([40, 300], seed: 1))
+    let error = slopeError(of: { softCrossEntropy($0, targets) }, at: randomTensor([40, 300], seed: 2))
+    #expect(error < 1e-2)
+  }
+
   @Test func noRowsCostNothing() {
     let tape = Tape()
     let logits = tape.leaf(Tensor([0, 9]))

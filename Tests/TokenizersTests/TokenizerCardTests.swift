@@ -118,7 +118,7 @@ import Trainer
       }
       #expect(other.contains("card cannot be read: architecture.blocks_per_group is missing"))
 
-      let transformer = try workshop.transformer("vit", seed: 1, tokens: "tokenizer: \(folder)/run")
+      let transformer = try workshop.transformer("vit", seed: 1, tokenizer: folder + "/run")
       let wrong = failure { _ = try TrainedTokenizer(path: transformer, communicator: Communicator()) }
       #expect(wrong.contains("task 'masked_image_modeling'; a tokenizer's is needed"))
       let turned = failure { _ = try TransformerWeights(opening: copy, communicator: Communicator()) }

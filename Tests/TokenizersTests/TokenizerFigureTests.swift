@@ -151,7 +151,7 @@ import Visualization
       #expect(failure { $0.images = 31 }.contains("31"))
       #expect(failure { $0.tokenizer = folder + "/nowhere" }.contains("nowhere"))
       #expect(failure { $0.dataset = folder + "/nothing.h5" }.contains("nothing.h5"))
-      let transformer = try workshop.transformer("vit", seed: 1, tokens: "tokenizer: x")
+      let transformer = try workshop.transformer("vit", seed: 1, tokenizer: "x")
       #expect(failure { $0.tokenizer = transformer }.contains("tokenizer's is needed"))
     }
   }

@@ -9,7 +9,10 @@ import Trainer
   private func header(step: Int, updates: Int = 3) -> CheckpointHeader {
     CheckpointHeader(
       task: "classification", step: step, epoch: 2, samplePosition: 640, updates: updates, seed: .max - 1,
-      configuration: "seed: 1\nname: \"ü\"\n")
+      configuration: "seed: 1\nname: \"ü\"\n",
+      inputs: [
+        "data": .init(checksum: .max - 2, path: "images ü.h5"), "perceptual": .init(checksum: 1),
+      ])
   }
 
   /// Flips one byte in the middle of the stored values of a dataset.

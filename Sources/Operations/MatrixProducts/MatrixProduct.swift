@@ -1,4 +1,3 @@
-import CKernels
 @_spi(TensorMemory) import Tensors
 
 /// The product of two plain matrices, each as it is or transposed: [m, k] · [k, n] → [m, n]. Forward only.
@@ -22,12 +21,4 @@ public func writeMatrixProduct(
     m, n, k, MatrixView(a.pointer, stride: a.shape[1], transposed: aTransposed),
     MatrixView(b.pointer, stride: b.shape[1], transposed: bTransposed),
     into: MatrixView(c.pointer, stride: n))
-}
-
-/// x Wᵀ + b of plain tensors: [N, inputs] with W [outputs, inputs] and b [outputs] → [N, outputs]. Forward only.
-public func affine(_ x: Tensor, _ weight: Tensor, bias: Tensor) -> Tensor {
-  precondition(bias.count == weight.shape[0], "a bias of \(bias.count) for a weight of \(weight.shape)")
-  let y = matrixProduct(x, weight, bTransposed: true)
-  peco_add_row(y.pointer, bias.count, bias.pointer, y.shape[0], bias.count)
-  return y
 }

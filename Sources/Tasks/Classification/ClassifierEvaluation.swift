@@ -15,9 +15,7 @@ public enum ClassifierEvaluation {
   ) throws -> ClassificationScore {
     let source = try FrozenTransformer(
       checkpoint, averaged: averaged, view: view, communicator: communicator)
-    guard case .classification(let model) = source.model else {
-      throw RunError("\(source.path) has no classification head; give a checkpoint of `peco finetune`")
-    }
+    let model = try source.classifier()
     let dataset = try ImageDataset.open(path, on: communicator)
     let data = try communicator.agree {
       try source.requireClasses(of: dataset)

@@ -41,17 +41,23 @@ struct ProbeCommand: ParsableCommand {
   var method = Probing.Method.linear
   @Option(
     help: ArgumentHelp(
-      "mean: the mean of the patches' tokens; class: the class token.", valueName: "pooling"),
-    completion: .list(["mean", "class"]))
-  var pool = FrozenTransformer.Pooling.mean
+      "mean: the mean of the patches' tokens; class: the class token.", valueName: "pooling"))
+  var pool = Pooling.mean
   @Option(help: ArgumentHelp("Decides which images are held out.", valueName: "seed"))
   var seed: UInt64 = 0
   @OptionGroup var view: ViewOptions
   @Flag(help: "Print one JSON object a block in place of text.")
   var json = false
 
+  /// What an image's features are made of.
+  enum Pooling: String, ExpressibleByArgument, CaseIterable {
+    case mean
+    case classToken = "class"
+
+    var ofTokens: FrozenTransformer.Pooling { self == .mean ? .mean : .classToken }
+  }
+
   func validate() throws {
-    guard pool != .none else { throw ValidationError("--pool must be mean or class") }
     _ = try blocks()
   }
 
@@ -67,7 +73,7 @@ struct ProbeCommand: ParsableCommand {
   func run() throws {
     let request = Probing.Request(
       checkpoint: checkpoint, averaged: ema, data: data, evaluation: evaluation, blocks: try blocks(),
-      method: method, pooling: pool, view: view.settings, seed: seed)
+      method: method, pooling: pool.ofTokens, view: view.settings, seed: seed)
     onAllRanks { communicator in
       let results = try Probing.run(request, communicator: communicator)
       guard communicator.isRoot else { return 0 }

@@ -139,14 +139,14 @@ private struct Predictor {
   private let path: String
   private let model: MaskedImageModel
   private let view: ImagePreprocessing
-  private let configuration: PretrainConfiguration?
+  private let pretraining: ModelCard.Pretraining?
 
-  /// - Parameter given: The tokenizer; nil for the one that the checkpoint's configuration names.
+  /// - Parameter given: The tokenizer; nil for the one that the checkpoint names.
   init(_ checkpoint: String, tokenizer given: String?, dataset: ImageDataset) throws {
     let frozen = try FrozenTransformer(
       checkpoint, averaged: false, view: FrozenTransformer.View(), communicator: Communicator())
     path = frozen.path
-    guard case .maskedImage(let model) = frozen.model else {
+    guard let model = frozen.model as? MaskedImageModel else {
       throw RunError(
         "\(path) predicts no tokens; give a checkpoint of `peco pretrain` that was trained on a tokenizer's tokens"
       )
@@ -155,56 +155,47 @@ private struct Predictor {
     view =
       frozen.data(of: dataset).samples.image
       ?? ImagePreprocessing(size: model.backbone.configuration.imageSize)
-    let header = try Checkpoint.header(of: path)
-    configuration =
-      header.task == MaskedImageModelingTask.task
-      ? try PretrainConfiguration.load(yaml: header.configuration, source: path).configuration : nil
-    let source = configuration?.tokens.source
+    pretraining = frozen.card.pretraining
+    let inputs = try Checkpoint.header(of: path).inputs
     let trained = try TrainedTokenizer(
-      path: try given ?? Self.namedTokenizer(source, of: path),
+      path: try given ?? Self.namedTokenizer(inputs, of: path),
       size: .tokens(model.backbone.configuration.grid), communicator: Communicator())
     tokenizer = trained.model
-    try Self.check(trained, against: source, header, model: path)
     let tokens = model.head.weight.shape[0]
     guard tokenizer.vocabulary == tokens else {
       throw RunError(
         "\(path) predicts \(tokens) tokens, \(trained.path) has \(tokenizer.vocabulary); give the tokenizer it was "
           + "trained with")
     }
+    try Self.check(trained, against: inputs, model: path)
   }
 
-  /// The tokenizer that a checkpoint's configuration names, if it is still there.
+  /// The tokenizer that a checkpoint names, if it is still there.
   private static func namedTokenizer(
-    _ source: PretrainConfiguration.Tokens.Source?, of model: String
+    _ inputs: [String: RunInput.Record], of model: String
   ) throws -> String {
-    switch source {
-    case .tokenizer(let path):
-      guard FileManager.default.fileExists(atPath: path) else {
-        throw RunError(
-          "\(model) was trained on the tokens of \(path), which is not there; say where by --tokenizer")
-      }
-      return path
-    case .file(let path):
+    if let path = inputs[RunInput.tokens]?.path {
       throw RunError(
         "\(model) was trained on the tokens in \(path); say of which tokenizer they are by --tokenizer")
-    case nil: throw RunError("\(model) does not say what its tokens are; say so by --tokenizer")
     }
+    guard let path = inputs[RunInput.tokenizer]?.path else {
+      throw RunError("\(model) does not say what its tokens are; say so by --tokenizer")
+    }
+    guard FileManager.default.fileExists(atPath: path) else {
+      throw RunError(
+        "\(model) was trained on the tokens of \(path), which is not there; say where by --tokenizer")
+    }
+    return path
   }
 
-  /// Throws where tokens came from another tokenizer, as the checkpoint tells, or the file that they were read from.
+  /// Throws where tokens came from another tokenizer, as the checkpoint tells.
   private static func check(
-    _ tokenizer: TrainedTokenizer, against source: PretrainConfiguration.Tokens.Source?,
-    _ header: CheckpointHeader, model: String
+    _ tokenizer: TrainedTokenizer, against inputs: [String: RunInput.Record], model: String
   ) throws {
-    guard header.inputs[RunInput.tokenizer] ?? tokenizer.checksum == tokenizer.checksum else {
+    guard inputs[RunInput.tokenizer].map({ $0.checksum == tokenizer.checksum }) ?? true else {
       throw RunError(
         "\(model) was trained on the tokens of another tokenizer than \(tokenizer.path); give the one it was trained "
           + "with (by its checkpoint, if its run went on since)")
-    }
-    guard case .file(let path) = source, FileManager.default.fileExists(atPath: path) else { return }
-    guard try namingKeys({ try TokenFile(opening: path) }).header.tokenizerChecksum == tokenizer.checksum
-    else {
-      throw RunError("\(model) was trained on the tokens in \(path), which \(tokenizer.path) did not make")
     }
   }
 
@@ -213,14 +204,11 @@ private struct Predictor {
 
   /// Masks as in training, or BEiT's where the checkpoint does not say.
   func maskGenerator(ratio: Double?) throws -> MaskGenerator {
-    var masking = configuration?.masking ?? PretrainConfiguration.Masking()
-    if configuration == nil { masking.amount = .ratio(0.4) }
-    if let ratio { masking.amount = .ratio(ratio) }
-    let count = max(1, masking.count(of: grid * grid))
-    return try MaskGenerator(
-      height: grid, width: grid, count: count,
-      kind: masking.kind == .random
-        ? .random : .blockwise(minimumBlock: min(masking.minimumBlock, count), minimumAspect: masking.aspect))
+    func patches(_ ratio: Double) -> Int { max(1, Int((ratio * Double(grid * grid)).rounded())) }
+    var masking = pretraining?.masking ?? ModelCard.Masking(patches: patches(0.4))
+    if let ratio { masking.patches = patches(ratio) }
+    masking.minimumBlock = min(masking.minimumBlock, masking.patches)
+    return try masking.generator(grid: grid)
   }
 
   /// An image of a batch before normalization.
@@ -236,7 +224,7 @@ private struct Predictor {
     let samples = SamplePipeline.whole(
       seed: seed, image: view,
       tokenizerImage: .tokenizer(
-        size: tokenizer.imageSize, interpolation: configuration?.tokens.interpolation ?? .bicubic), mask: mask
+        size: tokenizer.imageSize, interpolation: pretraining?.tokenInterpolation ?? .bicubic), mask: mask
     )
     try dataset.forEachBatch(of: indices, samples) { batch in
       var tokens = tokenizer.tokens(try batch.requiredTokenizerImages)

@@ -24,14 +24,16 @@ public enum Pretraining {
     }
     let source: TokenSource
     let vocabulary: Int
-    let checksum: UInt64
+    let inputs: [RunInput]
     var tokenFile: TokenFile?
     switch configuration.tokens.source {
     case .file(let path):
       let file = try communicator.agree { try namingKeys { try TokenFile(opening: path) } }
       source = .file
       vocabulary = file.header.codebookSize
-      checksum = file.header.tokenizerChecksum
+      inputs = [
+        .tokenizer(checksum: file.header.tokenizerChecksum), .tokens(checksum: file.checksum, path: path),
+      ]
       tokenFile = file
     case .tokenizer(let path):
       let tokenizer = try TrainedTokenizer(
@@ -46,35 +48,35 @@ public enum Pretraining {
       samples.tokenizerImage = .tokenizer(size: side, interpolation: configuration.tokens.interpolation)
       source = .tokenizer(tokenizer.model)
       vocabulary = tokenizer.model.vocabulary
-      checksum = tokenizer.checksum
+      inputs = [.tokenizer(checksum: tokenizer.checksum, path: path)]
       setup.logger.notice("tokens from \(tokenizer.path), shown images of \(side)²")
     }
     let task = try communicator.agree {
       try MaskedImageModelingTask(configuration, tokens: source, vocabulary: vocabulary)
     }
     return try setup.train(
-      task, samples: samples, tokens: tokenFile,
-      inputs: [.tokenizer(checksum: checksum)] + (tokenFile.map { [.tokens(checksum: $0.checksum)] } ?? []),
-      communicator: communicator)
+      task, samples: samples, tokens: tokenFile, inputs: inputs, communicator: communicator)
   }
 }
 
 extension RunInput {
   /// What checkpoints call the tokenizer.
   static let tokenizer = "tokenizer"
+  /// What checkpoints call a file of its tokens.
+  static let tokens = "tokens"
 
-  /// The tokenizer whose tokens are predicted.
-  fileprivate static func tokenizer(checksum: UInt64) -> RunInput {
+  /// The tokenizer whose tokens are predicted; nil for a path where they come from a file.
+  fileprivate static func tokenizer(checksum: UInt64, path: String? = nil) -> RunInput {
     RunInput(
-      tokenizer, checksum: checksum,
+      tokenizer, checksum: checksum, path: path,
       difference: "on the tokens of another tokenizer than the present one: its targets would change; "
         + "give the tokenizer it began with (by its checkpoint, if its run went on since)")
   }
 
   /// The file that tokens come from, where they are not computed on the fly.
-  fileprivate static func tokens(checksum: UInt64) -> RunInput {
+  fileprivate static func tokens(checksum: UInt64, path: String) -> RunInput {
     RunInput(
-      "tokens", checksum: checksum,
+      tokens, checksum: checksum, path: path,
       difference: "on another token file than tokens.file is now: its targets would change; give the file it "
         + "began with",
       followsImages: true)

@@ -58,12 +58,13 @@ public final class MaskedImageModelingTask: TrainingTask, OptimizedUnit {
     model = try MaskedImageModel(configuration.architecture, predicting: predicted, in: scope)
     parameters = scope.parameters
     let outputs = model.head.weight.shape[0]
-    let head: ModelCard.Architecture.Head =
-      predicted == .pixels ? .init(.pixels, outputs: outputs) : .init(.tokens, outputs: outputs)
     card = .transformer(
       ModelCard(
-        .init(configuration.architecture, norm: .tokens, hasMaskToken: true, head: head),
-        .init(configuration.shared.data)))
+        .init(
+          configuration.architecture, norm: .tokens, hasMaskToken: true,
+          head: .init(predicted == .pixels ? .pixels : .tokens, outputs: outputs)),
+        .init(configuration.shared.data),
+        pretraining: predicted == .pixels ? nil : configuration.pretraining))
     self.target = target
     self.metrics = metrics
     settings = configuration.target

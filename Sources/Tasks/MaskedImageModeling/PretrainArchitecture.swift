@@ -14,11 +14,15 @@ extension PretrainConfiguration {
 
   /// How patches are masked. Throws where the settings could mask nothing.
   func maskGenerator() throws -> MaskGenerator {
-    try namingKeys {
-      try MaskGenerator(
-        height: grid, width: grid, count: masking.count(of: grid * grid),
-        kind: masking.kind == .random
-          ? .random : .blockwise(minimumBlock: masking.minimumBlock, minimumAspect: masking.aspect))
-    }
+    try namingKeys { try pretraining.masking.generator(grid: grid) }
+  }
+
+  /// What cards say of it.
+  var pretraining: ModelCard.Pretraining {
+    ModelCard.Pretraining(
+      masking: ModelCard.Masking(
+        masking.kind, patches: masking.count(of: grid * grid), minimumBlock: masking.minimumBlock,
+        minimumAspect: masking.aspect),
+      tokenInterpolation: tokens.interpolation)
   }
 }

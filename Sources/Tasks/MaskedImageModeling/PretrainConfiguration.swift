@@ -20,12 +20,7 @@ public struct PretrainConfiguration: RunConfiguration {
   /// `masking.*`: which patches are hidden.
   public struct Masking: Sendable, Equatable {
     /// How patches are chosen.
-    public enum Kind: String, Sendable, CaseIterable {
-      /// Block by block, as BEiT's algorithm 1.
-      case blockwise
-      /// Each on its own.
-      case random
-    }
+    public typealias Kind = ModelCard.Masking.Kind
 
     /// How many patches are hidden.
     public enum Amount: Sendable, Equatable {
@@ -117,7 +112,7 @@ public struct PretrainConfiguration: RunConfiguration {
     let tokenizer = reader.optional("tokens.tokenizer", .text("the path of a tokenizer's checkpoint"))
     let file = reader.optional("tokens.file", .text("the path of a file of tokens"))
     tokens.source = given == "tokens.file" ? .file(file ?? "") : .tokenizer(tokenizer ?? "")
-    tokens.imageSize = reader.optional("tokens.image_size", .int(.between(8, 4096)))
+    tokens.imageSize = reader.optional("tokens.image_size", .imageSide)
     tokens.interpolation = reader.value("tokens.interpolation", .choice(), default: tokens.interpolation)
     reader.requireEffect(
       of: ["tokens.image_size", "tokens.interpolation"], given != "tokens.file", needed: "tokens.tokenizer")

@@ -48,10 +48,11 @@ public struct TokenizerSettings: Sendable, Equatable {
 
   /// `perceptual.*`: the network whose features an image and its reconstruction should share.
   public struct Perceptual: Sendable, Equatable {
-    /// What kind of network it is.
-    public typealias Network = PerceptualNetworkKind
+    /// The word for no network.
+    package static let none = "none"
 
-    public var network = Network.none
+    /// What kind of network it is: the name of a family, or `none`.
+    public var network = Self.none
     /// Path of the weights, or `random`; nil without a network.
     public var weights: String?
     /// Depths that are compared, counted from 1: blocks of a ViT, stages of VGG-16 and ResNet-50. Nil: four of equal
@@ -69,6 +70,11 @@ public struct TokenizerSettings: Sendable, Equatable {
     public var heads: Int?
     /// Side of a ViT's patches.
     public var patchSize = 16
+
+    /// The family of the network; nil where there is none.
+    package var family: (any PerceptualFamily.Type)? {
+      PerceptualNetworks.families.first { $0.name == network }
+    }
   }
 
   public var shared: SharedConfiguration
@@ -103,6 +109,14 @@ public struct TokenizerSettings: Sendable, Equatable {
     }
   }
 
+  /// Reads what a perceptual network needs, and nothing of training: no dataset, steps or sizes.
+  package init(perceptualNetwork reader: ConfigurationReader) {
+    shared = Self.sharedDefaults
+    shared.seed = reader.value("seed", .seed, default: shared.seed)
+    shared.data.imageSize = reader.value("data.image_size", .imageSide, default: shared.data.imageSize)
+    readLosses(reader)
+  }
+
   /// Reads the sizes.
   package mutating func readSizes(_ reader: ConfigurationReader) {
     model.baseWidth = reader.value("model.base_width", .int(.between(1, 4096)), default: model.baseWidth)
@@ -127,15 +141,18 @@ public struct TokenizerSettings: Sendable, Equatable {
       "loss.perceptual_weight", .double(.atLeast(0)), default: loss.perceptualWeight)
     readPerceptual(reader)
     reader.requireEffect(
-      of: ["loss.perceptual_weight", "perceptual.comparison"], perceptual.network != .none,
+      of: ["loss.perceptual_weight", "perceptual.comparison"], perceptual.family != nil,
       needed: "a perceptual.network")
-    reader.requireEffect(
-      of: ["size", "heads", "patch_size"].map { "perceptual.\($0)" }, perceptual.network == .vit,
-      needed: "perceptual.network vit")
+    for family in PerceptualNetworks.families {
+      reader.requireEffect(
+        of: family.ownKeys, perceptual.network == family.name, needed: "perceptual.network \(family.name)")
+    }
   }
 
   private mutating func readPerceptual(_ reader: ConfigurationReader) {
-    perceptual.network = reader.value("perceptual.network", .choice(), default: perceptual.network)
+    perceptual.network = reader.value(
+      "perceptual.network", .choice(of: [Perceptual.none] + PerceptualNetworks.families.map { $0.name }),
+      default: perceptual.network)
     perceptual.weights = reader.optional("perceptual.weights", .text("the path of a file, or 'random'"))
     perceptual.taps = reader.optional("perceptual.taps", .list(of: .int(.between(1, 1000))))
     perceptual.comparison = reader.value(
@@ -146,12 +163,12 @@ public struct TokenizerSettings: Sendable, Equatable {
       perceptual.channelWeights == nil || perceptual.comparison == .unitChannels,
       "perceptual.channel_weights",
       "belong to features of unit length; they need perceptual.comparison: unit_channels")
-    perceptual.imageSize = reader.optional("perceptual.image_size", .int(.between(8, 4096)))
+    perceptual.imageSize = reader.optional("perceptual.image_size", .imageSide)
     perceptual.size = reader.value("perceptual.size", .choice(), default: perceptual.size)
     perceptual.heads = reader.optional("perceptual.heads", .int(.between(1, 1024)))
     perceptual.patchSize = reader.value(
       "perceptual.patch_size", .int(.between(1, 256)), default: perceptual.patchSize)
-    if perceptual.network == .none {
+    if perceptual.family == nil {
       for key in ["weights", "taps", "channel_weights", "image_size", "heads"].map({ "perceptual.\($0)" }) {
         reader.require(
           !reader.isGiven(key), key,
@@ -159,13 +176,10 @@ public struct TokenizerSettings: Sendable, Equatable {
       }
     }
     reader.require(
-      perceptual.network == .none || perceptual.weights != nil, "perceptual.weights",
-      "missing; the network \(perceptual.network.rawValue) needs the path of its weights, or 'random'")
+      perceptual.family == nil || perceptual.weights != nil, "perceptual.weights",
+      "missing; the network \(perceptual.network) needs the path of its weights, or 'random'")
     if let taps = perceptual.taps {
-      // How deep a transformer out of a file is, the file tells.
-      let depth =
-        perceptual.network.stageChannels?.count
-        ?? (perceptual.weights == "random" ? perceptual.size.depth : nil)
+      let depth = perceptual.family?.depth(perceptual)
       reader.require(
         zip(taps, taps.dropFirst()).allSatisfy { $0 < $1 } && taps[taps.count - 1] <= depth ?? .max,
         "perceptual.taps",
@@ -176,22 +190,6 @@ public struct TokenizerSettings: Sendable, Equatable {
         shared.data.imageSize % side == 0, "perceptual.image_size",
         "found \(side), expected a divisor of data.image_size, which is \(shared.data.imageSize)")
     }
-    if perceptual.network == .vgg16 {
-      let deepest = perceptual.taps?.last ?? VGG16.stageChannels.count
-      let side = perceptual.imageSize ?? shared.data.imageSize
-      let least = 1 << (min(deepest, VGG16.stageChannels.count) - 1)
-      reader.require(
-        side >= least, perceptual.imageSize == nil ? "data.image_size" : "perceptual.image_size",
-        "found \(side), expected at least \(least): vgg16 halves images before each stage but the first, and stage "
-          + "\(deepest) is asked for")
-    }
-    // A file tells its patches itself.
-    if perceptual.network == .vit, perceptual.weights == "random" {
-      let side = perceptual.imageSize ?? shared.data.imageSize
-      reader.require(
-        side % perceptual.patchSize == 0,
-        perceptual.imageSize == nil ? "perceptual.patch_size" : "perceptual.image_size",
-        "images of \(side) pixels cannot be cut into patches of \(perceptual.patchSize)")
-    }
+    perceptual.family?.validate(self, reader)
   }
 }

@@ -22,21 +22,29 @@ public enum PerceptualDistance {
   public static func run(
     configuration: String?, overrides: [String], first: String, second: String
   ) throws -> [Double] {
-    // Keys that only training needs are required and ignored.
-    let settings =
-      try configuration.map { try TokenizerConfiguration.load(file: $0, overrides: overrides) }
-      ?? TokenizerConfiguration.load(
-        yaml: "{data: {path: none}, training: {steps: 1}}", source: "--set", overrides: overrides)
+    let settings = try settings(configuration, overrides: overrides)
     guard
       let network = try PerceptualNetworks.make(
-        settings.configuration.settings, communicator: Communicator(), logger: ConsoleLog.logger(rank: 0)
+        settings, communicator: Communicator(), logger: ConsoleLog.logger(rank: 0)
       )?.network
     else {
       throw RunError("there is no perceptual network; give perceptual.network, and perceptual.weights")
     }
-    let side = settings.configuration.shared.data.imageSize
+    let side = settings.shared.data.imageSize
     return perceptualDistances(network, try image(first, side: side), try image(second, side: side))
       .map { Double($0.item) }
+  }
+
+  private static func settings(
+    _ configuration: String?, overrides: [String]
+  ) throws -> TokenizerSettings {
+    if let configuration {
+      return try TokenizerConfiguration.load(file: configuration, overrides: overrides).configuration.settings
+    }
+    let reader = try ConfigurationReader(overrides: overrides)
+    let settings = TokenizerSettings(perceptualNetwork: reader)
+    try reader.finish()
+    return settings
   }
 
   /// The central square of an image, [1, side, side, 3] in [−1, 1].

@@ -165,9 +165,7 @@ public enum TokenizerEvaluation {
     shown.imageSize = size
     let source = try FrozenTransformer(
       request.classifier, averaged: request.averaged, view: shown, communicator: communicator)
-    guard case .classification(let model) = source.model else {
-      throw RunError("\(source.path) has no classification head; give a checkpoint of `peco finetune`")
-    }
+    let model = try source.classifier()
     guard let view = source.samples.image else { throw RunError("\(source.path) has no view of images") }
     var samples = source.samples
     samples.tokenizerImage = .tokenizer(size: size)

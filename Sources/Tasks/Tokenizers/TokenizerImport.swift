@@ -39,7 +39,7 @@ public enum TokenizerImport {
         encoder: files.encoder.shapes, decoder: files.decoder.shapes, imageSize: imageSize)
     else {
       throw RunError(
-        "\(encoder) and \(decoder) are not encoder and decoder of a discrete VAE in DALL-E's form "
+        "\(encoder) and \(decoder) are not encoder and decoder of a discrete VAE in DALL-E's naming "
           + "(blocks.input.w, blocks.group_1.block_1.res_path.conv_1.w, …)")
     }
     let model: DVAE
@@ -52,13 +52,9 @@ public enum TokenizerImport {
     for (part, file) in [("encoder.", files.encoder), ("decoder.", files.decoder)] {
       try file.fill(model.parameters.filter { $0.name.hasPrefix(part) }, without: part)
     }
-    let source = [("encoder", encoder), ("decoder", decoder)].map { part, path in
-      (key: "weights.\(part)", value: JSONObject.quoted((path as NSString).lastPathComponent))
-    }
     try Checkpoint.write(
       CheckpointHeader(
-        task: DVAEFamily.kind, step: 0, epoch: 0, samplePosition: 0, updates: 0, seed: 0,
-        configuration: ResolvedConfiguration.yaml(source),
+        imported: DVAEFamily.kind, from: .init(files: [encoder, decoder], layout: "dall-e"),
         card: .tokenizer(try TokenizerCard(family: DVAEFamily.kind, architecture))),
       parameters: model.parameters, optimizer: nil, to: output)
     return Report(vocabulary: model.vocabulary, patchSize: model.patchSize, gridSize: model.gridSize)

@@ -63,15 +63,20 @@ public struct FigureWorkshop {
   }
 
   /// A transformer that predicts 4 × 4 tokens; its checkpoint.
-  public func transformer(_ name: String, seed: UInt64, tokens: String, vocabulary: Int = 24) throws -> String
-  {
+  ///
+  /// - Parameters:
+  ///   - tokenizer: Whose tokens they are.
+  ///   - tokens: The file that they came from; nil where they were computed in training.
+  public func transformer(
+    _ name: String, seed: UInt64, tokenizer: String, tokens: String? = nil, vocabulary: Int = 24
+  ) throws -> String {
     let (configuration, resolved) = try PretrainConfiguration.load(
       yaml: """
         data: {path: a, image_size: 32, mean: [0.5, 0.4, 0.3], std: [0.2, 0.3, 0.4]}
         training: {steps: 1}
         model: {width: 24, depth: 2, heads: 3, patch_size: 8, layer_scale: null}
         masking: {count: 6, minimum_block: 2}
-        tokens: {\(tokens)}
+        tokens: {tokenizer: \(tokenizer)}
         """, source: name)
     var architecture = configuration.architecture
     architecture.initialDeviation = 0.5
@@ -80,21 +85,28 @@ public struct FigureWorkshop {
     let card = ModelCard(
       .init(
         architecture, norm: .tokens, hasMaskToken: true, head: .init(.tokens, outputs: vocabulary)),
-      .init(configuration.shared.data))
-    return try write("masked_image_modeling", resolved, scope.parameters, name, .transformer(card))
+      .init(configuration.shared.data),
+      pretraining: .init(masking: .init(patches: 6, minimumBlock: 2)))
+    let isThere = FileManager.default.fileExists(atPath: tokenizer)
+    let checksum =
+      isThere ? try TrainedTokenizer(path: tokenizer, communicator: Communicator()).checksum : 0
+    var inputs = ["tokenizer": RunInput.Record(checksum: checksum, path: tokens == nil ? tokenizer : nil)]
+    if let tokens { inputs["tokens"] = RunInput.Record(checksum: 0, path: tokens) }
+    return try write(
+      "masked_image_modeling", resolved, scope.parameters, name, .transformer(card), inputs: inputs)
   }
 
   /// Writes a checkpoint as a run's.
   private func write(
     _ task: String, _ configuration: String, _ parameters: [Parameter], _ name: String,
-    _ card: Card
+    _ card: Card, inputs: [String: RunInput.Record] = [:]
   ) throws -> String {
     let run = "\(folder)/\(name)"
     try FileManager.default.createDirectory(atPath: run + "/checkpoints", withIntermediateDirectories: true)
     try Checkpoint.write(
       CheckpointHeader(
         task: task, step: 1, epoch: 0, samplePosition: 0, updates: 1, seed: 0, configuration: configuration,
-        card: card),
+        card: card, inputs: inputs),
       parameters: parameters, optimizer: nil, to: run + "/checkpoints/step-000000001.h5")
     return run
   }

@@ -65,7 +65,7 @@ final class DenoisingTask: TrainingTask, OptimizedUnit {
     var pixels = images.elements
     let size = pixels.count / batch.count
     for (place, sample) in batch.samples.enumerated() {
-      var stream = RandomStream(seed: seed, purpose: .view, time: batch.step, index: sample)
+      var stream = RandomStream(seed: seed, purpose: .own(1), time: batch.step, index: sample)
       for pixel in place * size..<(place + 1) * size { pixels[pixel] += deviation * stream.normal() }
     }
     return Tensor(pixels, shape: images.shape)

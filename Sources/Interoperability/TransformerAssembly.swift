@@ -3,22 +3,6 @@ import Models
 import Tensors
 import Terminal
 
-/// A vision transformer with the head that its weights have.
-public enum TransformerModel {
-  case backbone(VisionTransformer)
-  case maskedImage(MaskedImageModel)
-  case classification(ClassificationModel)
-
-  /// The transformer.
-  public var backbone: VisionTransformer {
-    switch self {
-    case .backbone(let model): model
-    case .maskedImage(let model): model.backbone
-    case .classification(let model): model.backbone
-    }
-  }
-}
-
 extension ModelCard.Architecture {
   /// The network whose parameters have these shapes by our names; nil where the names are not those of a transformer.
   ///
@@ -34,13 +18,13 @@ extension ModelCard.Architecture {
     func outputs(of layer: String) -> Int? {
       (shapes["\(layer).weight"] ?? shapes["\(layer).bias"])?.first
     }
-    let head =
-      outputs(of: "head").map { Head(.classes, outputs: $0) }
-      ?? outputs(of: "lm_head").map { Head(.tokens, outputs: $0) }
+    let head = TransformerHead.all.lazy.compactMap { kind in
+      outputs(of: kind.layer).map { Head(kind, outputs: $0) }
+    }.first
     // With both norms, the head tells which of them is used.
     let norms = VisionTransformer.FinalNorm.allCases.filter { outputs(of: $0.rawValue) != nil }
     self.init(
-      transformer, norm: norms.count > 1 && head?.kind == .classes ? .pooled : norms.first,
+      transformer, norm: norms.count > 1 ? head?.kind.norm ?? norms.first : norms.first,
       hasMaskToken: shapes["mask_token"] != nil, head: head)
   }
 
@@ -51,7 +35,7 @@ extension ModelCard.Architecture {
   ///   - imageSize: Side of the images, where it is to be another than the weights'.
   func makeModel(
     in scope: ParameterScope, of path: String, imageSize: Int? = nil
-  ) throws -> TransformerModel {
+  ) throws -> any TransformerModel {
     guard heads > 0, width % heads == 0 else {
       throw RunError(
         "\(path) holds a transformer \(width) wide, which cannot be divided among \(heads) heads")
@@ -59,16 +43,9 @@ extension ModelCard.Architecture {
     guard let norm else {
       throw RunError("\(path) has neither 'norm.weight' nor 'fc_norm.weight', which a transformer ends with")
     }
-    var transformer = transformer
-    transformer.imageSize = imageSize ?? transformer.imageSize
-    if let classes {
-      return .classification(
-        try ClassificationModel(
-          transformer, classes: classes, pooling: norm == .pooled ? .mean : .classToken, in: scope))
-    }
-    if let vocabulary, hasMaskToken, norm == .tokens {
-      return .maskedImage(try MaskedImageModel(transformer, vocabulary: vocabulary, in: scope))
-    }
-    return .backbone(try VisionTransformer(transformer, maskToken: hasMaskToken, norm: norm, in: scope))
+    var body = TransformerHead.Body(transformer, norm: norm, hasMaskToken: hasMaskToken)
+    body.transformer.imageSize = imageSize ?? body.transformer.imageSize
+    guard let head else { return try body.makeModel(in: scope) }
+    return try head.kind.makeModel(body, outputs: head.outputs, in: scope)
   }
 }
