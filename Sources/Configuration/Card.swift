@@ -55,8 +55,8 @@ public enum Card: Codable, Equatable, Sendable {
 
   /// Reads what `json` writes.
   ///
-  /// - Throws: `ModelCardError` where it is something else, or of a transformer that cannot be. Whether a tokenizer can be,
-  ///   its family knows.
+  /// - Throws: `ModelCardError` where it is something else, or of a transformer that cannot be. Whether a tokenizer can
+  ///   be, its family knows.
   public init(json: String) throws {
     do {
       self = try JSONDecoder().decode(Card.self, from: Data(json.utf8))

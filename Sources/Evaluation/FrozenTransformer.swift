@@ -114,8 +114,8 @@ public struct FrozenTransformer {
 
   /// Tokens after a block, pooled: [B, width], or [B, N + 1, width] as they are.
   ///
-  /// - Parameter block: Nil: after the last, and normalized as the transformer was trained: all tokens by `norm`, or their
-  ///   mean by `fc_norm`, which leaves tokens themselves as they are, in timm and Hugging Face transformers too.
+  /// - Parameter block: Nil: after the last, and normalized as the transformer was trained: all tokens by `norm`, or
+  ///   their mean by `fc_norm`, which leaves tokens themselves as they are, in timm and Hugging Face transformers too.
   package func tokens(_ images: Tensor, block: Int?, pooling: Pooling) -> Tensor {
     let backbone = model.backbone
     let states = backbone.features(images, blocks: [block ?? backbone.configuration.depth])[0]

@@ -4,8 +4,8 @@ import Operations
 import Tensors
 import Trainer
 
-/// Classification by the k nearest neighbors in cosine similarity, each voting with exp(similarity / temperature) (Wu et
-/// al., 1805.01978; k = 20 and 0.07 as DINO has them).
+/// Classification by the k nearest neighbors in cosine similarity, each voting with exp(similarity / temperature) (Wu
+/// et al., 1805.01978; k = 20 and 0.07 as DINO has them).
 public struct NeighborProbe {
   /// Neighbors that vote.
   public var k = 20
@@ -17,8 +17,8 @@ public struct NeighborProbe {
   /// Neighbors compared at a time.
   private static let block = 4096
 
-  /// Shares of the votes [M, classes] for this rank's samples [M, width] by all ranks' neighbors, of which this rank holds
-  /// [N, width]. Collective.
+  /// Shares of the votes [M, classes] for this rank's samples [M, width] by all ranks' neighbors, of which this rank
+  /// holds [N, width]. Collective.
   public func votes(
     for samples: Tensor, neighbors: Tensor, labels: [Int32], classes: Int, communicator: Communicator
   ) throws -> Tensor {
@@ -26,7 +26,8 @@ public struct NeighborProbe {
     let mine = unitRows(neighbors)
     var nearest = NearestNeighbors(of: unitRows(samples), count: k)
     let counts = try communicator.allGather(Int64(labels.count)).map { Int($0) }
-    // Ranks hold stretches in order, so that of equal neighbors the first of the dataset is taken on any number of them.
+    // Ranks hold stretches in order, so that of equal neighbors the first of the dataset is taken on any number of
+    // them.
     for rank in 0..<communicator.size {
       for first in stride(from: 0, to: counts[rank], by: Self.block) {
         let size = min(Self.block, counts[rank] - first)

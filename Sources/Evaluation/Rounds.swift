@@ -3,8 +3,8 @@ import Foundation
 import Logging
 
 extension Communicator {
-  /// Computes something of each of `count` images in rounds, in which every rank has a stretch of them, and hands what all
-  /// have computed to rank 0, in order. An error on any rank is all ranks'. Collective.
+  /// Computes something of each of `count` images in rounds, in which every rank has a stretch of them, and hands what
+  /// all have computed to rank 0, in order. An error on any rank is all ranks'. Collective.
   ///
   /// - Parameters:
   ///   - stretch: Images of a rank in a round; what they give must fit into memory, on rank 0 that of all ranks.

@@ -3,11 +3,11 @@ import Foundation
 import Operations
 import Tensors
 
-/// Softmax regression: the linear classifier of least mean cross-entropy plus λ/2 ‖W‖², found by L-BFGS over all samples
-/// at once (Liu and Nocedal, 1989).
+/// Softmax regression: the linear classifier of least mean cross-entropy plus λ/2 ‖W‖², found by L-BFGS over all
+/// samples at once (Liu and Nocedal, 1989).
 ///
-/// The problem is convex and has no order of samples and no learning rate; what is left to choose is λ. Each rank holds a
-/// part of the samples; sums over them are all-reduced in double precision.
+/// The problem is convex and has no order of samples and no learning rate; what is left to choose is λ. Each rank holds
+/// a part of the samples; sums over them are all-reduced in double precision.
 public struct SoftmaxRegression {
   /// This rank's samples: [N, width].
   let features: Tensor
@@ -49,7 +49,8 @@ public struct SoftmaxRegression {
       features, Tensor(matrix, shape: [classes, width]), bias: Tensor(bias, shape: [classes]))
   }
 
-  /// The minimum for `penalty`, looked for from `start`; `isMinimum` is false where the search ended before. Collective.
+  /// The minimum for `penalty`, looked for from `start`; `isMinimum` is false where the search ended before.
+  /// Collective.
   public func fit(
     penalty: Double, from start: Weights? = nil
   ) throws -> (weights: Weights, isMinimum: Bool) {

@@ -12,8 +12,8 @@ extension VisionTransformer: TransformerModel {
 extension MaskedImageModel: TransformerModel {}
 extension ClassificationModel: TransformerModel {}
 
-/// A kind of head: what comes after a transformer's last norm. `all` has every kind there is; a new one is entered there,
-/// and cards, checkpoints, import and export know it.
+/// A kind of head: what comes after a transformer's last norm. `all` has every kind there is; a new one is entered
+/// there, and cards, checkpoints, import and export know it.
 public struct TransformerHead: Sendable {
   /// What a head's weights need beside its outputs.
   public struct Body: Sendable {

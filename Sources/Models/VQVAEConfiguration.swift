@@ -3,7 +3,8 @@ import Operations
 
 /// The size of a VQ-VAE tokenizer.
 ///
-/// What is written of it is the network. The averages' decay and the weight of the commitment loss are a matter of training.
+/// What is written of it is the network. The averages' decay and the weight of the commitment loss are a matter of
+/// training.
 public struct VQVAEConfiguration: TokenizerArchitecture {
   /// Height and width of the images, in pixels.
   public var imageSize = 224

@@ -4,8 +4,8 @@ import Threads
 
 /// What one rank computes with: its threads, its memory, and the word that it is to end.
 ///
-/// A thread has a current context. Operations take threads and memory from it, so that no call passes it on; the
-/// memory of a tensor goes back to the context that it came from. Contexts share nothing: each rank in a process has one.
+/// A thread has a current context. Operations take threads and memory from it, so that no call passes it on; the memory
+/// of a tensor goes back to the context that it came from. Contexts share nothing: each rank in a process has one.
 ///
 ///     let context = try ExecutionContext(threads: 8)
 ///     try context.run {

@@ -57,8 +57,8 @@ extension CheckpointHeader {
   /// Throws where a run that goes on from here would have other inputs than it began with.
   ///
   /// - Parameters:
-  ///   - present: The inputs of this start; those that either does not know are not compared. Images of another path are
-  ///     meant to be others.
+  ///   - present: The inputs of this start; those that either does not know are not compared. Images of another path
+  ///     are meant to be others.
   ///   - path: The checkpoint.
   func require(sameInputsAs present: [RunInput], of path: String) throws {
     let images = present.first { $0.name == RunInput.images }

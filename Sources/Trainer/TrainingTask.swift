@@ -20,7 +20,8 @@ public protocol TrainingTask: AnyObject {
   /// What changes in a step. The first is the model.
   var units: [any TrainableUnit] { get }
 
-  /// What the model is, if it is a vision transformer or a tokenizer: checkpoints carry it, so that it serves elsewhere.
+  /// What the model is, if it is a vision transformer or a tokenizer: checkpoints carry it, so that it serves
+  /// elsewhere.
   var card: Card? { get }
 
   /// What this rank has gathered in the step.

@@ -44,8 +44,8 @@ public func addAssignments(
 ///
 /// - Parameters:
 ///   - codebook: The entries, [entries, length]; left alone without `average`.
-///   - average: Moving average of the sum of the vectors that go to each entry, [entries, length]; nil where entries do not
-///     follow them.
+///   - average: Moving average of the sum of the vectors that go to each entry, [entries, length]; nil where entries do
+///     not follow them.
 ///   - sizes: Moving average of how many vectors a step go to each entry, [entries].
 ///   - statistics: Counts and sums of the step, as `addAssignments` adds them, of all ranks.
 ///   - decay: How much of the averages a step keeps.

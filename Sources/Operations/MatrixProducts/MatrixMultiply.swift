@@ -103,9 +103,9 @@ public enum MatrixMultiply {
   }
 
   #if arch(x86_64)
-    /// Into how many products k is cut. oneDNN goes through it in blocks of 384, and reads and writes all of C for a short
-    /// last one, too; equal parts do more at each pass. k is long and of any length in the gradients of weights, where it
-    /// counts the tokens of a batch.
+    /// Into how many products k is cut. oneDNN goes through it in blocks of 384, and reads and writes all of C for a
+    /// short last one, too; equal parts do more at each pass. k is long and of any length in the gradients of weights,
+    /// where it counts the tokens of a batch.
     private static func depthParts(_ k: Int) -> Int {
       let block = 384
       let rest = k % block

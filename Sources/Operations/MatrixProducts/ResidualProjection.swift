@@ -4,8 +4,8 @@ import CKernels
 /// The end of a transformer's branch in one operation, y = x + factor · gamma ∘ (h Wᵀ + b), or with `activation` the
 /// GELU of h + activation in the place of h.
 ///
-/// The same as `residual(x, linear(h, ...), ...)`, but nothing of the branch besides h is kept: GELU is computed again for
-/// backward, in the pass that needs its slope; and layer scale's gradient, Σ dy ∘ (h Wᵀ + b), is taken from the
+/// The same as `residual(x, linear(h, ...), ...)`, but nothing of the branch besides h is kept: GELU is computed again
+/// for backward, in the pass that needs its slope; and layer scale's gradient, Σ dy ∘ (h Wᵀ + b), is taken from the
 /// gradient of the weight, Σ_k (dyᵀ h)_jk W_jk + (Σ dy)_j b_j, so that the branch's result is not needed.
 ///
 /// - Parameters:

@@ -3,8 +3,8 @@ import Datasets
 import Layers
 import Models
 
-/// The configuration of `peco finetune`: classification, from pretrained weights or from nothing (PeCo, section 4; BEiT,
-/// section 2.6 and its appendix).
+/// The configuration of `peco finetune`: classification, from pretrained weights or from nothing (PeCo, section 4;
+/// BEiT, section 2.6 and its appendix).
 public struct FinetuneConfiguration: RunConfiguration {
   /// `model.*`: the vision transformer.
   public struct Model: Sendable, Equatable {

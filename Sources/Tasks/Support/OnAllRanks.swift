@@ -4,8 +4,8 @@ import Tensors
 import Terminal
 import Trainer
 
-/// Runs `body` on every rank of the job; an error on any ends the whole job with a non-zero code. For commands: it ends the
-/// process where something is wrong.
+/// Runs `body` on every rank of the job; an error on any ends the whole job with a non-zero code. For commands: it ends
+/// the process where something is wrong.
 ///
 /// - Parameter body: Returns the code to exit with when all is well.
 public func onAllRanks(_ body: @escaping (Communicator) throws -> Int32) {
@@ -27,8 +27,8 @@ public func onAllRanks(_ body: @escaping (Communicator) throws -> Int32) {
   }
 }
 
-/// Trains on every rank of the job, as `onAllRanks` runs. Ctrl-C, SIGTERM and SIGUSR1 end the run after the step at hand,
-/// with a checkpoint written; the exit code is 75 then.
+/// Trains on every rank of the job, as `onAllRanks` runs. Ctrl-C, SIGTERM and SIGUSR1 end the run after the step at
+/// hand, with a checkpoint written; the exit code is 75 then.
 ///
 /// - Parameter train: Trains with the ranks that it is given.
 public func trainOnAllRanks(_ train: @escaping (Communicator) throws -> TrainingLoop.Outcome) {

@@ -144,8 +144,8 @@ public enum TokenizerEvaluation {
 
   /// Classifies images and their reconstructions by the same classifier, each once over all ranks. Collective.
   ///
-  /// Both are the same crop, which the classifier is shown at the tokenizer's size: where it was trained at another one its
-  /// positions are interpolated. Reconstructions are cut off at black and white, as files of images are.
+  /// Both are the same crop, which the classifier is shown at the tokenizer's size: where it was trained at another one
+  /// its positions are interpolated. Reconstructions are cut off at black and white, as files of images are.
   public static func classify(
     _ request: ClassificationRequest, communicator: Communicator
   ) throws -> ClassificationReport {

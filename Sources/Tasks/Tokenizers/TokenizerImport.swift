@@ -8,7 +8,8 @@ import Tensors
 import Terminal
 import Trainer
 
-/// `peco tokenizer import`: makes a checkpoint of the published weights of DALL-E's discrete VAE, the tokenizer of BEiT.
+/// `peco tokenizer import`: makes a checkpoint of the published weights of DALL-E's discrete VAE, the tokenizer of
+/// BEiT.
 public enum TokenizerImport {
   /// What became of the weights.
   public struct Report: Sendable {

@@ -102,16 +102,16 @@ public final class VQVAETask: TrainingTask, OptimizedUnit {
 
   // MARK: - Revival of dead entries
 
-  /// Whether entries are replaced at the end of a step: all of them after the first, as far as it has encoder outputs, so
-  /// that the codebook starts among these, and later those that have fallen out of use.
+  /// Whether entries are replaced at the end of a step: all of them after the first, as far as it has encoder outputs,
+  /// so that the codebook starts among these, and later those that have fallen out of use.
   private func revives(atStep step: Int) -> Bool {
     let every = codebook.reviveEverySteps
     return every > 0 && (step == 1 || step % every == 0)
   }
 
-  /// Replaces dead entries by encoder outputs of this step, drawn from the whole global batch: the rank that
-  /// computed an output contributes it to a sum over all ranks. Where outputs are fewer than dead entries, these are drawn
-  /// too, and the others wait for the next time.
+  /// Replaces dead entries by encoder outputs of this step, drawn from the whole global batch: the rank that computed
+  /// an output contributes it to a sum over all ranks. Where outputs are fewer than dead entries, these are drawn too,
+  /// and the others wait for the next time.
   private func revive(at step: Int, communicator: Communicator) throws -> Int {
     defer { encoded = [] }
     let quantizer = model.quantizer

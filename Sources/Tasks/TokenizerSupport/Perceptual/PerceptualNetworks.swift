@@ -20,8 +20,8 @@ package enum PerceptualNetworks {
     VGG16Family.self, ResNet50Family.self, VisionTransformerFamily.self,
   ]
 
-  /// The network, or nil where the configuration has none, and a checksum over the weights of its files, on rank 0 alone;
-  /// random ones need none. Collective; rank 0 reads the weights for all.
+  /// The network, or nil where the configuration has none, and a checksum over the weights of its files, on rank 0
+  /// alone; random ones need none. Collective; rank 0 reads the weights for all.
   package static func make(
     _ configuration: TokenizerSettings, communicator: Communicator, logger: Logger
   ) throws -> (network: any PerceptualNetwork, checksum: UInt64?)? {
