@@ -78,8 +78,8 @@ let package = Package(
     .target(
       name: "Interoperability",
       dependencies: [
-        "Trainer", "Configuration", "Models", "Layers", "Operations", "Tensors", "Terminal", "Imaging",
-        "Storage", "Communication", "Hashing",
+        "Trainer", "Configuration", "Models", "Layers", "Tensors", "Terminal", "Imaging", "Storage",
+        "Communication", "Hashing",
       ]),
     .target(
       name: "Evaluation",

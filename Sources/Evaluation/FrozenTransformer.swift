@@ -126,7 +126,8 @@ public struct FrozenTransformer {
 
   /// Whether tokens are normalized: those after the last block, and where the norm is for their mean, this alone.
   package func isNormalized(block: Int?, _ pooling: Pooling) -> Bool {
-    block == nil && (card.architecture.norm != .pooled || pooling == .mean)
+    guard block == nil, let norm = card.architecture.norm else { return false }
+    return norm != .pooled || pooling == .mean
   }
 
   /// Tokens pooled.

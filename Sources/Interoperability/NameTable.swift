@@ -103,9 +103,47 @@ public struct NameTable: Sendable {
     return isPartial ? (theirs, 0, 1) : nil
   }
 
+  /// What lies beside a network's body in files: heads, decoders, the tokens of masked patches. It may be left out; what is
+  /// left out of the body makes another network of it.
+  static func isBesideBody(_ name: String) -> Bool {
+    let first = name.prefix { $0 != "." }
+    return heads.contains(String(first)) || first.hasPrefix("decoder")
+  }
+
+  private static let heads: Set = [
+    "head", "head_dist", "lm_head", "pixel_head", "cls_head", "classifier", "cls_classifier",
+    "distillation_classifier",
+    "fc", "pre_logits", "pooler", "attn_pool", "norm", "fc_norm", "layernorm", "mask_token", "projector",
+    "predictor",
+    "decode_head", "auxiliary_head", "neck", "fpn1", "fpn2", "fpn3", "fpn4",
+  ]
+
   /// Names that a file may hold beside weights: what can be computed.
   fileprivate static func isBuffer(_ name: String) -> Bool {
     name.hasSuffix("relative_position_index") || name.hasSuffix("num_batches_tracked")
+  }
+}
+
+/// A name in a file that found no place.
+struct UnmatchedName: Sendable, CustomStringConvertible {
+  let name: String
+  let shape: [Int]
+  let reason: String
+  /// Whether it belongs to the network's body, so that without it another network is computed.
+  let isOfBody: Bool
+
+  var description: String { "\(name) \(shape): \(reason)" }
+
+  /// One of `name` below a prefix that is left out for telling what it is of.
+  init(_ name: String, inside: String, _ shape: [Int], _ reason: String) {
+    (self.name, self.shape, self.reason) = (name, shape, reason)
+    isOfBody = !NameTable.isBesideBody(inside)
+  }
+
+  /// One outside of the network.
+  init(outside name: String, _ shape: [Int], _ reason: String) {
+    (self.name, self.shape, self.reason) = (name, shape, reason)
+    isOfBody = false
   }
 }
 
@@ -117,8 +155,8 @@ struct NameMapping {
   private(set) var sources: [String: [String]] = [:]
   /// What the names of the network begin with in the file.
   let prefix: String
-  /// Names that found no place, each with its shape and the reason, sorted.
-  private(set) var unmatched: [String] = []
+  /// Names that found no place, sorted.
+  private(set) var unmatched: [UnmatchedName] = []
 
   /// - Parameters:
   ///   - stored: The names in the file and their shapes.
@@ -136,14 +174,17 @@ struct NameMapping {
     for (name, shape) in stored where !NameTable.isBuffer(name) {
       let isInside = name.hasPrefix(prefix)
       // Heads may stand beside what has the prefix.
-      guard isInside || prefix == table.prefix,
-        let (ours, part, count) = table.meaning(of: isInside ? String(name.dropFirst(prefix.count)) : name)
-      else {
-        unmatched.append("\(name) \(shape): not a name of \(table.owner)'s")
+      let inside = isInside ? String(name.dropFirst(prefix.count)) : name
+      guard isInside || prefix == table.prefix, let (ours, part, count) = table.meaning(of: inside) else {
+        let reason = "not a name of \(table.owner)'s"
+        unmatched.append(
+          isInside
+            ? UnmatchedName(name, inside: inside, shape, reason) : UnmatchedName(outside: name, shape, reason)
+        )
         continue
       }
       if let other = found[ours]?.parts[part] {
-        unmatched.append("\(name) \(shape): stands for the same as \(other.name)")
+        unmatched.append(UnmatchedName(name, inside: inside, shape, "stands for the same as \(other.name)"))
         continue
       }
       found[ours, default: ([:], count)].parts[part] = (name, shape)
@@ -159,13 +200,14 @@ struct NameMapping {
               + "is it another network's? `peco import` knows BEiT's")
         }
         unmatched += present.map {
-          "\($0.name) \($0.shape): the other parts of \(ours) are missing or have other shapes"
+          UnmatchedName(
+            $0.name, inside: ours, $0.shape, "the other parts of \(ours) are missing or have other shapes")
         }
         continue
       }
       shapes[ours] = count == 1 ? shape : [shape[0] * count] + shape.dropFirst()
       sources[ours] = present.map(\.name)
     }
-    unmatched.sort()
+    unmatched.sort { $0.name < $1.name }
   }
 }

@@ -8,16 +8,23 @@ public struct PerceptualNames: Sendable {
   public let network: String
   /// The names in which its weights may come; the first are ours.
   let tables: [NameTable]
-  /// Where the weights of its body lie, which all must be known.
-  let body: [String]
+  /// Where the weights of its body lie, which all must be known; nil where all lie there but heads and decoders.
+  private let body: [String]?
   /// Where those of its stages lie, which count where the network has the stage.
-  let stages: [String]
+  private let stages: [String]
 
-  private init(_ network: String, _ tables: [NameTable], body: [String], stages: [String] = []) {
+  private init(_ network: String, _ tables: [NameTable], body: [String]? = nil, stages: [String] = []) {
     self.network = network
     self.tables = tables
     self.body = body
     self.stages = stages
+  }
+
+  /// Whether a weight is one of the body, in a network that has those of the names `known`.
+  func isOfBody(_ name: String, known: Set<String>) -> Bool {
+    guard let body else { return !NameTable.isBesideBody(name) }
+    let stages = stages.filter { stage in known.contains { $0.hasPrefix(stage + ".") } }
+    return (body + stages).contains { name == $0 || name.hasPrefix($0 + ".") }
   }
 
   /// torchvision's, which is timm's.
@@ -43,10 +50,6 @@ public struct PerceptualNames: Sendable {
       WeightLayout.timm.table(of: nil, isPartial: true),
       WeightLayout.huggingface.table(of: .plain, isPartial: true),
       NameTable("torchvision", anchor: "conv_proj.weight", rules: NameTable.torchvisionViT),
-    ],
-    body: [
-      "blocks", "encoder", "patch_embed", "embeddings", "pos_embed", "cls_token", "norm_pre", "reg_token",
-      "register_tokens", "dist_token", "rel_pos_bias",
     ])
 }
 
@@ -111,14 +114,10 @@ extension WeightFile {
     _ network: PerceptualNames, known parameters: [Parameter]
   ) throws {
     let known = Set(parameters.map(\.name))
-    let body = network.body + network.stages.filter { stage in known.contains { $0.hasPrefix(stage + ".") } }
-    let unread = shapes.keys.filter { name in
-      body.contains { name == $0 || name.hasPrefix($0 + ".") } && !known.contains(name)
-        && !name.hasSuffix("mask_token")
-    }.sorted()
-    guard let first = unread.first else { return }
-    throw RunError(
-      "\(path) has \(unread.count) weights that this \(network.network) does not, the first \(first) "
-        + "\(shapes[first] ?? []); is it another kind of network?")
+    let others = shapes.filter { !known.contains($0.key) && network.isOfBody($0.key, known: known) }
+    let names = others.sorted { $0.key < $1.key }.map {
+      UnmatchedName($0.key, inside: $0.key, $0.value, "not a name of this \(network.network)'s")
+    }
+    try requireWhole("this \(network.network)", without: names, advice: "is it another kind of network?")
   }
 }

@@ -2,12 +2,12 @@ import Models
 import Tensors
 import Terminal
 
-/// Fills a classification model with pretrained weights, as BEiT's fine-tuning does.
+/// Fills a model with pretrained weights, as BEiT's fine-tuning does.
 package enum PretrainedWeights {
   /// Fills `parameters` of the transformer `target` from a file of those of `source`, on the rank that has it.
   ///
   /// Tables of positions are interpolated to the grid, a shared one goes to every block that has its own. The head and
-  /// its norm stay as they are where the file has none of their shape.
+  /// its norm stay as they are where the file has none of their shape. All of the file's body must have a place.
   ///
   /// - Returns: The names of what was not in the file.
   package static func fill(
@@ -15,8 +15,10 @@ package enum PretrainedWeights {
     target: VisionTransformerConfiguration
   ) throws -> [String] {
     var fresh: [String] = []
+    var used: Set<String> = []
     for parameter in parameters {
       let name = stored(parameter.name, in: file.shapes)
+      used.insert(name)
       guard let shape = file.shapes[name] else {
         guard isHead(name) else {
           throw RunError("\(file.path) has no \(name), which the transformer needs")
@@ -46,6 +48,7 @@ package enum PretrainedWeights {
       }
       parameter.value.copyElements(from: values)
     }
+    _ = try file.besideBody(of: "the transformer", known: used, advice: "is it another network's?")
     return fresh
   }
 

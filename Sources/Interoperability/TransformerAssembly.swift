@@ -40,9 +40,6 @@ extension ModelCard.Architecture {
       throw RunError(
         "\(path) holds a transformer \(width) wide, which cannot be divided among \(heads) heads")
     }
-    guard let norm else {
-      throw RunError("\(path) has neither 'norm.weight' nor 'fc_norm.weight', which a transformer ends with")
-    }
     var body = TransformerHead.Body(transformer, norm: norm, hasMaskToken: hasMaskToken)
     body.transformer.imageSize = imageSize ?? body.transformer.imageSize
     guard let head else { return try body.makeModel(in: scope) }

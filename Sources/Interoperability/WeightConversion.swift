@@ -14,34 +14,29 @@ import Trainer
 public enum WeightConversion {
   /// What `peco import` is asked to do.
   public struct ImportRequest: Sendable {
-    /// The safetensors file.
+    /// A safetensors file, the index of several or their folder, or a file of `torch.save`.
     public var source: String
     /// Whose names it has.
     public var layout: WeightLayout
     /// The checkpoint to be written.
     public var output: String
-    /// Attention heads of each block; nil: as the file or what lies beside it tells.
-    public var heads: Int?
-    /// Added to the variance by layer normalization; nil: likewise.
-    public var normEpsilon: Float?
-    /// What images are normalized by; nil: likewise.
-    public var normalization: ImageNormalization?
-    /// The names of the classes, in the order of the head's logits; nil: likewise.
-    public var classes: [String]?
+    /// What is said of the weights, and goes before what they say themselves.
+    public var told: WeightDescription
+    /// Files beside the weights, keys in those and tensors that are left out of account, tensors by their names or what
+    /// these begin with.
+    public var exceptions: Set<String>
     /// Whether anything that does not match is an error.
     public var isStrict: Bool
 
     public init(
-      source: String, layout: WeightLayout, output: String, heads: Int? = nil, normEpsilon: Float? = nil,
-      normalization: ImageNormalization? = nil, classes: [String]? = nil, isStrict: Bool = false
+      source: String, layout: WeightLayout, output: String, told: WeightDescription = WeightDescription(),
+      ignoring exceptions: Set<String> = [], isStrict: Bool = false
     ) {
       self.source = source
       self.layout = layout
       self.output = output
-      self.heads = heads
-      self.normEpsilon = normEpsilon
-      self.normalization = normalization
-      self.classes = classes
+      self.told = told
+      self.exceptions = exceptions
       self.isStrict = isStrict
     }
 
@@ -78,50 +73,50 @@ public enum WeightConversion {
 
   // MARK: - Import
 
-  /// Reads a safetensors file into a checkpoint.
+  /// Reads weights of others into a checkpoint.
   ///
   /// - Throws: `RunError` where something that the transformer needs is missing or has another shape.
   public static func importWeights(_ request: ImportRequest) throws -> Report {
     try FileSystem.requireOutput(request.output, madeFrom: [request.source])
     let names = request.layout.importTable
-    let foreign = try WeightFile(StoredTensors.safetensors(request.source), named: names)
+    let foreign = try WeightFile(
+      StoredTensors.foreign(request.source).leavingOut(request.exceptions), named: names)
     let shapes = foreign.shapes
+    let told = try request.told.completed(for: foreign, ignoring: request.exceptions)
     let width = shapes["patch_embed.proj.weight"]?.first ?? 0
-    // The size of images does not hang on heads.
-    let imageSize = VisionTransformerConfiguration(parameterShapes: shapes, heads: 1)?.imageSize
-    let told = try WeightDescription(
-      heads: request.heads ?? TransformerWeights.attentionHeads(shapes), normEpsilon: request.normEpsilon,
-      normalization: request.normalization, classes: request.classes
-    ).completed(
-      by: foreign.metadata, beside: request.source, layout: request.layout, imageSize: imageSize ?? 0)
     guard let heads = told.heads ?? ViTSize.heads(width: width, prefix: foreign.prefix) else {
       throw RunError(
         "\(request.source) does not tell how many attention heads its transformer, \(width) wide, has; say it "
           + "with --heads")
     }
     guard
-      let architecture = ModelCard.Architecture(
+      var architecture = ModelCard.Architecture(
         parameterShapes: shapes, heads: heads, normEpsilon: told.normEpsilon ?? names.normEpsilon)
     else {
       throw RunError("\(request.source) holds no vision transformer: its names are not BEiT's")
     }
+    if let side = told.imageSize, architecture.positions.isEmpty {
+      (architecture.imageHeight, architecture.imageWidth) = (side, side)
+    }
+    guard architecture.norm != nil || told.lacksNorm else {
+      throw RunError(
+        "\(request.source) has neither 'norm.weight' nor 'fc_norm.weight', which a transformer ends with; if it ends "
+          + "without, say --set model.norm=none")
+    }
     let scope = ParameterScope(seed: 0)
     let model = try architecture.makeModel(in: scope, of: request.source)
-    if let names = request.classes, names.count != architecture.classes ?? 0 {
+    if let names = request.told.classes, names.count != architecture.classes ?? 0 {
       throw RunError(
         "\(names.count) names of classes are given; the head of \(request.source) tells "
           + "\(architecture.classes ?? 0) classes apart")
     }
     let classes = told.classes?.count == architecture.classes ? told.classes : nil
     let taken = Set(scope.parameters.map(\.name))
-    var report = Report(
-      summary: model.backbone.configuration.summary, tensors: taken.count, unmatched: foreign.unmatched)
+    var report = Report(summary: model.backbone.configuration.summary, tensors: taken.count)
     if let head = architecture.head, taken.contains(head.kind.layer + ".weight") {
       report.summary += ", and a head for \(head.outputs) \(head.kind.name)"
     }
-    report.unmatched += shapes.keys.filter { !taken.contains($0) }.sorted().map {
-      "\($0) \(shapes[$0] ?? []): the transformer has no place for it"
-    }
+    report.notes = told.notes
     let differences = scope.parameters.compactMap { parameter -> String? in
       guard let found = shapes[parameter.name] else {
         return "\(parameter.name) \(parameter.shape) is missing"
@@ -130,12 +125,16 @@ public enum WeightConversion {
         ? nil : "\(parameter.name) is \(found), the transformer needs \(parameter.shape)"
     }
     guard differences.isEmpty else {
-      let others = report.unmatched.isEmpty ? "" : "; unmatched: " + report.unmatched.joined(separator: "; ")
+      let others =
+        foreign.unmatched.isEmpty
+        ? "" : "; unmatched: " + foreign.unmatched.map { "\($0)" }.joined(separator: "; ")
       throw RunError(
         "\(request.source), read as \(request.layout.rawValue): " + differences.joined(separator: "; ")
           + others
       )
     }
+    report.unmatched = try foreign.besideBody(
+      of: "the transformer", known: taken, advice: "leave out what changes nothing by --ignore NAME")
     guard !request.isStrict || report.unmatched.isEmpty else {
       report.isWritten = false
       return report
@@ -223,8 +222,8 @@ public enum WeightConversion {
     try SafetensorsFile.write(tensors: tensors, metadata: metadata, to: output)
     switch layout {
     case .beit: break
-    case .timm: report.kept = try TimmConfiguration.write(beside: output, card)
-    case .huggingface: report.kept = try HuggingFaceConfiguration.write(beside: output, card)
+    case .timm: report.kept = try TimmExport.write(beside: output, card)
+    case .huggingface: report.kept = try HuggingFaceExport.write(beside: output, card)
     }
     return report
   }

@@ -1,60 +1,68 @@
 import Configuration
 import Imaging
+import Layers
+import Models
+import Storage
 import Terminal
 
 /// What names and shapes of a transformer's weights do not tell of its model card, as far as something else does.
-package struct WeightDescription: Equatable {
+public struct WeightDescription: Equatable, Sendable {
   /// Attention heads of each block.
-  package var heads: Int?
+  public var heads: Int?
   /// Added to the variance by layer normalization.
-  package var normEpsilon: Float?
+  public var normEpsilon: Float?
   /// What images are normalized by.
-  package var normalization: ImageNormalization?
+  public var normalization: ImageNormalization?
   /// Length in pixels that the shorter side of an image is resized to for evaluation, before its middle is cut out.
-  package var resize: Int?
+  public var resize: Int?
   /// How images are resized.
-  package var interpolation: ResampleFilter?
+  public var interpolation: ResampleFilter?
   /// The names of the classes, in the order of the head's logits.
-  package var classes: [String]?
+  public var classes: [String]?
   /// How images were hidden while it learned to tell tokens.
-  package var pretraining: ModelCard.Pretraining?
+  public var pretraining: ModelCard.Pretraining?
+  /// Side of the images, for weights without a table of positions.
+  public var imageSize: Int?
+  /// All ways in which tokens know where they lie.
+  public var positions: [PositionKind]?
+  /// Whether nothing normalizes the tokens after the last block.
+  public var lacksNorm = false
+  /// Whether something says what network the weights are of.
+  var isArchitectureTold = false
+  /// What is said beside the weights and done otherwise here.
+  var notes: [String] = []
 
-  package init(
+  public init(
     heads: Int? = nil, normEpsilon: Float? = nil, normalization: ImageNormalization? = nil,
-    resize: Int? = nil,
-    interpolation: ResampleFilter? = nil, classes: [String]? = nil
+    resize: Int? = nil, interpolation: ResampleFilter? = nil, classes: [String]? = nil
   ) {
     (self.heads, self.normEpsilon, self.normalization) = (heads, normEpsilon, normalization)
     (self.resize, self.interpolation, self.classes) = (resize, interpolation, classes)
   }
 
-  /// The same, and of what it does not say, what a safetensors file says of itself, and then what lies beside it.
+  /// What `key.path=value` options say, the keys of configurations.
   ///
-  /// - Parameters:
-  ///   - metadata: The free-form strings in the header of the file `path`.
-  ///   - imageSize: Side of the transformer's images in pixels.
-  /// - Throws: `RunError` where something is said in another form than it is written here.
-  package func completed(
-    by metadata: [String: String], beside path: String, layout: WeightLayout, imageSize: Int
-  ) throws -> WeightDescription {
-    let own = try WeightDescription(metadata: metadata, of: path)
-    let model = HuggingFaceConfiguration(beside: path, layout: layout)
-    let timm = TimmConfiguration(beside: path)
-    var result = self
-    result.heads = heads ?? own.heads ?? model?.heads
-    result.normEpsilon = normEpsilon ?? own.normEpsilon ?? model?.normEpsilon
-    result.normalization = try normalization ?? own.normalization ?? ImageNormalization(beside: path)
-    result.resize =
-      resize ?? own.resize ?? HuggingFaceConfiguration.shortSide(beside: path)
-      ?? timm?.shortSide(imageSize: imageSize)
-    result.interpolation =
-      interpolation ?? own.interpolation ?? HuggingFaceConfiguration.interpolation(beside: path)
-      ?? timm?.interpolation
-    result.classes = classes ?? own.classes ?? model?.classes ?? timm?.classes
-    result.pretraining = pretraining ?? own.pretraining
-    // A side that the image cannot be cut out of belongs to images of another size.
-    if let side = result.resize, side < imageSize { result.resize = nil }
-    return result
+  /// - Throws: `ConfigurationError` for what is not known, or cannot be.
+  public init(settings: [String]) throws {
+    let reader = try ConfigurationReader(overrides: settings)
+    heads = reader.optional("model.heads", .int(.between(1, 1024)))
+    normEpsilon = reader.optional("model.norm_epsilon", .double(.above(0))).map { Float($0) }
+    let none = "none"
+    positions = reader.optional(
+      "model.positions", .choice(of: [none] + PositionKind.allCases.map(\.rawValue))
+    ).map { word in PositionKind(rawValue: word).map { [$0] } ?? [] }
+    lacksNorm = reader.optional("model.norm", .choice(of: [none])) != nil
+    imageSize = reader.optional("data.image_size", .imageSide)
+    let mean = reader.optional("data.mean", .list(of: .double(.between(0, 1)), count: 3))
+    let deviation = reader.optional("data.std", .list(of: .double(.above(0)), count: 3))
+    reader.require(
+      (mean == nil) == (deviation == nil), mean == nil ? "data.std" : "data.mean",
+      "needs the other of data.mean and data.std")
+    if let mean, let deviation {
+      normalization = ImageNormalization(mean: mean, standardDeviation: deviation)
+    }
+    interpolation = reader.optional("data.interpolation", .choice())
+    try reader.finish()
   }
 
   /// How images are shown; where it is not said, as for ImageNet.
@@ -64,37 +72,181 @@ package struct WeightDescription: Equatable {
   }
 }
 
+// MARK: - Beside the weights
+
+extension WeightDescription {
+  /// The same, and of what it does not say, what a safetensors file says of itself, or where it has no card of ours, what
+  /// lies beside it.
+  ///
+  /// - Parameters:
+  ///   - weights: The weights, under our names.
+  ///   - exceptions: Files beside them, and keys in those, that are left out of account.
+  ///   - advice: How to say what nothing says.
+  /// - Throws: `RunError` with all that contradicts the weights, that means another network than ours, or that is not known;
+  ///   and where nothing tells whether the network is one of ours.
+  package func completed(
+    for weights: WeightFile, ignoring exceptions: Set<String> = [], advice: Advice = .importing
+  ) throws -> WeightDescription {
+    var result = self
+    let facts = ModelCard.Architecture(parameterShapes: weights.shapes, heads: 1, normEpsilon: 1e-6)
+    guard let facts else { return self }
+    if let card = try ModelCard(metadata: weights.metadata, of: weights.path) {
+      result.take(card)
+    } else {
+      try result.readBeside(weights, facts, ignoring: exceptions, advice: advice)
+    }
+    if let table = TransformerWeights.attentionHeads(weights.shapes) {
+      guard result.heads ?? table == table else {
+        throw RunError(
+          "\(weights.path) is said to have \(result.heads ?? 0) attention heads, but its table of relative positions has "
+            + "\(table)")
+      }
+      result.heads = table
+    }
+    try result.requireKnownNetwork(weights, facts, advice: advice)
+    // A side that the image cannot be cut out of belongs to images of another size.
+    if let side = result.resize, side < result.imageSize ?? facts.imageHeight { result.resize = nil }
+    return result
+  }
+
+  /// How to say what nothing says, by who takes the weights up.
+  package enum Advice {
+    /// `peco import`.
+    case importing
+    /// Another command, which has no options for it.
+    case using
+
+    func callAsFunction(_ options: String) -> String {
+      switch self {
+      case .importing: "say \(options)"
+      case .using: "make a checkpoint of it by `peco import` with \(options)"
+      }
+    }
+  }
+
+  private mutating func take(_ card: ModelCard) {
+    let (architecture, preprocessing) = (card.architecture, card.preprocessing)
+    heads = heads ?? architecture.heads
+    normEpsilon = normEpsilon ?? Float(architecture.normEpsilon)
+    normalization = normalization ?? preprocessing.normalization
+    resize = resize ?? preprocessing.resize
+    interpolation = interpolation ?? preprocessing.interpolation
+    classes = classes ?? card.classes
+    pretraining = pretraining ?? card.pretraining
+    imageSize = imageSize ?? architecture.imageHeight
+    lacksNorm = lacksNorm || architecture.norm == nil
+    isArchitectureTold = true
+  }
+
+  private mutating func readBeside(
+    _ weights: WeightFile, _ facts: ModelCard.Architecture, ignoring exceptions: Set<String>, advice: Advice
+  ) throws {
+    var problems: [String] = []
+    for file in SidecarFile.allCases where !exceptions.contains(file.rawValue) {
+      guard let object = try file.read(beside: weights.path) else { continue }
+      let reader = SidecarReader(object, ignoring: exceptions)
+      switch file {
+      case .preprocessor: HuggingFacePreprocessor.read(reader, facts, into: &self)
+      case .model where TimmConfiguration.isTimms(object): TimmConfiguration.read(reader, facts, into: &self)
+      case .model where object["model_type"] != nil: HuggingFaceConfiguration.read(reader, facts, into: &self)
+      case .model:
+        problems.append(
+          "\(file.rawValue) is neither Hugging Face's nor timm's: it has no model_type and no architecture")
+      }
+      problems += reader.allProblems().map { "\(file.rawValue): \($0)" }
+      notes += reader.allNotes().map { "\(file.rawValue): \($0)" }
+    }
+    guard problems.isEmpty else {
+      throw RunError(
+        "\(weights.path) is not what peco computes, by what lies beside it: \(problems.joined(separator: "; ")). Where "
+          + "something of this changes nothing, \(advice("--ignore KEY"))")
+    }
+  }
+
+  /// Throws where names and shapes could be those of a network that computes otherwise, and nothing says which it is.
+  private func requireKnownNetwork(
+    _ weights: WeightFile, _ facts: ModelCard.Architecture, advice: Advice
+  ) throws {
+    if let positions {
+      guard positions == facts.positions else {
+        func words(_ positions: [PositionKind]) -> String {
+          positions.isEmpty ? "none" : positions.map(\.rawValue).joined(separator: " and ")
+        }
+        throw RunError(
+          "\(weights.path) is said to have the positions \(words(positions)), but has the tables of \(words(facts.positions))"
+        )
+      }
+    } else if !isArchitectureTold {
+      let isRelative = facts.positions.contains(.relative) || facts.positions.contains(.sharedRelative)
+      // BEiT's, and the plain vision transformer's.
+      let isKnown = isRelative || facts.positions == [.absolute] && facts.qkvBias == .full
+      guard isKnown else {
+        let lacking =
+          facts.positions.isEmpty
+          ? "has no table of positions: they may be rotary, which peco does not compute"
+          : "has an absolute table of positions, and not the biases that a plain vision transformer has beside it: positions "
+            + "may be rotary too, which peco does not compute"
+        throw RunError(
+          "\(weights.path) \(lacking), and nothing beside it says what it is; if it has no others, "
+            + advice("--set model.positions=\(facts.positions.first?.rawValue ?? "none")"))
+      }
+    }
+  }
+
+  /// Takes up the sides of images.
+  mutating func take(
+    imageSides sides: [Int]?, _ key: String, _ file: SidecarReader, _ facts: ModelCard.Architecture
+  ) {
+    guard let sides, let side = sides.first else { return }
+    guard sides.allSatisfy({ $0 == side }), side > 0 else {
+      return file.refuse(key, "is \(sides), peco shows squares")
+    }
+    guard facts.positions.isEmpty else {
+      if side != facts.imageHeight {
+        file.refuse(key, "is \(side), but the table of positions is of images of \(facts.imageHeight)")
+      }
+      return
+    }
+    imageSize = imageSize ?? side
+  }
+
+  /// Takes up a normalization, on a scale of 0 to 1.
+  mutating func take(
+    _ found: ImageNormalization, _ keys: (mean: String, deviation: String), _ file: SidecarReader
+  ) {
+    guard normalization == nil else { return }
+    let advice = "say both by --mean and --std"
+    if !found.mean.allSatisfy({ (0...1).contains($0) }) {
+      file.refuse(keys.mean, "is \(found.mean) on a scale of 0 to 1; \(advice)")
+    } else if !found.standardDeviation.allSatisfy({ $0 > 0 && $0 <= 4 }) {
+      file.refuse(keys.deviation, "is \(found.standardDeviation) on a scale of 0 to 1; \(advice)")
+    } else {
+      normalization = found
+    }
+  }
+}
+
 // MARK: - In the header of a safetensors file
 
 extension ModelCard {
   /// Its key among the free-form strings of a safetensors file's header.
   static let metadataKey = "peco.card"
-}
 
-extension WeightDescription {
-  /// Out of the header of the file `path`; nothing where there is no card.
+  /// Out of the header of the file `path`; nil where there is none.
   ///
   /// - Throws: `RunError` where the card is not as we write it.
-  package init(metadata: [String: String], of path: String) throws {
-    self.init()
-    guard let text = metadata[ModelCard.metadataKey] else {
+  init?(metadata: [String: String], of path: String) throws {
+    guard let text = metadata[Self.metadataKey] else {
       guard metadata["peco.heads"] == nil else {
         throw RunError("\(path) was exported by an earlier version of peco; export it again with this one")
       }
-      return
+      return nil
     }
     do {
-      let card = try ModelCard(json: text)
-      heads = card.architecture.heads
-      normEpsilon = Float(card.architecture.normEpsilon)
-      normalization = card.preprocessing.normalization
-      resize = card.preprocessing.resize
-      interpolation = card.preprocessing.interpolation
-      classes = card.classes
-      pretraining = card.pretraining
+      try self.init(json: text)
     } catch let error as ModelCardError {
       throw RunError(
-        "\(path): \(ModelCard.metadataKey) in its metadata is '\(text.prefix(40))', must be a model card: \(error)"
+        "\(path): \(Self.metadataKey) in its metadata is '\(text.prefix(40))', must be a model card: \(error)"
       )
     }
   }

@@ -13,8 +13,8 @@ public struct WeightFile {
   package let prefix: String
   /// The free-form strings in the header of a safetensors file.
   package let metadata: [String: String]
-  /// Names in the file that found no place, each with its shape and the reason.
-  let unmatched: [String]
+  /// Names in the file that found no place.
+  let unmatched: [UnmatchedName]
   private let read: (String) throws -> [Float]
 
   /// Opens a file with the names of a network of ours.
@@ -32,7 +32,7 @@ public struct WeightFile {
     let mapping = try NameMapping(stored.shapes, by: table, of: stored.path)
     (path, metadata) = (stored.path, stored.metadata)
     (shapes, prefix, unmatched) = (mapping.shapes, mapping.prefix, mapping.unmatched)
-    read = { name in try (mapping.sources[name] ?? []).flatMap { try stored.read($0) } }
+    read = { name in try (mapping.sources[name] ?? []).flatMap { try Self.requireFinite($0, of: stored) } }
   }
 
   /// Those of another file's weights whose names satisfy a condition.
@@ -42,8 +42,43 @@ public struct WeightFile {
     read = other.read
   }
 
+  /// What has no place in a network, for people: heads, decoders and what lies outside of it.
+  ///
+  /// - Parameters:
+  ///   - network: What it is called in messages.
+  ///   - known: The names of its parameters.
+  ///   - advice: What to do, where a name of its body has no place.
+  /// - Throws: `RunError` where something of its body has no place: it is another network then.
+  package func besideBody(of network: String, known: Set<String>, advice: String) throws -> [String] {
+    let names =
+      unmatched
+      + shapes.filter { !known.contains($0.key) }.sorted { $0.key < $1.key }.map {
+        UnmatchedName($0.key, inside: $0.key, $0.value, "\(network) has no place for it")
+      }
+    try requireWhole(network, without: names.filter(\.isOfBody), advice: advice)
+    return names.map { "\($0)" }
+  }
+
+  /// Throws where weights of a network's body have no place in it.
+  func requireWhole(_ network: String, without names: [UnmatchedName], advice: String) throws {
+    guard let first = names.first else { return }
+    let others = names.count > 1 ? " and \(names.count - 1) more" : ""
+    throw RunError(
+      "\(path) has weights that \(network) does not, \(first)\(others): it is another network, which would compute "
+        + "something else without them; \(advice)")
+  }
+
   /// The values under a name that `shapes` has.
   public func values(of name: String) throws -> [Float] { try read(name) }
+
+  /// The values of a stored tensor. Throws where one is not finite: whatever is computed of it is not either.
+  private static func requireFinite(_ name: String, of stored: StoredTensors) throws -> [Float] {
+    let values = try stored.read(name)
+    guard let place = values.firstIndex(where: { !$0.isFinite }) else { return values }
+    throw RunError(
+      "\(stored.path): '\(name)' has the value \(values[place]) (element \(place)); these weights are damaged, or of a "
+        + "training that diverged")
+  }
 
   /// A checksum over all names and values.
   package func checksum() throws -> UInt64 {
@@ -84,9 +119,18 @@ struct StoredTensors {
   /// The values under a name.
   let read: (String) throws -> [Float]
 
+  /// The same without the tensors of some names, or whose names begin with those and a dot.
+  func leavingOut(_ names: Set<String>) -> StoredTensors {
+    guard !names.isEmpty else { return self }
+    let kept = shapes.filter { tensor in
+      !names.contains { tensor.name == $0 || tensor.name.hasPrefix($0 + ".") }
+    }
+    return StoredTensors(path: path, shapes: kept, metadata: metadata, read: read)
+  }
+
   /// Opens a safetensors file, or a unit of a checkpoint.
   static func open(_ path: String, unit: String = CheckpointUnit.model) throws -> StoredTensors {
-    guard !path.hasSuffix(".safetensors") else { return try safetensors(path) }
+    guard try TensorFiles.isHDF5(path) else { return try foreign(path) }
     try FileSeal.verify(path)
     let file = try HDF5File(opening: path)
     guard try file.exists(unit) else {
@@ -101,10 +145,10 @@ struct StoredTensors {
     return StoredTensors(path: path, shapes: shapes, metadata: [:]) { try file.read("\(unit)/\($0)") }
   }
 
-  /// Opens a safetensors file, whatever its name ends in.
-  static func safetensors(_ path: String) throws -> StoredTensors {
-    let file = try SafetensorsFile(opening: path)
+  /// Opens a file of others: safetensors, in one file or several, or of `torch.save`.
+  static func foreign(_ path: String) throws -> StoredTensors {
+    let file = try TensorFiles.open(path)
     let shapes = try file.names.map { (name: $0, shape: try file.shape(of: $0)) }
-    return StoredTensors(path: path, shapes: shapes, metadata: file.metadata) { try file.readFloats($0) }
+    return StoredTensors(path: file.path, shapes: shapes, metadata: file.metadata) { try file.readFloats($0) }
   }
 }

@@ -18,13 +18,13 @@ public struct TransformerHead: Sendable {
   /// What a head's weights need beside its outputs.
   public struct Body: Sendable {
     public var transformer: VisionTransformerConfiguration
-    /// The last norm.
-    public var norm: VisionTransformer.FinalNorm
+    /// The last norm; nil where there is none.
+    public var norm: VisionTransformer.FinalNorm?
     /// Whether patches can be masked.
     public var hasMaskToken: Bool
 
     public init(
-      _ transformer: VisionTransformerConfiguration, norm: VisionTransformer.FinalNorm,
+      _ transformer: VisionTransformerConfiguration, norm: VisionTransformer.FinalNorm?,
       hasMaskToken: Bool = false
     ) {
       self.transformer = transformer
@@ -72,8 +72,9 @@ extension TransformerHead {
 
   /// Logits of an image's classes.
   public static let classes = TransformerHead("classes", layer: "head", norm: .pooled) {
-    try ClassificationModel(
-      $0.transformer, classes: $1, pooling: $0.norm == .pooled ? .mean : .classToken, in: $2)
+    guard let norm = $0.norm else { return nil }
+    return try ClassificationModel(
+      $0.transformer, classes: $1, pooling: norm == .pooled ? .mean : .classToken, in: $2)
   }
 
   /// Logits of a patch's tokens.

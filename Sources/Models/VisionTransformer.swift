@@ -15,8 +15,7 @@ public struct VisionTransformer {
 
   /// What it is made of.
   public let configuration: VisionTransformerConfiguration
-  /// The normalization after the last block. `hiddenStates` and `features` do not apply it.
-  public let norm: LayerNorm
+  private let finalNorm: LayerNorm?
   private let patchEmbedding: PatchEmbedding
   private let assembly: TokenAssembly
   private let sharedBias: RelativePositionBias?
@@ -27,11 +26,11 @@ public struct VisionTransformer {
   /// - Parameters:
   ///   - configuration: What it is made of.
   ///   - maskToken: Whether patches may be masked (`mask_token`).
-  ///   - norm: What the last norm is for.
+  ///   - norm: What the last norm is for; nil for none.
   ///   - scope: Where the parameters are made.
   /// - Throws: `VisionTransformerConfigurationError`.
   public init(
-    _ configuration: VisionTransformerConfiguration, maskToken: Bool = false, norm: FinalNorm = .tokens,
+    _ configuration: VisionTransformerConfiguration, maskToken: Bool = false, norm: FinalNorm? = .tokens,
     in scope: ParameterScope
   ) throws {
     try configuration.validate()
@@ -59,9 +58,14 @@ public struct VisionTransformer {
     blocks = (0..<configuration.depth).map {
       VisionTransformerBlock(configuration, number: $0, in: scope.at(depth: $0 + 1) / "blocks" / $0)
     }
-    self.norm = LayerNorm(
-      configuration.width, epsilon: configuration.normEpsilon, in: end / norm.rawValue)
+    finalNorm = norm.map {
+      LayerNorm(configuration.width, epsilon: configuration.normEpsilon, in: end / $0.rawValue)
+    }
   }
+
+  /// Tokens, or their mean, normalized as after the last block; as they are where the transformer has no norm there.
+  /// `hiddenStates` and `features` do not do it.
+  public func norm(_ tokens: Tensor) -> Tensor { finalNorm?(tokens) ?? tokens }
 
   /// The tokens after the last block, before the final norm: [B, N + 1, width], the class token first.
   ///

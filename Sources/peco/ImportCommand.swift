@@ -9,17 +9,27 @@ import TaskSupport
 struct ImportCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "import",
-    abstract: "Makes a checkpoint from a vision transformer's weights in a safetensors file.",
+    abstract: "Makes a checkpoint from a vision transformer's weights in other libraries' files.",
     discussion: """
       The checkpoint serves wherever one of `peco pretrain` or `peco finetune` does: fine-tuning, probes, \
       features, perceptual networks.
 
+      Weights are read from a safetensors file, several with their index, or a file of torch.save, of which \
+      nothing is executed. What lies beside them (config.json, preprocessor_config.json) is taken up, and \
+      another network than peco computes is refused.
+
       Example:
         peco import --from model.safetensors --layout timm \\
           --output pretrained.h5 --check
+        peco import --from beit-large/ --layout huggingface \\
+          --output beit.h5 --set model.heads=16
       """)
 
-  @Option(help: ArgumentHelp("The file of weights.", valueName: "file.safetensors"), completion: .safetensors)
+  @Option(
+    help: ArgumentHelp(
+      "A safetensors file, the index of several or their folder, or a file of torch.save.",
+      valueName: "weights"),
+    completion: .weights)
   var from: String
   @Option(
     help: ArgumentHelp(
@@ -53,6 +63,20 @@ struct ImportCommand: ParsableCommand {
       "The names of the classes, one a line, in the order of the head; by default as for --mean.",
       valueName: "names.txt"), completion: .file(extensions: ["txt"]))
   var classes: String?
+  @Option(
+    name: .customLong("set"), parsing: .upToNextOption,
+    help: ArgumentHelp(
+      """
+      Says what neither the weights nor the files beside them tell: model.heads, model.norm_epsilon, model.positions, \
+      model.norm, data.image_size, data.mean, data.std, data.interpolation.
+      """, valueName: "key.path=value"))
+  var overrides: [String] = []
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp(
+      "Leaves out of account: a key of a file beside the weights, such a file, or tensors by how their names begin.",
+      valueName: "name"))
+  var ignore: [String] = []
   @Flag(help: "Report every name without a match and, if there is one, write nothing and exit with 1.")
   var check = false
 
@@ -68,12 +92,15 @@ struct ImportCommand: ParsableCommand {
   }
 
   func run() throws {
+    var told = try WeightDescription(settings: overrides)
+    told.heads = heads ?? told.heads
+    told.normEpsilon = normEpsilon ?? told.normEpsilon
+    if !mean.isEmpty { told.normalization = ImageNormalization(mean: mean, standardDeviation: std) }
+    told.classes = try classes.map { try WeightConversion.ImportRequest.classNames(in: $0) }
     let report = try WeightConversion.importWeights(
       WeightConversion.ImportRequest(
-        source: from, layout: layout, output: output, heads: heads, normEpsilon: normEpsilon,
-        normalization: mean.isEmpty ? nil : ImageNormalization(mean: mean, standardDeviation: std),
-        classes: try classes.map { try WeightConversion.ImportRequest.classNames(in: $0) }, isStrict: check)
-    )
+        source: from, layout: layout, output: output, told: told, ignoring: Set(ignore), isStrict: check))
+    tell("note", report.notes)
     tell("unmatched", report.unmatched)
     guard report.isWritten else {
       tell("error", ["\(report.unmatched.count) names of \(from) have no match; nothing was written"])

@@ -15,6 +15,8 @@ import Testing
       try Regex("\\bpeco (dataset|tokenizer|pretrain|finetune|probe|evaluate|features|figure)"),
       try Regex("\\b(\(sections.sorted().joined(separator: "|")))\\.[a-z]+_?[a-z]"),
     ]
+    // Files of others that are called like keys.
+    let files = try Regex("data\\.pkl|model\\.safetensors")
     let literal = try Regex(#""(?:[^"\\]|\\.)*""#)
     let code = try Regex(#"\\\([^()]*(?:\([^()]*\)[^()]*)*\)"#)
     var count = 0
@@ -32,7 +34,8 @@ import Testing
           {
             for pattern in foreign {
               #expect(
-                text.firstMatch(of: pattern) == nil, "\(file.lastPathComponent):\(number + 1): \(text)")
+                text.replacing(files, with: "").firstMatch(of: pattern) == nil,
+                "\(file.lastPathComponent):\(number + 1): \(text)")
             }
           }
         }

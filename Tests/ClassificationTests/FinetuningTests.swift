@@ -35,8 +35,10 @@ import Trainer
     let source = try #require(PublishedWeights.all.first { $0.name == "timm_vit" })
     _ = try WeightConversion.importWeights(
       .init(
-        source: source.path, layout: .timm, output: folder + "/vit.h5", heads: 3,
-        normalization: ImageNormalization(mean: [0.5, 0.4, 0.3], standardDeviation: [0.5, 0.6, 0.7])))
+        source: source.path, layout: .timm, output: folder + "/vit.h5",
+        told: .init(
+          heads: 3,
+          normalization: ImageNormalization(mean: [0.5, 0.4, 0.3], standardDeviation: [0.5, 0.6, 0.7]))))
     let data = try dataset(folder, classes: ["a", "b"])
     try """
     data: {path: \(data), image_size: 32, workers: 1}
@@ -90,7 +92,7 @@ import Trainer
       // What lies there now is a transformer of another architecture.
       let other = try #require(PublishedWeights.all.first { $0.name == "huggingface_masked" })
       _ = try WeightConversion.importWeights(
-        .init(source: other.path, layout: .huggingface, output: folder + "/vit.h5", heads: 3))
+        .init(source: other.path, layout: .huggingface, output: folder + "/vit.h5", told: .init(heads: 3)))
       let (configuration, outcome) = try run(folder, "whole")
       #expect(outcome.isComplete && configuration.model.explicitPositions == .absolute)
       #expect(configuration.shared.data.mean == [0.5, 0.4, 0.3])

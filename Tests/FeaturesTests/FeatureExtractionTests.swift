@@ -36,7 +36,9 @@ import Trainer
   ) throws -> Tensor {
     let (checkpoint, output) = (folder + "/imported.h5", folder + "/features.h5")
     _ = try WeightConversion.importWeights(
-      .init(source: source, layout: layout, output: checkpoint, heads: 3, normalization: normalization))
+      .init(
+        source: source, layout: layout, output: checkpoint,
+        told: .init(heads: 3, normalization: normalization)))
     var view = FrozenTransformer.View()
     view.resize = 32
     try FeatureExtraction.run(

@@ -20,7 +20,7 @@ import Testing
     try withTemporaryFolder { folder in
       let output = folder + "/imported.h5"
       let report = try WeightConversion.importWeights(
-        .init(source: test.path, layout: test.layout, output: output, heads: 3, isStrict: true))
+        .init(source: test.path, layout: test.layout, output: output, told: .init(heads: 3), isStrict: true))
       #expect(report.unmatched == [] && report.isWritten)
       let communicator = Communicator()
       let weights = try TransformerWeights(opening: output, communicator: communicator)
@@ -46,7 +46,7 @@ import Testing
     try withTemporaryFolder { folder in
       let (checkpoint, output) = (folder + "/imported.h5", folder + "/model.safetensors")
       _ = try WeightConversion.importWeights(
-        .init(source: test.path, layout: test.layout, output: checkpoint, heads: 3))
+        .init(source: test.path, layout: test.layout, output: checkpoint, told: .init(heads: 3)))
       let report = try WeightConversion.export(
         checkpoint: checkpoint, layout: test.layout, output: output, averaged: false)
       #expect(report.unmatched == [])
@@ -82,7 +82,7 @@ import Testing
     try withTemporaryFolder { folder in
       let (first, middle) = (folder + "/first.h5", folder + "/middle.safetensors")
       _ = try WeightConversion.importWeights(
-        .init(source: test.path, layout: .timm, output: first, heads: 3))
+        .init(source: test.path, layout: .timm, output: first, told: .init(heads: 3)))
       let report = try WeightConversion.export(
         checkpoint: first, layout: .huggingface, output: middle, averaged: false)
       #expect(report.unmatched == [])
@@ -147,13 +147,13 @@ import Testing
       try #"{"do_resize": true, "do_center_crop": true, "size": {"shortest_edge": 39}}"#.write(
         toFile: folder + "/source/preprocessor_config.json", atomically: true, encoding: .utf8)
       var request = WeightConversion.ImportRequest(
-        source: source, layout: .huggingface, output: first, normalization: normalization)
+        source: source, layout: .huggingface, output: first, told: .init(normalization: normalization))
       _ = try WeightConversion.importWeights(request)
       let report = try WeightConversion.export(
         checkpoint: first, layout: .huggingface, output: middle, averaged: false)
       #expect(report.kept == [])
       (request.source, request.output) = (middle, folder + "/second.h5")
-      request.normalization = nil
+      request.told.normalization = nil
       _ = try WeightConversion.importWeights(request)
       let third = folder + "/third/model.safetensors"
       try FileManager.default.createDirectory(
@@ -177,7 +177,7 @@ import Testing
         _ = try WeightConversion.importWeights(
           .init(
             source: PublishedWeights(name: name, layout: .huggingface).path, layout: .huggingface,
-            output: folder + "/a.h5", heads: 3))
+            output: folder + "/a.h5", told: .init(heads: 3)))
         return try WeightConversion.export(
           checkpoint: folder + "/a.h5", layout: .huggingface, output: folder + "/model.safetensors",
           averaged: false
@@ -209,7 +209,7 @@ import Testing
         try SafetensorsFile.write(tensors: whole.filter { $0.name != missing }, to: path)
         let error = #expect(throws: RunError.self) {
           try WeightConversion.importWeights(
-            .init(source: path, layout: .timm, output: folder + "/out.h5", heads: 3))
+            .init(source: path, layout: .timm, output: folder + "/out.h5", told: .init(heads: 3)))
         }
         let text = "\(try #require(error))"
         #expect(text.contains("\(missing) [") && text.contains("is missing"), "\(missing): \(text)")
@@ -265,7 +265,7 @@ import Testing
       _ = try WeightConversion.importWeights(
         .init(
           source: PublishedWeights(name: "timm_vit", layout: .timm).path, layout: .timm, output: checkpoint,
-          heads: 3))
+          told: .init(heads: 3)))
       let noted = try export(.beit, strict: true)
       #expect(noted.isWritten && noted.unmatched == [] && noted.notes.count == 2)
     }
@@ -276,7 +276,7 @@ import Testing
       var tensors = try Self.contents(of: PublishedWeights(name: "beit", layout: .beit).path)
       let (path, output) = (folder + "/file.safetensors", folder + "/out.h5")
       tensors.append((name: "decoder.weight", shape: [2], values: [1, 2]))
-      tensors.append((name: "blocks.x.norm1.weight", shape: [1], values: [1]))
+      tensors.append((name: "pooler.dense.weight", shape: [1], values: [1]))
       try SafetensorsFile.write(tensors: tensors, to: path)
       func convert(_ layout: WeightLayout, strict: Bool) throws -> WeightConversion.Report {
         try WeightConversion.importWeights(

@@ -83,9 +83,9 @@ import Trainer
       try expectUnusual(second, model, layout)
 
       // What is asked for comes first.
-      request.heads = 6
-      request.normalization = ImageNormalization(mean: [0, 0, 0.1], standardDeviation: [1, 1, 1])
-      request.classes = ["a", "b", "c"]
+      request.told.heads = 6
+      request.told.normalization = ImageNormalization(mean: [0, 0, 0.1], standardDeviation: [1, 1, 1])
+      request.told.classes = ["a", "b", "c"]
       _ = try WeightConversion.importWeights(request)
       let asked = try #require(try Checkpoint.header(of: second).card?.transformer)
       #expect(asked.architecture.heads == 6 && asked.preprocessing.normalization.mean == [0, 0, 0.1])
@@ -96,7 +96,7 @@ import Trainer
       let bare = folder + "/bare.safetensors"
       try SafetensorsFile.write(tensors: try WeightConversionTests.contents(of: exported), to: bare)
       request = .init(source: bare, layout: layout, output: second)
-      if layout == .timm { (request.heads, request.normEpsilon) = (12, 1e-3) }
+      if layout == .timm { (request.told.heads, request.told.normEpsilon) = (12, 1e-3) }
       _ = try WeightConversion.importWeights(request)
       try expectUnusual(second, model, layout)
       let text = try String(contentsOfFile: folder + "/config.json", encoding: .utf8)
@@ -121,7 +121,7 @@ import Trainer
         try SafetensorsFile.write(tensors: tensors, metadata: ["peco.card": text], to: path)
         let error = #expect(throws: RunError.self) {
           try WeightConversion.importWeights(
-            .init(source: path, layout: .timm, output: folder + "/out.h5", heads: 3))
+            .init(source: path, layout: .timm, output: folder + "/out.h5", told: .init(heads: 3)))
         }
         let message = "\(try #require(error))"
         #expect(message.contains("peco.card in its metadata is '\(text.prefix(40))'"), "\(message)")
@@ -165,7 +165,7 @@ import Trainer
         _ = try WeightConversion.importWeights(
           .init(
             source: source + "/model.safetensors", layout: .huggingface, output: folder + "/out.h5",
-            classes: given))
+            told: .init(classes: given)))
         return try Checkpoint.header(of: folder + "/out.h5").card?.transformer?.classes
       }
       #expect(try classes() == nil)

@@ -190,8 +190,8 @@ import Trainer
       func imported(_ normalization: ImageNormalization?) throws -> Double {
         _ = try WeightConversion.importWeights(
           .init(
-            source: folder + "/vit.safetensors", layout: .timm, output: folder + "/vit.h5", heads: 3,
-            normalization: normalization))
+            source: folder + "/vit.safetensors", layout: .timm, output: folder + "/vit.h5",
+            told: .init(heads: 3, normalization: normalization)))
         return try loss(folder, "vit.h5", "heads: null")
       }
       let plain = try loss(folder, "vit.safetensors", "heads: 3")

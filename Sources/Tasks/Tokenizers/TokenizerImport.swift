@@ -51,7 +51,12 @@ public enum TokenizerImport {
         "\(encoder) and \(decoder) make no discrete VAE that can be with --image-size \(imageSize): \(error)")
     }
     for (part, file) in [("encoder.", files.encoder), ("decoder.", files.decoder)] {
-      try file.fill(model.parameters.filter { $0.name.hasPrefix(part) }, without: part)
+      let own = model.parameters.filter { $0.name.hasPrefix(part) }
+      try file.fill(own, without: part)
+      let beside = try file.besideBody(
+        of: "a discrete VAE of DALL-E's", known: Set(own.map { String($0.name.dropFirst(part.count)) }),
+        advice: "is it another network's?")
+      guard beside.isEmpty else { throw RunError("\(file.path) has more than a discrete VAE: \(beside[0])") }
     }
     try Checkpoint.write(
       CheckpointHeader(

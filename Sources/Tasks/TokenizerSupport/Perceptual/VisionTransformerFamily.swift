@@ -4,6 +4,7 @@ import Interoperability
 import Layers
 import Logging
 import Models
+import Storage
 import Tensors
 import Terminal
 import Trainer
@@ -96,7 +97,7 @@ enum VisionTransformerFamily: PerceptualFamily {
   private static func card(
     of weights: WeightFile, _ names: NameTable, _ settings: TokenizerSettings.Perceptual
   ) throws -> ModelCard {
-    guard weights.path.hasSuffix(".safetensors") else {
+    guard try !TensorFiles.isHDF5(weights.path) else {
       let header = try Checkpoint.header(of: weights.path)
       guard var card = header.card?.transformer else {
         throw RunError(
@@ -105,27 +106,22 @@ enum VisionTransformerFamily: PerceptualFamily {
       card.architecture.heads = settings.heads ?? card.architecture.heads
       return card
     }
-    let told = settings.heads ?? TransformerWeights.attentionHeads(weights.shapes)
-    let described = try WeightDescription().completed(
-      by: weights.metadata, beside: weights.path,
-      layout: names.layout ?? .timm,
-      imageSize: 0)
+    let told = try WeightDescription(heads: settings.heads).completed(for: weights, advice: .using)
     let width = weights.shapes["patch_embed.proj.weight"]?.first ?? 0
-    guard width == settings.size.width || (settings.heads ?? described.heads) != nil else {
+    guard width == settings.size.width || told.heads != nil else {
       throw RunError(
         "\(weights.path) holds a transformer \(width) wide; perceptual.size is \(settings.size.rawValue), "
           + "which is \(settings.size.width) wide; set perceptual.size, or perceptual.heads")
     }
     let architecture = ModelCard.Architecture(
       parameterShapes: weights.shapes,
-      heads: told ?? described.heads ?? ViTSize.heads(width: width, prefix: weights.prefix)
-        ?? settings.size.heads,
-      normEpsilon: described.normEpsilon ?? names.normEpsilon)
+      heads: told.heads ?? ViTSize.heads(width: width, prefix: weights.prefix) ?? settings.size.heads,
+      normEpsilon: told.normEpsilon ?? names.normEpsilon)
     guard let architecture else {
       throw RunError(
         "\(weights.path) holds no vision transformer in BEiT's, timm's, MoCo v3's, torchvision's or Hugging Face's "
           + "naming")
     }
-    return ModelCard(architecture, described.preprocessing)
+    return ModelCard(architecture, told.preprocessing)
   }
 }

@@ -4,34 +4,8 @@ import Imaging
 import Layers
 import Models
 
-/// The `config.json` that lies beside weights of timm's.
-struct TimmConfiguration {
-  /// What timm calls `pretrained_cfg`: how images are shown.
-  let trained: [String: Any]
-  /// The names of the classes, in the order of the logits.
-  let classes: [String]?
-
-  /// Reads the one beside a file of weights; nil where there is none, or none of timm's.
-  init?(beside path: String) {
-    guard let file = SidecarFile.model.read(beside: path),
-      let trained = file["pretrained_cfg"] as? [String: Any]
-    else { return nil }
-    self.trained = trained
-    classes = file["label_names"] as? [String] ?? trained["label_names"] as? [String]
-  }
-
-  /// How images are resized; nil where it is not said, or by a filter that is not here.
-  package var interpolation: ResampleFilter? {
-    (trained["interpolation"] as? String).flatMap { .init(rawValue: $0) }
-  }
-
-  /// Length in pixels that the shorter side of an image is resized to before its middle, `imageSize` pixels wide and
-  /// high, is cut out; nil where it is not said.
-  func shortSide(imageSize: Int) -> Int? {
-    guard let share = (trained["crop_pct"] as? NSNumber)?.doubleValue, share > 0 else { return nil }
-    return Int(exactly: (Double(imageSize) / share).rounded(.down))
-  }
-
+/// What is written beside weights for timm.
+enum TimmExport {
   /// Writes the one of a transformer, unless it is there already.
   ///
   /// - Returns: Where it is there, in which keys it says something else, if in any.
@@ -85,16 +59,6 @@ extension VisionTransformerConfiguration {
     // timm's models add 1e-6; what differs where it is less is lost in rounding.
     guard isOfTimms, let size, hiddenWidth == 4 * width, normEpsilon <= 1e-6 else { return nil }
     let name = "\(isPlain ? "vit" : "beit")_\(size.rawValue)_patch\(patchSize)_\(imageSize)"
-    return Self.timmNames.contains(name) ? name : nil
+    return TimmArchitectures.all[name] == nil ? nil : name
   }
-
-  /// Those of timm 1.0.31 in these sizes.
-  private static let timmNames: Set = [
-    "vit_tiny_patch16_224", "vit_tiny_patch16_384", "vit_small_patch8_224", "vit_small_patch16_224",
-    "vit_small_patch16_384", "vit_small_patch32_224", "vit_small_patch32_384", "vit_base_patch8_224",
-    "vit_base_patch16_224", "vit_base_patch16_384", "vit_base_patch32_224", "vit_base_patch32_384",
-    "vit_large_patch14_224", "vit_large_patch16_224", "vit_large_patch16_384", "vit_large_patch32_224",
-    "vit_large_patch32_384", "vit_huge_patch14_224", "beit_base_patch16_224", "beit_base_patch16_384",
-    "beit_large_patch16_224", "beit_large_patch16_384", "beit_large_patch16_512",
-  ]
 }

@@ -11,7 +11,7 @@ import Foundation
 /// shape and type need, and overlaps no other. Reading is safe on any number of threads.
 ///
 /// Unchecked: all is constant; `pread` moves no file position.
-public final class SafetensorsFile: @unchecked Sendable {
+public final class SafetensorsFile: TensorFile, @unchecked Sendable {
   /// What is known of a tensor.
   struct Entry {
     let dtype: String
@@ -31,11 +31,6 @@ public final class SafetensorsFile: @unchecked Sendable {
   private let entries: [String: Entry]
   private let descriptor: Int32
   private let dataStart: Int
-
-  static let elementSizes = [
-    "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
-    "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8,
-  ]
 
   /// Opens a file and checks its header.
   public init(opening path: String) throws {
@@ -66,40 +61,9 @@ public final class SafetensorsFile: @unchecked Sendable {
   /// Whether the file holds a tensor of this name.
   public func contains(_ name: String) -> Bool { entries[name] != nil }
 
-  /// Reads a tensor of `F32`, `F16`, `BF16` or `F64` as floats, row-major.
-  public func readFloats(_ name: String) throws -> [Float] {
-    let count = try entry(name).elementCount
-    return try [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
-      try readFloats(name, into: UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
-      initialized = count
-    }
-  }
-
-  /// Reads a tensor as floats into memory of the caller's, which must have its size.
+  /// Reads a tensor of `F32`, `F16`, `BF16` or `F64`.
   public func readFloats(_ name: String, into buffer: UnsafeMutableBufferPointer<Float>) throws {
-    let entry = try entry(name)
-    guard buffer.count == entry.elementCount else {
-      throw StorageError(
-        path: path, object: name, problem: "has shape \(entry.shape), expected \(buffer.count) values")
-    }
-    switch entry.dtype {
-    case "F32":
-      try read(entry, name, UnsafeMutableRawBufferPointer(buffer), at: 0)
-      #if _endian(big)
-        for index in buffer.indices {
-          buffer[index] = Float(bitPattern: UInt32(littleEndian: buffer[index].bitPattern))
-        }
-      #endif
-    case "F16":
-      try convert(entry, name, buffer) { (bits: UInt16) in SafetensorsFile.float(half: bits) }
-    case "BF16":
-      try convert(entry, name, buffer) { (bits: UInt16) in Float(bitPattern: UInt32(bits) << 16) }
-    case "F64":
-      try convert(entry, name, buffer) { (bits: UInt64) in Float(Double(bitPattern: bits)) }
-    default:
-      throw StorageError(
-        path: path, object: name, problem: "holds \(entry.dtype), expected F32, F16, BF16 or F64")
-    }
+    try elements(entry(name)).readFloats(from: descriptor, path, name, into: buffer)
   }
 
   /// Reads a tensor of `I32` or `I64` whose values fit 32 bits, row-major.
@@ -108,7 +72,7 @@ public final class SafetensorsFile: @unchecked Sendable {
     var result = [Int32](repeating: 0, count: entry.elementCount)
     func fill<Stored: FixedWidthInteger>(_ type: Stored.Type) throws {
       var stored = [Stored](repeating: 0, count: entry.elementCount)
-      try stored.withUnsafeMutableBytes { try read(entry, name, $0, at: 0) }
+      try stored.withUnsafeMutableBytes { try elements(entry).read(from: descriptor, path, name, $0, at: 0) }
       for (index, value) in stored.enumerated() {
         guard let number = Int32(exactly: Stored(littleEndian: value)) else {
           throw StorageError(path: path, object: name, problem: "holds \(value), more than 32 bits can")
@@ -126,52 +90,12 @@ public final class SafetensorsFile: @unchecked Sendable {
   }
 
   private func entry(_ name: String) throws -> Entry {
-    if let entry = entries[name] { return entry }
-    throw StorageError(
-      path: path, object: name, problem: "no such tensor in this file",
-      advice: names.isEmpty
-        ? "it is empty"
-        : "it holds \(names.prefix(8).joined(separator: ", "))"
-          + (names.count > 8 ? " and \(names.count - 8) more" : ""))
+    guard let entry = entries[name] else { throw missing(name) }
+    return entry
   }
 
-  /// Reads and converts a piece at a time, so that no second copy of a large tensor is held.
-  private func convert<Bits: FixedWidthInteger>(
-    _ entry: Entry, _ name: String, _ buffer: UnsafeMutableBufferPointer<Float>, _ value: (Bits) -> Float
-  ) throws {
-    let size = MemoryLayout<Bits>.size
-    var piece = [Bits](repeating: 0, count: min(buffer.count, 1 << 17))
-    for start in stride(from: 0, to: buffer.count, by: 1 << 17) {
-      let count = min(buffer.count - start, piece.count)
-      try piece.withUnsafeMutableBytes { memory in
-        try read(
-          entry, name, UnsafeMutableRawBufferPointer(rebasing: memory[..<(count * size)]), at: start * size)
-      }
-      for index in 0..<count { buffer[start + index] = value(Bits(littleEndian: piece[index])) }
-    }
-  }
-
-  private func read(
-    _ entry: Entry, _ name: String, _ memory: UnsafeMutableRawBufferPointer, at offset: Int
-  ) throws {
-    do {
-      try FileSystem.read(descriptor, path, memory, at: dataStart + entry.offset + offset)
-    } catch let error as StorageError {
-      throw StorageError(path: path, object: name, problem: error.problem, advice: error.advice)
-    }
-  }
-
-  static func float(half bits: UInt16) -> Float {
-    let sign = UInt32(bits & 0x8000) << 16
-    let exponent = UInt32(bits >> 10) & 0x1F
-    let fraction = UInt32(bits & 0x3FF)
-    switch exponent {
-    case 0:
-      let magnitude = Float(fraction) * 0x1p-24
-      return sign == 0 ? magnitude : -magnitude
-    case 0x1F: return Float(bitPattern: sign | 0x7F80_0000 | fraction << 13)
-    default: return Float(bitPattern: sign | (exponent + 112) << 23 | fraction << 13)
-    }
+  private func elements(_ entry: Entry) -> StoredElements {
+    StoredElements(type: entry.dtype, count: entry.elementCount, offset: dataStart + entry.offset)
   }
 }
 
@@ -221,7 +145,7 @@ struct SafetensorsHeader {
       guard let dtype = fields["dtype"] as? String, let shape = fields["shape"] as? [Int],
         let offsets = fields["data_offsets"] as? [Int], offsets.count == 2
       else { throw invalid("the header lacks its dtype, shape or data_offsets", object: name) }
-      guard let elementSize = SafetensorsFile.elementSizes[dtype] else {
+      guard let elementSize = StoredElements.sizes[dtype] else {
         throw invalid("has the unknown type \(dtype)", object: name)
       }
       var count = 1

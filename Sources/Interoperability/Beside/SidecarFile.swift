@@ -1,20 +1,37 @@
 import Foundation
 import Storage
+import Terminal
 
 /// A file of JSON beside published weights, which says what they do not.
-enum SidecarFile: String {
+enum SidecarFile: String, CaseIterable {
+  /// Of Hugging Face's: what makes its images. What it says of them goes before what the other says.
+  case preprocessor = "preprocessor_config.json"
   /// Of Hugging Face's and of timm's: what makes the model.
   case model = "config.json"
-  /// Of Hugging Face's: what makes its images.
-  case preprocessor = "preprocessor_config.json"
 
   /// Where it lies.
   func path(beside weights: String) -> String { "\(FileSystem.folder(of: weights))/\(rawValue)" }
 
   /// What it says; nil where there is none.
-  func read(beside weights: String) -> [String: Any]? {
-    FileManager.default.contents(atPath: path(beside: weights))
-      .flatMap { try? JSONSerialization.jsonObject(with: $0) } as? [String: Any]
+  ///
+  /// - Throws: `RunError` where it is no object of JSON.
+  func read(beside weights: String) throws -> [String: Any]? {
+    let path = path(beside: weights)
+    guard FileManager.default.fileExists(atPath: path) else { return nil }
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw RunError("\(path) cannot be read")
+    }
+    do {
+      guard let object = try JSONSerialization.jsonObject(with: data) as? [String: Any] else {
+        throw RunError(
+          "\(path) is no object of JSON, so that it does not tell what the weights beside it are")
+      }
+      return object
+    } catch let error as CocoaError {
+      let reason = error.userInfo["NSDebugDescription"] as? String ?? error.localizedDescription
+      throw RunError(
+        "\(path) is not JSON (\(reason)), so that it does not tell what the weights beside it are")
+    }
   }
 
   /// Writes it, unless it is there already.
