@@ -30,6 +30,7 @@ let package = Package(
     // Floor 0: C, and what knows nothing of anything
     .systemLibrary(name: "CMPI", path: "Sources/C/CMPI", pkgConfig: "ompi-c"),
     .systemLibrary(name: "CHDF5", path: "Sources/C/CHDF5", pkgConfig: "hdf5-serial"),
+    .systemLibrary(name: "CXXHash", path: "Sources/C/CXXHash", pkgConfig: "libxxhash"),
     .systemLibrary(name: "COpenBLAS", path: "Sources/C/COpenBLAS", pkgConfig: "openblas"),
     .target(
       name: "COneDNN", path: "Sources/C/COneDNN", linkerSettings: [.linkedLibrary("dnnl")]),
@@ -38,7 +39,7 @@ let package = Package(
     .target(name: "CPNG", path: "Sources/C/CPNG", linkerSettings: [.linkedLibrary("png16")]),
     .target(name: "CKernels", path: "Sources/C/CKernels", cSettings: optimized),
     .target(name: "Threads"),
-    .target(name: "Hashing"),
+    .target(name: "Hashing", dependencies: ["CXXHash"]),
 
     // Floor 1: the world outside
     .target(name: "Communication", dependencies: ["Hashing", "Threads", "CMPI"]),

@@ -25,4 +25,15 @@ import Testing
     damaged[500] ^= 1
     #expect(XXHash64.hash(damaged) != whole)
   }
+
+  @Test func aCopyGoesItsOwnWay() {
+    var first = XXHash64(seed: 5)
+    Array("ab".utf8).withUnsafeBytes { first.update($0) }
+    var second = first
+    Array("c".utf8).withUnsafeBytes { second.update($0) }
+    #expect(first.value == XXHash64.hash(Array("ab".utf8), seed: 5))
+    #expect(second.value == XXHash64.hash(Array("abc".utf8), seed: 5))
+    second.update(UnsafeRawBufferPointer(start: nil, count: 0))
+    #expect(second.value == XXHash64.hash(Array("abc".utf8), seed: 5))
+  }
 }
