@@ -113,7 +113,7 @@ public enum FileSystem {
     try Array(text.utf8).withUnsafeBytes { try write(descriptor, path, $0) }
   }
 
-  /// The text in a file, UTF-8.
+  /// The text in a file, UTF-8, without the byte order mark that some editors put before it.
   public static func readText(_ path: String) throws -> String {
     var found = stat()
     guard stat(path, &found) == 0 else { throw failure(path, "read") }
@@ -121,10 +121,10 @@ public enum FileSystem {
       throw StorageError(path: path, problem: "is a folder, where a file is expected")
     }
     guard let bytes = FileManager.default.contents(atPath: path) else { throw failure(path, "read") }
-    guard let text = String(data: bytes, encoding: .utf8) else {
+    guard let text = String(validating: bytes, as: UTF8.self) else {
       throw StorageError(path: path, problem: "is no text in UTF-8")
     }
-    return text
+    return text.unicodeScalars.first == "\u{FEFF}" ? String(text.unicodeScalars.dropFirst()) : text
   }
 
   /// Writes all of some memory at an open file's position.
@@ -181,9 +181,9 @@ public enum FileSystem {
     path.lastIndex(of: "/").map { String(path[path.index(after: $0)...]) } ?? path
   }
 
-  /// An error from `errno`, as it stands right after the call that failed.
-  package static func failure(_ path: String, _ action: String) -> StorageError {
-    failure(path, action, reason: String(cString: strerror(errno)))
+  /// An error from `errno`, as it stands right after the call that failed, or from another of the system's numbers.
+  package static func failure(_ path: String, _ action: String, code: Int32 = errno) -> StorageError {
+    failure(path, action, reason: SystemFailure(code: code).reason)
   }
 
   private static func failure(_ path: String, _ action: String, reason: String) -> StorageError {

@@ -30,25 +30,34 @@ public final class HDF5File: @unchecked Sendable {
   private convenience init(creating path: String, userBlock: Int) throws {
     let creation = HDF5Library.locked { peco_h5_file_creation(hsize_t(userBlock)) }
     defer { _ = HDF5Library.locked { H5Pclose(creation) } }
-    try self.init(path: path, action: "create the file") { peco_h5_create_file($0, creation, $1) }
+    try self.init(path: path, action: "create the file", isLocked: true) {
+      peco_h5_create_file($0, creation, $1)
+    }
   }
 
-  /// Opens an existing file for reading.
+  /// Opens an existing file for reading, without a lock: file systems of clusters may have none, and a file that
+  /// `atomicallyWrite` has given its name no longer changes.
   public convenience init(opening path: String) throws {
     var information = stat()
     if stat(path, &information) == 0, information.st_mode & S_IFMT == S_IFDIR {
       throw StorageError(path: path, problem: "is a folder, not an HDF5 file")
     }
-    try self.init(path: path, action: "open as HDF5", open: peco_h5_open_file)
+    try self.init(path: path, action: "open as HDF5", isLocked: false, open: peco_h5_open_file)
   }
 
-  private init(path: String, action: String, open: (UnsafePointer<CChar>, hid_t) -> hid_t) throws {
+  private init(
+    path: String, action: String, isLocked: Bool, open: (UnsafePointer<CChar>, hid_t) -> hid_t
+  ) throws {
     self.path = path
     self.identifier = -1
     self.identifier = try HDF5Library.locked {
-      let access = try check(peco_h5_file_access(), nil, action)
-      defer { H5Pclose(access) }
-      return try check(open(path, access), nil, action)
+      try withLock(ifWanted: isLocked, action) { locked in
+        let access = try check(peco_h5_file_access(locked ? 1 : 0), nil, action)
+        defer { H5Pclose(access) }
+        let identifier = open(path, access)
+        // Closing the list would make the library forget what went wrong.
+        return identifier >= 0 ? .success(identifier) : .failure(HDF5Library.lastFailure())
+      }
     }
   }
 

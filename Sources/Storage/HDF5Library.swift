@@ -26,17 +26,32 @@ enum HDF5Library {
   }
 
   /// What HDF5 says went wrong in the call just made on this thread.
-  static func lastFailure() -> String {
+  static func lastFailure() -> HDF5Failure {
     var failure = peco_h5_failure()
     peco_h5_last_failure(&failure)
-    let text = String(cString: peco_h5_failure_text(&failure))
-    // "file write failed: time = ..., errno = 28, error message = 'No space left on device', buf = 0x..."
-    if let start = text.range(of: "error message = '"),
-      let end = text.range(of: "'", range: start.upperBound..<text.endIndex)
-    {
-      return String(text[start.upperBound..<end.lowerBound])
+    return HDF5Failure(String(cString: peco_h5_failure_text(&failure)))
+  }
+}
+
+/// What the library says of a call that failed.
+struct HDF5Failure: Error {
+  /// Why it failed, in few words.
+  let reason: String
+  /// The system's number where the library was refused a lock.
+  let lockCode: Int32?
+
+  /// Reads a description such as "file write failed: time = ..., errno = 28, error message = 'No space left on device',
+  /// buf = 0x..." or "unable to lock file, errno = 11, error message = 'Resource temporarily unavailable'".
+  init(_ text: String) {
+    func part(after mark: String, upTo end: String) -> Substring? {
+      guard let start = text.range(of: mark) else { return nil }
+      let rest = text[start.upperBound...]
+      return rest.range(of: end).map { rest[..<$0.lowerBound] }
     }
-    return text.isEmpty ? "unknown HDF5 error" : text
+    let words = part(after: "error message = '", upTo: "'").map(String.init)
+    reason = words ?? (text.isEmpty ? "unknown HDF5 error" : text)
+    lockCode =
+      text.hasPrefix("unable to lock") ? part(after: "errno = ", upTo: ",").flatMap { Int32($0) } : nil
   }
 }
 
@@ -47,10 +62,16 @@ extension HDF5File {
     _ result: Result, _ object: String?, _ action: String, advice: String? = nil
   ) throws -> Result {
     if result >= 0 { return result }
-    let reason = HDF5Library.lastFailure()
-    throw StorageError(
-      path: path, object: object, problem: "cannot \(action): \(reason)",
-      advice: advice ?? HDF5File.advice(for: reason))
+    throw error(HDF5Library.lastFailure(), object, action, advice: advice)
+  }
+
+  /// A failure of the library as an error that names the file and the object.
+  func error(
+    _ failure: HDF5Failure, _ object: String?, _ action: String, advice: String? = nil
+  ) -> StorageError {
+    StorageError(
+      path: path, object: object, problem: "cannot \(action): \(failure.reason)",
+      advice: advice ?? HDF5File.advice(for: failure.reason))
   }
 
   static func advice(for reason: String) -> String? {
@@ -67,7 +88,6 @@ extension HDF5File {
     if reason.contains("signature not found") { return "this is not an HDF5 file" }
     if reason.contains("permission denied") { return "check the permissions of the file and its folder" }
     if reason.contains("no such file") { return "check the path" }
-    if reason.contains("lock") { return "another process is writing this file" }
     return nil
   }
 }

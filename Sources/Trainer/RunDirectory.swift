@@ -64,12 +64,19 @@ public struct RunDirectory {
   }
 
   /// Makes the directory, and takes it for this process alone until the lock goes. Throws where another has it.
-  func takePossession() throws -> FileLock {
+  ///
+  /// - Parameter warn: Told where the file system has no locks, so that nothing keeps others out.
+  func takePossession(warn: (String) -> Void) throws -> FileLock {
     try checkpoints.makeFolder()
     guard let lock = try FileLock(path + "/.lock") else {
       throw RunError(
         "another peco trains in \(path)\(FileLock.holder(of: path + "/.lock")); wait for it, end it, or choose "
           + "another --run; where its node is gone and a file server keeps the lock, remove \(path)/.lock")
+    }
+    if let absence = lock.absence {
+      warn(
+        "the file system of \(path) has no locks: \(absence); nothing keeps a second peco out, and two that train in "
+          + "one --run destroy one another's checkpoints and metrics. See to it that only one runs")
     }
     try checkpoints.removePartialFiles()
     return lock

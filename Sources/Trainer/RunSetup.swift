@@ -75,7 +75,7 @@ public struct RunSetup<Configuration: RunConfiguration> {
     self.run = run
     (lock, checkpoint) = try communicator.agree { () -> (FileLock?, String?) in
       guard communicator.isRoot else { return (nil, nil) }
-      let lock = try run.takePossession()
+      let lock = try run.takePossession { logger.warning("\($0)") }
       let checkpoint = try run.checkpoint(request.resume) { logger.warning("\($0)") }
       if let checkpoint { logger.notice("going on from \(checkpoint)") }
       return (lock, checkpoint)

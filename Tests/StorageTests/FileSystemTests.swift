@@ -82,9 +82,21 @@ import Testing
       #expect(first != nil)
       #expect(try FileLock(path) == nil)
       #expect(FileLock.holder(of: path).contains("process \(getpid()) on "))
+      #expect(first?.absence == nil)
       first = nil
+      // Who left is no longer named.
+      #expect(FileLock.holder(of: path) == "")
       #expect(try FileLock(path) != nil)
       #expect(storageError { try FileLock(folder + "/none/.lock") } != nil)
+    }
+  }
+
+  @Test func aByteOrderMarkIsNoText() throws {
+    try withTemporaryFolder { folder in
+      for text in ["seed: 3\n", "", "\u{E9}\u{FEFF}"] {
+        try Data("\u{FEFF}\(text)".utf8).write(to: URL(fileURLWithPath: folder + "/text"))
+        #expect(Array(try FileSystem.readText(folder + "/text").utf8) == Array(text.utf8))
+      }
     }
   }
 

@@ -42,7 +42,14 @@ begin_experiment() {
   trap end_timer EXIT
   command -v flock >/dev/null || return 0
   exec 9>.lock
-  flock -n 9 && return
+  local code=0
+  # 1: another has it; or, where flock tells no more, anything.
+  flock -n 9 2>/dev/null || code=$?
+  ((code != 0)) || return 0
+  if ((code != 1)); then
+    say "the file system of $PWD has no locks: see to it that no other start works here"
+    return
+  fi
   say "waiting for what an earlier start has left running"
   attend flock 9 || leave_if_stopping
 }

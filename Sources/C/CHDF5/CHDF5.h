@@ -28,15 +28,18 @@ static inline hid_t peco_h5_string_type(void) {
   return type;
 }
 
-static inline hid_t peco_h5_file_access(void) {
+// How a file is opened; the caller closes it. `locked`: whether others are kept from opening it meanwhile. The variable
+// HDF5_USE_FILE_LOCKING goes before, and decides alone where the library cannot be told otherwise.
+static inline hid_t peco_h5_file_access(int locked) {
   hid_t list = H5Pcreate(H5P_FILE_ACCESS);
   if (list < 0) return list;
   H5Pset_fclose_degree(list, H5F_CLOSE_STRONG);
   // From version 1.8 on the format checksums what describes the arrays, too.
   H5Pset_libver_bounds(list, H5F_LIBVER_V18, H5F_LIBVER_LATEST);
-#if H5_VERSION_GE(1, 10, 7)
-  // Cluster file systems often have no flock; a file there must open all the same.
-  H5Pset_file_locking(list, 1, 1);
+#if H5_VERSION_GE(1, 12, 1) || (H5_VERSION_GE(1, 10, 7) && !H5_VERSION_GE(1, 12, 0))
+  H5Pset_file_locking(list, locked != 0, 1);
+#else
+  (void)locked;
 #endif
   return list;
 }
