@@ -96,17 +96,50 @@ import Testing
   }
 
   @Test(arguments: [
-    (["-n", "0"], "-n takes a positive number"), (["--hostfile", "nowhere"], "nowhere"),
-    (["--hostfile", "none"], "names no host"),
-    (["--hostfile", "hosts", "-n", "9", "--ranks-per-node", "4"], "do not fit"),
+    (["-n", "0"], 64, "-n takes a positive number"), (["--hostfile", "nowhere"], 1, "nowhere"),
+    (["--hostfile", "none"], 1, "names no host"), (["--hostfile", "."], 1, "cannot read"),
+    (["--hostfile", "hosts", "-n", "9", "--ranks-per-node", "4"], 64, "do not fit"),
   ])
-  func `what cannot be is refused`(options: [String], token: String) throws {
+  func `what cannot be is refused`(options: [String], code: Int32, token: String) throws {
     let workshop = try Workshop()
     try workshop.write("# nobody\n", to: "none")
     try workshop.write("a\nb\n", to: "hosts")
     let run = try launch(options + ["--dry-run", "--", "true"], in: workshop)
-    #expect(run.exitCode == 2, "\(run)")
+    #expect(run.exitCode == code, "\(run)")
     #expect(run.errors.contains(token), "\(run)")
+  }
+
+  @Test func `a host file as other systems write it is read`() throws {
+    let workshop = try Workshop()
+    try workshop.write(
+      "\u{FEFF}# ours\r\nlocalhost slots = 2 \t\r\n\r\n  // the same\r\nlocalhost\tmax_slots=4 # twice\r\n",
+      to: "hosts")
+    let temporary = ["TMPDIR": workshop.path("temporary")]
+    try FileManager.default.createDirectory(
+      atPath: workshop.path("temporary"), withIntermediateDirectories: true)
+    let run = try workshop.run(
+      ["bash", Self.script, "--hostfile", "hosts", "-n", "2", "--threads", "1", "--", "echo", "here"],
+      environment: temporary)
+    #expect(run.exitCode == 0 && run.output == "here\nhere\n", "\(run)")
+    #expect(run.errors.contains("2 rank(s) on 1 host(s)"), "\(run)")
+    // The copy that mpirun reads is gone.
+    let left = try FileManager.default.contentsOfDirectory(atPath: workshop.path("temporary"))
+    #expect(left.allSatisfy { !$0.hasPrefix("tmp.") }, "\(left)")
+  }
+
+  @Test(arguments: [
+    ("a\nb slot=2\n", "hosts:2: found 'slot=2', expected slots=N"),
+    ("\u{FEFF}a\r\n\r\n# c\r\nb c\r\n", "hosts:4: found 'c', expected slots=N"),
+    ("a slots=two\n", "hosts:1: found 'slots=two', expected slots=N"),
+    ("a\n[b]\n", "hosts:2: found '[b]', expected the name or address of a host"),
+  ])
+  func `an unknown word in a host file is named`(text: String, words: String) throws {
+    let workshop = try Workshop()
+    try workshop.write(text, to: "hosts")
+    let run = try launch(["--hostfile", "hosts", "--", "echo", "here"], in: workshop)
+    #expect(run.exitCode == 1 && run.output.isEmpty, "\(run)")
+    #expect(run.errors.contains("launch/mpirun: " + words), "\(run)")
+    #expect(!run.errors.contains("ORTE"), "\(run)")
   }
 
   @Test func `a program that is not there is named`() throws {
