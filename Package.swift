@@ -259,7 +259,7 @@ let package = Package(
     .testTarget(
       name: "EvaluationTests",
       dependencies: [
-        "TestSupport", "Evaluation", "Operations", "Tensors", "Communication",
+        "TestSupport", "Evaluation", "Operations", "Tensors", "Terminal", "Communication",
       ], exclude: ["Fixtures"]),
     .testTarget(
       name: "TokenizersTests",

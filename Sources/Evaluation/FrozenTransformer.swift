@@ -90,14 +90,12 @@ public struct FrozenTransformer {
   /// Throws where a dataset does not have the classes of the transformer.
   package func requireClasses(of dataset: ImageDataset) throws {
     try dataset.requireLabels()
+    if let classes = card.classes {
+      try ClassAgreement.require(dataset.classes, of: dataset.path, as: classes, of: path)
+    }
     let classes = card.architecture.classes ?? 0
     guard dataset.classes.count == classes else {
       throw RunError("\(dataset.path) has \(dataset.classes.count) classes, \(path) tells \(classes) apart")
-    }
-    if let (found, known) = card.classes.flatMap({ zip(dataset.classes, $0).first { $0 != $1 } }) {
-      throw RunError(
-        "\(dataset.path) has other classes than those that \(path) tells apart: '\(found)' stands where "
-          + "'\(known)' is expected")
     }
   }
 

@@ -19,14 +19,15 @@ package enum LinearProbe {
   ) throws -> (train: ImageDataset, test: ImageDataset) {
     let train = try ImageDataset.open(data, on: communicator)
     let test = try ImageDataset.open(evaluation, on: communicator)
-    return try communicator.agree {
+    try communicator.agree {
       try train.requireLabels()
       try test.requireLabels()
-      guard train.classes == test.classes else {
-        throw RunError("\(evaluation) has other classes than \(data)")
-      }
-      return (train, test)
+      try ClassAgreement.require(test.classes, of: evaluation, as: train.classes, of: data)
     }
+    if let warning = train.warningOfOneClass {
+      ConsoleLog.logger(rank: communicator.rank).warning("\(warning)")
+    }
+    return (train, test)
   }
 
   /// The score of the classifier of all ranks' `known` on this rank's `asked`. Standardizes both in place.

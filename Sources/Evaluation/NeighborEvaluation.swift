@@ -54,11 +54,8 @@ public struct NeighborEvaluation {
       bank = (dataset, Array(labeled.dropFirst(count).prefix(settings.bank)))
       return
     }
-    guard other.classes == dataset.classes else {
-      throw RunError(
-        "evaluation.path: \(other.path) has \(Self.describe(other.classes)), \(dataset.path) has "
-          + "\(Self.describe(dataset.classes)); both need the same")
-    }
+    try ClassAgreement.require(
+      other.classes, of: "evaluation.path: \(other.path)", as: dataset.classes, of: dataset.path)
     queries = (other, Array(try Self.order(other, seed: seed).prefix(settings.queries)))
     bank = (dataset, Array(labeled.prefix(settings.bank)))
   }
@@ -73,10 +70,6 @@ public struct NeighborEvaluation {
           + "keys out, or prepare the dataset from folders that are classes")
     }
     return labeled
-  }
-
-  private static func describe(_ classes: [String]) -> String {
-    "the \(classes.count) classes \(classes.prefix(3).joined(separator: ", "))…"
   }
 
   /// The share of images whose class the neighbors predict. Collective.

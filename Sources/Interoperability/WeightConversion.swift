@@ -39,20 +39,6 @@ public enum WeightConversion {
       self.exceptions = exceptions
       self.isStrict = isStrict
     }
-
-    /// The names of classes in a text file, one a line.
-    ///
-    /// - Throws: `RunError` where there is no such file, or no text in it.
-    public static func classNames(in path: String) throws -> [String] {
-      guard let data = FileManager.default.contents(atPath: path) else {
-        throw RunError("there is no file \(path) with the names of the classes")
-      }
-      let lines = String(decoding: data, as: UTF8.self).split(whereSeparator: \.isNewline)
-      guard !lines.isEmpty else {
-        throw RunError("\(path) is empty; each line must have the name of a class")
-      }
-      return lines.map(String.init)
-    }
   }
 
   /// What came of a conversion.

@@ -47,7 +47,9 @@ import Trainer
       #expect(try evaluate() == 10)
       names.swapAt(2, 3)
       let error = #expect(throws: RunError.self) { try evaluate() }
-      #expect("\(try #require(error))".contains("'\(names[3])' stands where '\(names[2])' is expected"))
+      #expect(
+        "\(try #require(error))".contains(
+          "in another order; class 2 is '\(names[3])', expected '\(names[2])', class 3 is "))
     }
   }
 }

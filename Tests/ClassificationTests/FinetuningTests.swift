@@ -162,7 +162,7 @@ import Trainer
       #expect(try evaluate(folder + "/ab.h5").images == 8)
       let other = try dataset(folder, classes: ["a", "c"])
       let error = #expect(throws: RunError.self) { try evaluate(other) }
-      #expect("\(try #require(error))".contains("'c' stands where 'b' is expected"))
+      #expect("\(try #require(error))".contains("class 1 is 'c', expected 'b'"))
 
       // One that does not know the names.
       let path = folder + "/run/checkpoints/step-000000002.h5"

@@ -173,11 +173,27 @@ import Trainer
       try text.replacingOccurrences(of: "LABEL_", with: "bird ").write(
         toFile: source + "/config.json", atomically: true, encoding: .utf8)
       #expect(try classes() == (0..<5).map { "bird \($0)" })
-      try "a\nb c\r\nd\ne\nf\n".write(toFile: names, atomically: true, encoding: .utf8)
+      try "\u{FEFF}a\nb c\r\nd\ne \r\nf\n".write(toFile: names, atomically: true, encoding: .utf8)
       let given = try WeightConversion.ImportRequest.classNames(in: names)
       #expect(try classes(given) == ["a", "b c", "d", "e", "f"])
       let error = #expect(throws: RunError.self) { try classes(["a", "b"]) }
       #expect("\(try #require(error))".contains("2 names of classes"))
+    }
+  }
+
+  @Test(arguments: [
+    ("a\nb\n\nc\na\n", ["line 3 is empty", "'a' is in line 1 and in line 5"]),
+    ("\u{FEFF}a\r\nb\r\n \r\n", ["line 3 is empty"]), ("\r\n", ["line 1 is empty"]), ("", ["is empty"]),
+    ("x\nx \n", ["'x' is in line 1 and in line 2"]),
+  ])
+  func linesThatNameNoClassOfTheirOwnAreTold(_ text: String, _ tokens: [String]) throws {
+    try withTemporaryFolder { folder in
+      let path = folder + "/names.txt"
+      try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+      let error = try #require(throws: RunError.self) {
+        try WeightConversion.ImportRequest.classNames(in: path)
+      }
+      for token in [path] + tokens { #expect("\(error)".contains(token), "\(error)") }
     }
   }
 

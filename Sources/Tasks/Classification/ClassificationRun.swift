@@ -18,6 +18,7 @@ public enum Finetuning {
     let configuration = setup.configuration
     let data = configuration.shared.data
     let classes = setup.dataset.classes
+    if let warning = setup.dataset.warningOfOneClass { setup.logger.warning("\(warning)") }
     try requireEvenMicroBatches(configuration, setup.plan)
     let samples = SamplePipeline(
       seed: configuration.shared.seed, augmentation: configuration.trainingAugmentation,
@@ -95,12 +96,8 @@ public enum Finetuning {
     _ configuration: FinetuneConfiguration, _ dataset: ImageDataset, classes: [String], batchSize: Int
   ) throws -> ClassificationData {
     try dataset.requireLabels()
-    guard dataset.classes == classes else {
-      throw RunError(
-        "\(dataset.path) has other classes (\(dataset.classes.count)) than the training data (\(classes.count))"
-      )
-    }
     let data = configuration.shared.data
+    try ClassAgreement.require(dataset.classes, of: dataset.path, as: classes, of: data.path)
     return ClassificationData(
       dataset: dataset,
       samples: SamplePipeline(
