@@ -15,6 +15,8 @@ public final class ConfigurationReader {
   private var issues: [ConfigurationError.Issue] = []
   private var resolved: [(key: String, value: String)] = []
   private var known: Set<String> = []
+  /// Keys that are given as `null` where that is something else than leaving them out.
+  private var nulls: Set<String> = []
 
   /// Reads a file.
   ///
@@ -72,6 +74,7 @@ public final class ConfigurationReader {
   ) -> Value? {
     if source.entries[key].map({ $0.node.isNull }) ?? (fallback == nil) {
       known.insert(key)
+      if fallback != nil { nulls.insert(key) }
       resolved.append((key, "null"))
       return nil
     }
@@ -131,17 +134,26 @@ public final class ConfigurationReader {
   /// Demands that what `--set` gives has an effect: who sets a key waits for what it does. In a file it may wait for
   /// the setting that makes it count.
   ///
+  /// Call it after its keys were asked for. A bound that is not reached, such as a size of micro-batches above a
+  /// rank's share, has had its effect.
+  ///
   /// - Parameters:
-  ///   - keys: Keys, or sections of them, that count only under the condition.
+  ///   - keys: Keys, or sections of them, that count only under the condition; nil for all.
+  ///   - others: Those among them that count all the same.
   ///   - condition: What must hold.
   ///   - needed: The setting that makes them count.
   public func requireEffect(
-    of keys: [String], _ condition: @autoclosure () -> Bool, needed: String
+    of keys: [String]? = nil, except others: [String] = [], _ condition: @autoclosure () -> Bool,
+    needed: String
   ) {
     guard issues.isEmpty, source.issues.isEmpty, !condition() else { return }
+    func isAmong(_ keys: [String], _ key: String) -> Bool {
+      keys.contains { key == $0 || key.hasPrefix($0 + ".") }
+    }
     for (key, entry) in source.entries.sorted(by: { $0.key < $1.key })
-    where entry.isOverride && !entry.node.isNull
-      && keys.contains(where: { key == $0 || key.hasPrefix($0 + ".") })
+    where entry.isOverride && known.contains(key) && (!entry.node.isNull || nulls.contains(key))
+      && (keys.map { isAmong($0, key) } ?? true)
+      && !isAmong(others, key)
     {
       issues.append(entry.issue(key, "has no effect: it takes \(needed)"))
     }

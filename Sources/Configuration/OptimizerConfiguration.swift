@@ -63,6 +63,20 @@ public struct OptimizerConfiguration: Sendable, Equatable {
       "optimizer.weight_decay_end", .double(.atLeast(0)), default: defaults.weightDecayEnd)
     clipGradientNorm = reader.optional(
       "optimizer.clip_gradient_norm", .double(.above(0)), default: defaults.clipGradientNorm)
+    requireEffects(reader)
+  }
+
+  private func requireEffects(_ reader: ConfigurationReader) {
+    reader.requireEffect(
+      of: ["optimizer.minimum_learning_rate"], schedule != .constant,
+      needed: "an optimizer.schedule other than constant")
+    reader.requireEffect(
+      of: ["optimizer.warmup_learning_rate"], ![.steps(0), .epochs(0)].contains(warmup),
+      needed: "optimizer.warmup_steps or warmup_epochs above 0")
+    // They differ in what becomes of weight decay, and in nothing else.
+    reader.requireEffect(
+      of: ["optimizer.name"], weightDecay > 0 || weightDecayEnd ?? 0 > 0,
+      needed: "optimizer.weight_decay above 0")
   }
 
   /// The peak learning rate at a batch size.

@@ -35,6 +35,19 @@ public struct TransformerDimensions: Sendable, Equatable {
     reader.require(
       imageSize % patchSize == 0, "data.image_size",
       "found \(imageSize), expected a multiple of model.patch_size, which is \(patchSize)")
+    Self.requireEffectOfSize(reader)
+  }
+
+  /// Demands that a size that is set gives at least one of width, depth and heads.
+  public static func requireEffectOfSize(_ reader: ConfigurationReader) {
+    reader.requireEffect(
+      of: ["model.size"], !["model.width", "model.depth", "model.heads"].allSatisfy { reader.isGiven($0) },
+      needed: "one of model.width, depth and heads to be left out")
+  }
+
+  /// Demands that a rate of stochastic depth that is set has blocks to go by: the first has none.
+  public static func requireEffectOfDropPath(_ reader: ConfigurationReader, depth: Int) {
+    reader.requireEffect(of: ["model.drop_path"], depth > 1, needed: "a transformer of two blocks and more")
   }
 
   /// A transformer of these dimensions for images of `imageSize` pixels a side.

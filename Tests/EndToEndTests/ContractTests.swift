@@ -85,7 +85,7 @@ import Testing
     let weights = "pretrain/checkpoints/step-000000002.h5"
     let run = try workshop.train(
       .tokenizer, run: "second",
-      set: ["perceptual={network: vit, weights: \(weights), taps: [1, 2], size: tiny}", "training.steps=2"],
+      set: ["perceptual={network: vit, weights: \(weights), taps: [1, 2]}", "training.steps=2"],
       ranks: 2)
     #expect(!run.errors.contains("UNTRAINED"), "\(run)")
     #expect(try workshop.metric("perceptual_loss", of: "second").count == 2)

@@ -188,6 +188,8 @@ import Testing
     }
     try expect(["model={weights: pretrain, width: 64}"], "model.width is 64", "24")
     try expect(["model={weights: pretrain, mlp_ratio: 2}"], "model.mlp_ratio is 2.0", "4.0")
+    try expect(
+      ["model={weights: pretrain, layer_scale: 0.5}"], "model.layer_scale: has no effect", "model.weights")
     try expect(["model.weights=nowhere"], "nowhere")
     try expect(["model={weights: tokenizer}"], "tokenizer", "vision transformer")
     try expect(["augmentation.mixup=1", "training.micro_batch_size=1"], "pairs")

@@ -185,36 +185,6 @@ import VQVAETraining
 }
 
 extension ConfigurationTests {
-  /// What `--set` gives is waited for; the same in a file may be for another day.
-  @Test(arguments: [
-    ("tokenizer", "dvae.kl_weight=1", "dvae.kl_weight"), ("tokenizer", "dvae={kl_steps: 3}", "dvae.kl_steps"),
-    ("tokenizer", "loss.perceptual_weight=2", "loss.perceptual_weight"),
-    ("tokenizer", "perceptual.patch_size=8", "perceptual.patch_size"),
-    ("tokenizer", "perceptual={network: vgg16, weights: random, size: tiny}", "perceptual.size"),
-    ("tokenizer", "adversarial.weight=0.5", "adversarial.weight"),
-    ("tokenizer", "model={kind: dvae, attention: false}", "model.attention"),
-    ("pretrain", "target.normalize=false", "target.normalize"),
-    ("pretrain", "masking={kind: random, ratio: 0.4, aspect: 0.5}", "masking.aspect"),
-    ("finetune", "evaluation.resize=256", "evaluation.resize"),
-    ("finetune", "augmentation={mixup: 0, switch_probability: 0.3}", "augmentation.switch_probability"),
-    ("perceptual", "evaluation.neighbors=5", "evaluation.neighbors"),
-  ])
-  func whatIsSetHasAnEffect(_ task: String, _ override: String, _ key: String) throws {
-    let common = "data: {path: a.h5}\ntraining: {epochs: 1}\n"
-    let overrides = [override]
-    let error = try #require(throws: ConfigurationError.self) {
-      switch task {
-      case "tokenizer": _ = try TokenizerConfiguration.load(yaml: common, source: "x", overrides: overrides)
-      case "pretrain":
-        _ = try PretrainConfiguration.load(
-          yaml: common + "masking: {ratio: 0.4}\ntokens: {file: t.h5}\n", source: "x", overrides: overrides)
-      case "finetune": _ = try FinetuneConfiguration.load(yaml: common, source: "x", overrides: overrides)
-      default: _ = try PerceptualConfiguration.load(yaml: common, source: "x", overrides: overrides)
-      }
-    }
-    #expect(error.issues.map(\.key) == [key] && "\(error)".contains("has no effect: it takes "))
-  }
-
   @Test func whatTheFileHasMayWaitForItsSwitch() throws {
     let (_, yaml) = try TokenizerConfiguration.load(
       yaml: """

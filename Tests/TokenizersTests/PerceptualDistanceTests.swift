@@ -1,3 +1,4 @@
+import Foundation
 import Imaging
 import Models
 import Tensors
@@ -62,6 +63,31 @@ import Tokenizers
       #expect(problem { try distances(image, image, "perceptual.taps=[9]") }.contains("from 1 to 5"))
       // What belongs to training has no effect here.
       #expect(problem { try distances(image, image, "training.steps=5") }.contains("unknown key"))
+      for key in ["loss.pixel_weight", "codebook.size"] {
+        #expect(
+          problem { try distances(image, image, "\(key)=3") }
+            .hasPrefix("--set \(key)=3: \(key): unknown key; "))
+      }
+      let configuration = folder + "/tokenizer.yaml"
+      try Data("data: {path: a.h5, image_size: 32}\ntraining: {steps: 1}\n".utf8).write(
+        to: URL(fileURLWithPath: configuration))
+      for (key, value, needed) in [
+        ("codebook.size", "3", "a tokenizer's training"), ("data.flip", "false", "a tokenizer's training"),
+        ("loss.pixel", "l1", "a tokenizer's training"), ("seed", "3", "perceptual.weights random"),
+      ] {
+        let weights = key == "seed" ? "perceptual.weights=a.safetensors" : "perceptual.weights=random"
+        #expect(
+          problem {
+            try PerceptualDistance.run(
+              configuration: configuration, overrides: settings + [weights, "\(key)=\(value)"], first: image,
+              second: image)
+          } == "--set \(key)=\(value): \(key): has no effect: it takes \(needed)")
+      }
+      #expect(
+        try PerceptualDistance.run(
+          configuration: configuration, overrides: settings + ["seed=3"], first: image, second: image) == [
+            0, 0,
+          ])
       // Of 8 pixels the fifth stage would have none left.
       let small = "data.image_size=8"
       #expect(

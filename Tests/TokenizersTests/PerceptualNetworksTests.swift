@@ -64,7 +64,7 @@ import Trainer
       let losses = try [
         ("moco", "null"), ("moco", "12"), ("plain", "12"), ("plain", "null"), ("moco", "6"),
       ]
-      .map { try loss(folder, "\($0).safetensors", "size: small, heads: \($1)") }
+      .map { try loss(folder, "\($0).safetensors", $1 == "null" ? "size: small" : "heads: \($1)") }
       #expect(losses[0] == losses[1] && losses[1] == losses[2])
       #expect(losses[3] == losses[4] && losses[3] != losses[0])
 
@@ -81,7 +81,7 @@ import Trainer
       try prepare(folder)
       try SafetensorsFile.write(tensors: try weights(width: 24, heads: 3), to: folder + "/a.safetensors")
       let losses = try [8, 16, 32].map {
-        try loss(folder, "a.safetensors", "size: tiny, heads: 3, image_size: \($0)")
+        try loss(folder, "a.safetensors", "heads: 3, image_size: \($0)")
       }
       #expect(Set(losses).count == 3 && losses.allSatisfy { $0 > 0 && $0.isFinite })
       // A table without a row for the class token, such as DeiT III has, belongs to no grid.
@@ -91,7 +91,7 @@ import Trainer
       }
       try SafetensorsFile.write(tensors: others, to: folder + "/b.safetensors")
       let error = #expect(throws: RunError.self) {
-        try loss(folder, "b.safetensors", "size: tiny, heads: 3")
+        try loss(folder, "b.safetensors", "heads: 3")
       }
       #expect("\(try #require(error))".contains("pos_embed"))
     }

@@ -103,8 +103,32 @@ public struct FinetuneConfiguration: RunConfiguration {
     reader.require(
       evaluation.resize.map { $0 >= shared.data.imageSize } ?? true, "evaluation.resize",
       "found \(evaluation.resize ?? 0), less than data.image_size, which is \(shared.data.imageSize)")
+    requireEffects(reader)
+  }
+
+  private func requireEffects(_ reader: ConfigurationReader) {
+    let (mixup, cutmix) = (changes.mixup > 0, changes.cutmix > 0)
     reader.requireEffect(
       of: ["evaluation.every_epochs", "evaluation.resize"], evaluation.path != nil, needed: "evaluation.path")
+    // Weights bring their own, or have none.
+    reader.requireEffect(
+      of: ["model.layer_scale"], model.weights == nil, needed: "a start without model.weights")
+    reader.requireEffect(
+      of: ["augmentation.mix_probability"], mixup || cutmix, needed: "augmentation.mixup or cutmix above 0")
+    reader.requireEffect(
+      of: ["augmentation.switch_probability"], mixup && cutmix,
+      needed: "augmentation.mixup and cutmix above 0")
+    reader.requireEffect(
+      of: ["augmentation.mixup", "augmentation.cutmix", "augmentation.switch_probability"],
+      changes.mixProbability > 0, needed: "augmentation.mix_probability above 0")
+    reader.requireEffect(
+      of: ["augmentation.mixup"], !cutmix || changes.switchProbability < 1,
+      needed: "augmentation.switch_probability below 1")
+    reader.requireEffect(
+      of: ["augmentation.cutmix"], !mixup || changes.switchProbability > 0,
+      needed: "augmentation.switch_probability above 0")
+    TransformerDimensions.requireEffectOfSize(reader)
+    TransformerDimensions.requireEffectOfDropPath(reader, depth: architecture.depth)
   }
 
   private mutating func readModel(_ reader: ConfigurationReader, _ known: ModelCard.Architecture?) {
@@ -122,12 +146,10 @@ public struct FinetuneConfiguration: RunConfiguration {
     model.explicitPositions = reader.optional(
       "model.positions", .choice(), known: known?.positions.first)
     model.bias = reader.value("model.qkv_bias", .choice(), default: known?.qkvBias ?? model.bias)
-    if let known {
-      model.layerScale = reader.optional(
-        "model.layer_scale", .double(.above(0)), known: known.hasLayerScale ? model.layerScale : nil)
-    } else {
-      model.layerScale = reader.optional("model.layer_scale", .double(.above(0)), default: model.layerScale)
-    }
+    let layerScale = known?.hasLayerScale == false ? nil : model.layerScale
+    model.layerScale = reader.optional("model.layer_scale", .double(.above(0)), default: layerScale)
+    // What the weights have is not left out.
+    if known != nil { model.layerScale = model.layerScale ?? layerScale }
     model.dropPath = reader.value("model.drop_path", .double(.from(0, below: 1)), default: model.dropPath)
     model.pooling = reader.value("model.pooling", .choice(), default: model.pooling)
     let architecture = architecture
@@ -159,12 +181,6 @@ public struct FinetuneConfiguration: RunConfiguration {
     changes.erasing = reader.value("augmentation.erasing", part, default: changes.erasing)
     changes.labelSmoothing = reader.value(
       "augmentation.label_smoothing", .double(.from(0, below: 1)), default: changes.labelSmoothing)
-    reader.requireEffect(
-      of: ["augmentation.mix_probability"], changes.mixup > 0 || changes.cutmix > 0,
-      needed: "augmentation.mixup or cutmix above 0")
-    reader.requireEffect(
-      of: ["augmentation.switch_probability"], changes.mixup > 0 && changes.cutmix > 0,
-      needed: "augmentation.mixup and cutmix above 0")
   }
 
   /// The vision transformer that the configuration describes.

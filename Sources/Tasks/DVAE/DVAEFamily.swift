@@ -59,6 +59,12 @@ public struct DVAEFamily: TokenizerFamily {
     reader.require(
       minimumTemperature <= temperature, "dvae.minimum_temperature",
       "found \(minimumTemperature), expected at most dvae.temperature, which is \(temperature)")
+    reader.requireEffect(
+      of: ["dvae.temperature"], temperatureSteps > 0, needed: "dvae.temperature_steps above 0")
+    reader.requireEffect(
+      of: ["dvae.temperature_steps"], minimumTemperature < temperature,
+      needed: "dvae.minimum_temperature below dvae.temperature")
+    reader.requireEffect(of: ["dvae.kl_steps"], klWeight > 0, needed: "dvae.kl_weight above 0")
     let model = settings.model
     reader.require(
       !isChosen || model.channelMultipliers.allSatisfy { $0 * model.baseWidth % 4 == 0 },

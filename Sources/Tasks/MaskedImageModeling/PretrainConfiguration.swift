@@ -114,10 +114,23 @@ public struct PretrainConfiguration: RunConfiguration {
     tokens.source = given == "tokens.file" ? .file(file ?? "") : .tokenizer(tokenizer ?? "")
     tokens.imageSize = reader.optional("tokens.image_size", .imageSide)
     tokens.interpolation = reader.value("tokens.interpolation", .choice(), default: tokens.interpolation)
+    requireEffects(reader)
+  }
+
+  private func requireEffects(_ reader: ConfigurationReader) {
+    let isTokens = target.kind == .tokens
+    var isFile = false
+    if isTokens, case .file = tokens.source { isFile = true }
+    reader.requireEffect(of: ["tokens"], isTokens, needed: "target.kind tokens")
+    reader.requireEffect(of: ["target.normalize"], !isTokens, needed: "target.kind pixels")
+    // A file's tokens are those of the crops and flips that it has.
     reader.requireEffect(
-      of: ["tokens.image_size", "tokens.interpolation"], given != "tokens.file", needed: "tokens.tokenizer")
-    reader.requireEffect(of: ["tokens"], target.kind == .tokens, needed: "target.kind tokens")
-    reader.requireEffect(of: ["target.normalize"], target.kind == .pixels, needed: "target.kind pixels")
+      of: ["tokens.image_size", "tokens.interpolation", "data.crop_scale", "data.flip"], !isFile,
+      needed: "tokens.tokenizer in the place of tokens.file")
+    reader.requireEffect(
+      of: ["masking.minimum_block", "masking.aspect"], masking.kind == .blockwise,
+      needed: "masking.kind blockwise")
+    TransformerDimensions.requireEffectOfDropPath(reader, depth: model.dimensions.depth)
   }
 
   private mutating func readModel(_ reader: ConfigurationReader) {
@@ -144,8 +157,5 @@ public struct PretrainConfiguration: RunConfiguration {
     reader.require(
       masking.kind == .random || masking.minimumBlock <= masked, "masking.minimum_block",
       "found \(masking.minimumBlock), more than the \(masked) patches to be hidden: no block would fit")
-    reader.requireEffect(
-      of: ["masking.minimum_block", "masking.aspect"], masking.kind == .blockwise,
-      needed: "masking.kind blockwise")
   }
 }

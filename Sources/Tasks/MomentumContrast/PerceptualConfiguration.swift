@@ -82,6 +82,22 @@ public struct PerceptualConfiguration: RunConfiguration {
     readContrast(reader)
     readViews(reader)
     readEvaluation(reader)
+    requireEffects(reader)
+  }
+
+  private func requireEffects(_ reader: ConfigurationReader) {
+    reader.requireEffect(
+      of: ["evaluation"], except: ["evaluation.every_steps", "evaluation.every_epochs"],
+      evaluation.every != nil, needed: "evaluation.every_epochs or every_steps")
+    reader.requireEffect(
+      of: ["views.color_jitter_probability"], shared.data.colorJitter > 0, needed: "data.color_jitter above 0"
+    )
+    reader.requireEffect(
+      of: ["data.color_jitter"], views.colorJitterProbability > 0,
+      needed: "views.color_jitter_probability above 0")
+    reader.requireEffect(
+      of: ["views.blur_sigma"], views.blurProbabilities.contains { $0 > 0 },
+      needed: "one of views.blur_probabilities above 0")
   }
 
   private mutating func readModel(_ reader: ConfigurationReader) {
@@ -144,8 +160,5 @@ public struct PerceptualConfiguration: RunConfiguration {
       "evaluation.temperature", .double(.between(0.001, 100)), default: evaluation.settings.temperature)
     evaluation.settings.crop = reader.value(
       "evaluation.crop", .double(.between(0.01, 1)), default: evaluation.settings.crop)
-    reader.requireEffect(
-      of: ["path", "queries", "bank", "neighbors", "temperature", "crop"].map { "evaluation.\($0)" },
-      evaluation.every != nil, needed: "evaluation.every_epochs or every_steps")
   }
 }

@@ -114,7 +114,16 @@ public struct TokenizerSettings: Sendable, Equatable {
     shared = Self.sharedDefaults
     shared.seed = reader.value("seed", .seed, default: shared.seed)
     shared.data.imageSize = reader.value("data.image_size", .imageSide, default: shared.data.imageSize)
-    readLosses(reader)
+    readPerceptual(reader)
+    requireEffectOnPerceptualNetwork(reader)
+  }
+
+  /// Demands that what is set concerns the perceptual network, where that alone is wanted.
+  package func requireEffectOnPerceptualNetwork(_ reader: ConfigurationReader) {
+    reader.requireEffect(of: ["seed"], perceptual.weights == "random", needed: "perceptual.weights random")
+    reader.requireEffect(
+      except: ["seed", "data.image_size", "loss.perceptual_weight", "perceptual"], false,
+      needed: "a tokenizer's training")
   }
 
   /// Reads the sizes.
@@ -140,13 +149,15 @@ public struct TokenizerSettings: Sendable, Equatable {
     loss.perceptualWeight = reader.value(
       "loss.perceptual_weight", .double(.atLeast(0)), default: loss.perceptualWeight)
     readPerceptual(reader)
+    let isCompared = perceptual.family != nil && loss.perceptualWeight > 0
     reader.requireEffect(
-      of: ["loss.perceptual_weight", "perceptual.comparison"], perceptual.family != nil,
-      needed: "a perceptual.network")
-    for family in PerceptualNetworks.families {
-      reader.requireEffect(
-        of: family.ownKeys, perceptual.network == family.name, needed: "perceptual.network \(family.name)")
-    }
+      of: ["loss.perceptual_weight"], perceptual.family != nil, needed: "a perceptual.network")
+    reader.requireEffect(
+      of: ["perceptual"], perceptual.family == nil || isCompared, needed: "loss.perceptual_weight above 0")
+    // Attention alone computes again what it has not kept.
+    reader.requireEffect(
+      of: ["training.activation_checkpointing"], isCompared && perceptual.family?.hasAttention == true,
+      needed: "a perceptual.network with attention")
   }
 
   private mutating func readPerceptual(_ reader: ConfigurationReader) {
@@ -191,5 +202,11 @@ public struct TokenizerSettings: Sendable, Equatable {
         "found \(side), expected a divisor of data.image_size, which is \(shared.data.imageSize)")
     }
     perceptual.family?.validate(self, reader)
+    reader.requireEffect(
+      of: ["perceptual.comparison"], perceptual.family != nil, needed: "a perceptual.network")
+    for family in PerceptualNetworks.families {
+      reader.requireEffect(
+        of: family.ownKeys, perceptual.network == family.name, needed: "perceptual.network \(family.name)")
+    }
   }
 }

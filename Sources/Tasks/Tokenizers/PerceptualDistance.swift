@@ -39,7 +39,11 @@ public enum PerceptualDistance {
     _ configuration: String?, overrides: [String]
   ) throws -> TokenizerSettings {
     if let configuration {
-      return try TokenizerConfiguration.load(file: configuration, overrides: overrides).configuration.settings
+      let reader = try ConfigurationReader(file: configuration, overrides: overrides)
+      let settings = TokenizerConfiguration(reader).settings
+      settings.requireEffectOnPerceptualNetwork(reader)
+      try reader.finish()
+      return settings
     }
     let reader = try ConfigurationReader(overrides: overrides)
     let settings = TokenizerSettings(perceptualNetwork: reader)

@@ -85,9 +85,7 @@ public struct VQVAEFamily: TokenizerFamily {
   }
 
   public func validate(_ settings: TokenizerSettings, isChosen: Bool, _ reader: ConfigurationReader) {
-    reader.requireEffect(
-      of: ["weight", "start_step", "base_width", "layers", "learning_rate_scale"].map { "adversarial.\($0)" },
-      adversarial.discriminator != .none, needed: "adversarial.discriminator patch")
+    requireEffects(settings, reader)
     guard adversarial.discriminator != .none else { return }
     reader.require(
       isChosen, "adversarial.discriminator",
@@ -98,6 +96,23 @@ public struct VQVAEFamily: TokenizerFamily {
       size.scores(ofSide: settings.shared.data.imageSize) >= 1, "adversarial.layers",
       "found \(adversarial.layers), too many for images of \(settings.shared.data.imageSize) pixels: a side halved "
         + "so often must leave at least 3")
+  }
+
+  private func requireEffects(_ settings: TokenizerSettings, _ reader: ConfigurationReader) {
+    reader.requireEffect(
+      of: ["adversarial"], except: ["adversarial.discriminator"], adversarial.discriminator != .none,
+      needed: "adversarial.discriminator patch")
+    if adversarial.discriminator != .none, case .steps(let steps) = settings.shared.training.length {
+      reader.requireEffect(
+        of: ["adversarial"], adversarial.startStep < steps,
+        needed: "adversarial.start_step below training.steps")
+    }
+    reader.requireEffect(
+      of: ["codebook.revival_threshold"], codebook.reviveEverySteps > 0,
+      needed: "codebook.revive_every_steps above 0")
+    reader.requireEffect(
+      of: ["codebook.decay"], codebook.learning == .movingAverage || codebook.reviveEverySteps > 0,
+      needed: "codebook.learning ema, or codebook.revive_every_steps above 0")
   }
 
   /// The VQ-VAE that a configuration describes.

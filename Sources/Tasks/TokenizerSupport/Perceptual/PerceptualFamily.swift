@@ -10,11 +10,13 @@ import Trainer
 
 /// A family of perceptual networks: how its part of a configuration is checked, and how a network is made.
 /// `PerceptualNetworks.families` has all of them.
-package protocol PerceptualFamily {
+package protocol PerceptualFamily: Sendable {
   /// The names in which its weights come; its own name is the value of `perceptual.network`.
   static var names: PerceptualNames { get }
   /// Keys of `perceptual` that count in this family alone.
   static var ownKeys: [String] { get }
+  /// Whether it attends, and so can save memory by `training.activation_checkpointing`.
+  static var hasAttention: Bool { get }
 
   /// How many depths there are to be compared; nil where only a file tells.
   static func depth(_ settings: TokenizerSettings.Perceptual) -> Int?
@@ -27,6 +29,7 @@ package protocol PerceptualFamily {
 extension PerceptualFamily {
   package static var name: String { names.network }
   package static var ownKeys: [String] { [] }
+  package static var hasAttention: Bool { false }
   package static func validate(_ settings: TokenizerSettings, _ reader: ConfigurationReader) {}
 }
 

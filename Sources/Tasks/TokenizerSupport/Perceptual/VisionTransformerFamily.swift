@@ -13,6 +13,7 @@ import Trainer
 enum VisionTransformerFamily: PerceptualFamily {
   static let names = PerceptualNames.vit
   static let ownKeys = ["size", "heads", "patch_size"].map { "perceptual.\($0)" }
+  static let hasAttention = true
 
   /// How deep a transformer out of a file is, the file tells.
   static func depth(_ settings: TokenizerSettings.Perceptual) -> Int? {
@@ -21,8 +22,15 @@ enum VisionTransformerFamily: PerceptualFamily {
 
   static func validate(_ settings: TokenizerSettings, _ reader: ConfigurationReader) {
     let perceptual = settings.perceptual
-    // A file tells its patches itself.
-    guard perceptual.weights == "random" else { return }
+    let isRandom = perceptual.weights == "random"
+    // A file tells its patches itself, and a checkpoint its size. A file of others is held against the size, which
+    // gives the heads that it does not show.
+    let isForeign = perceptual.weights?.hasSuffix(".safetensors") == true
+    reader.requireEffect(of: ["perceptual.patch_size"], isRandom, needed: "perceptual.weights random")
+    reader.requireEffect(
+      of: ["perceptual.size"], isRandom || (isForeign && perceptual.heads == nil),
+      needed: "perceptual.weights random, or a safetensors file without perceptual.heads")
+    guard isRandom else { return }
     let side = perceptual.imageSize ?? settings.shared.data.imageSize
     reader.require(
       side % perceptual.patchSize == 0,
