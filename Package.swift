@@ -35,8 +35,11 @@ let package = Package(
     .target(
       name: "COneDNN", path: "Sources/C/COneDNN", linkerSettings: [.linkedLibrary("dnnl")]),
     .target(name: "CJPEG", path: "Sources/C/CJPEG", linkerSettings: [.linkedLibrary("jpeg")]),
-    .target(name: "CFileIO", path: "Sources/C/CFileIO", linkerSettings: [.linkedLibrary("z")]),
+    .target(name: "CFileIO", path: "Sources/C/CFileIO"),
+    .target(
+      name: "CArchive", path: "Sources/C/CArchive", linkerSettings: [.linkedLibrary("archive")]),
     .target(name: "CPNG", path: "Sources/C/CPNG", linkerSettings: [.linkedLibrary("png16")]),
+    .target(name: "CWebP", path: "Sources/C/CWebP", linkerSettings: [.linkedLibrary("webp")]),
     .target(name: "CKernels", path: "Sources/C/CKernels", cSettings: optimized),
     .target(name: "Threads"),
     .target(name: "Hashing", dependencies: ["CXXHash"]),
@@ -44,7 +47,7 @@ let package = Package(
     // Floor 1: the world outside
     .target(name: "Communication", dependencies: ["Hashing", "Threads", "CMPI"]),
     .target(name: "Storage", dependencies: ["Hashing", "Threads", "CFileIO", "CHDF5"]),
-    .target(name: "Imaging", dependencies: ["CKernels", "CPNG", "CJPEG"]),
+    .target(name: "Imaging", dependencies: ["CKernels", "CWebP", "CPNG", "CJPEG"]),
 
     .target(name: "Terminal", dependencies: ["Threads", .product(name: "Logging", package: "swift-log")]),
     .target(name: "Visualization", dependencies: ["Imaging"]),
@@ -61,7 +64,9 @@ let package = Package(
       dependencies: ["ImageOperations", "Tensors", "Imaging", "Storage", "Hashing", "Threads"]),
     .target(
       name: "Preparation",
-      dependencies: ["Datasets", "Tensors", "Imaging", "Storage", "Hashing", "Threads", "CFileIO"]),
+      dependencies: [
+        "Datasets", "Tensors", "Imaging", "Storage", "Hashing", "Threads", "CArchive", "CFileIO",
+      ]),
     .target(name: "Models", dependencies: ["Layers", "ImageOperations", "Operations", "Tensors"]),
 
     // Floor 4: training

@@ -18,13 +18,13 @@ public final class ImageDataset: @unchecked Sendable {
   public let classes: [String]
   /// The class of each image, or -1 in a dataset without labels.
   public let labels: [Int32]
-  /// The height of each image in pixels.
+  /// The height of each image in pixels, once it is turned.
   public let heights: [Int32]
-  /// The width of each image in pixels.
+  /// The width of each image in pixels, once it is turned.
   public let widths: [Int32]
   /// The xxHash64 of each image's bytes.
   public let checksums: [UInt64]
-  /// Identifies the content: all checksums and labels in order.
+  /// Identifies the content: all checksums and labels in order, and orientations where there are any.
   public let fingerprint: UInt64
 
   /// What the images were made from, as named when the dataset was prepared.
@@ -35,7 +35,11 @@ public final class ImageDataset: @unchecked Sendable {
   public let shortSide: Int?
   /// The JPEG quality of resized images.
   public let quality: Int?
+  /// Images that are turned when they are decoded, because the camera noted so; nil where such notes do not count.
+  public let turned: Int?
 
+  /// How images have to be turned; nil where none has.
+  private let orientations: [UInt8]?
   private let offsets: [UInt64]
   private let payload: UInt64
   private let descriptor: Int32
@@ -54,15 +58,23 @@ public final class ImageDataset: @unchecked Sendable {
         field: .dataset)
     }
     let version = try file.attribute("format_version", as: Int.self) ?? 0
-    guard version == DatasetFormat.version else {
+    guard (DatasetFormat.version...DatasetFormat.versionWithOrientation).contains(version) else {
       throw DatasetError(
-        path, "has dataset format version \(version), this program reads version \(DatasetFormat.version)",
+        path,
+        "has dataset format version \(version), this program reads versions \(DatasetFormat.version) and "
+          + "\(DatasetFormat.versionWithOrientation)",
         advice: version > DatasetFormat.version ? "use a newer peco" : "prepare the dataset anew")
     }
     source = try file.attribute("source", as: String.self) ?? ""
     skipped = try file.attribute("skipped", as: Int.self) ?? 0
     shortSide = try file.attribute("short_side", as: Int.self)
     quality = try file.attribute("quality", as: Int.self)
+    let orientations: [UInt8]? =
+      version == DatasetFormat.versionWithOrientation ? try file.read(DatasetFormat.orientations) : nil
+    self.orientations = orientations
+    turned = try file.attribute(DatasetFormat.exifOrientation, as: String.self).map { _ in
+      orientations?.count { $0 != ImageOrientation.upright.rawValue } ?? 0
+    }
     offsets = try file.read(DatasetFormat.offsets)
     labels = try file.read(DatasetFormat.labels)
     heights = try file.read(DatasetFormat.heights)
@@ -72,11 +84,15 @@ public final class ImageDataset: @unchecked Sendable {
     count = offsets.count - 1
     let images = count
     guard images > 0,
-      [labels.count, heights.count, widths.count, checksums.count].allSatisfy({ $0 == images })
+      [labels.count, heights.count, widths.count, checksums.count, orientations?.count ?? images]
+        .allSatisfy({ $0 == images })
     else {
       throw DatasetError(
         path, "is damaged: offsets, sizes, labels and checksums do not agree on the number of images",
         advice: "prepare the dataset anew")
+    }
+    guard orientations?.allSatisfy({ ImageOrientation(rawValue: $0) != nil }) ?? true else {
+      throw DatasetError(path, "is damaged: an orientation is none", advice: "prepare the dataset anew")
     }
     let classCount = Int32(classes.count)
     guard labels.allSatisfy({ $0 >= -1 && $0 < classCount }) else {
@@ -94,7 +110,7 @@ public final class ImageDataset: @unchecked Sendable {
         advice: "prepare the dataset anew, or copy the file as it is rather than repacked in chunks")
     }
     self.payload = payload
-    fingerprint = Self.fingerprint(checksums: checksums, labels: labels)
+    fingerprint = Self.fingerprint(checksums: checksums, labels: labels, orientations: orientations)
     if let stored = try file.attribute("fingerprint", as: UInt64.self), stored != fingerprint {
       throw DatasetError(
         path, "is damaged: its index does not match its fingerprint", advice: "prepare the dataset anew")
@@ -173,18 +189,27 @@ public final class ImageDataset: @unchecked Sendable {
     }
   }
 
+  /// How an image has to be turned after decoding, before anything else.
+  public func orientation(_ index: Int) -> ImageOrientation {
+    orientations.flatMap { ImageOrientation(rawValue: $0[index]) } ?? .upright
+  }
+
   /// How messages call an image: index and name.
   public func describe(_ index: Int) -> String {
-    let name = (try? name(index)) ?? ""
+    let name = ((try? name(index)) ?? "").printable
     return name.isEmpty ? "image \(index)" : "image \(index) (\(name))"
   }
 
-  package static func fingerprint(checksums: [UInt64], labels: [Int32]) -> UInt64 {
+  package static func fingerprint(
+    checksums: [UInt64], labels: [Int32], orientations: [UInt8]? = nil
+  ) -> UInt64 {
     // In two steps, so that no copy of the whole index is made: the hash of the labels' and the checksums' hashes.
-    let parts = [
+    var parts = [
       checksums.withUnsafeBytes { XXHash64.hash($0) }, labels.withUnsafeBytes { XXHash64.hash($0) },
       UInt64(checksums.count),
     ]
+    // Images that are turned are other images: tokens of crops of the ones are none of the others'.
+    if let orientations { parts.append(orientations.withUnsafeBytes { XXHash64.hash($0) }) }
     return parts.map(\.littleEndian).withUnsafeBytes { XXHash64.hash($0) }
   }
 }

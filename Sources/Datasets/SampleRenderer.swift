@@ -76,7 +76,7 @@ final class SampleRenderer {
     _ place: Int, _ batch: PendingBatch, _ index: Int, _ epoch: Int, _ transform: GeometricTransform
   ) throws {
     try dataset.read(index, into: &bytes)
-    let crop = try bytes.withUnsafeBytes { try decoder.decode($0, for: transform) }
+    let crop = try decodeCrop(for: transform, index)
     let appearance = pipeline.augmentation.appearance(pipeline.seed, epoch, index, view: 0)
     for (view, tensor) in [
       (pipeline.image, batch.images), (pipeline.tokenizerImage, batch.tokenizerImages),
@@ -93,9 +93,16 @@ final class SampleRenderer {
       let tensor = batch.secondImages
     else { return }
     let transform = drawnTransform(augmentation, size: view.size, index, epoch, view: 1)
-    let crop = try bytes.withUnsafeBytes { try decoder.decode($0, for: transform) }
+    let crop = try decodeCrop(for: transform, index)
     let appearance = augmentation.appearance(pipeline.seed, epoch, index, view: 1)
     try finish(view, crop, transform, appearance, into: tensor, place)
+  }
+
+  /// Decodes what a view of the image read last is made of.
+  private func decodeCrop(for transform: GeometricTransform, _ index: Int) throws -> CropDecoder.Crop {
+    try bytes.withUnsafeBytes {
+      try decoder.decode($0, for: transform, orientation: dataset.orientation(index))
+    }
   }
 
   /// Resizes the crop decoded last, changes what it looks like, and normalizes it.
@@ -137,12 +144,17 @@ extension ColorJitterRange {
 }
 
 extension ImageDataset {
-  /// An image, decoded.
+  /// An image, decoded and turned as it has to be.
   public func image(_ index: Int) throws -> Image {
     var bytes: [UInt8] = []
     try read(index, into: &bytes)
     do {
-      return try Image(decoding: bytes)
+      let image = try Image(decoding: bytes)
+      let orientation = orientation(index)
+      guard orientation != .upright else { return image }
+      let buffer = PixelBuffer(image)
+      buffer.turn(orientation)
+      return buffer.image
     } catch let error as ImagingError {
       throw DatasetError(path, "\(describe(index)): \(error.problem)", advice: error.advice)
     }

@@ -13,14 +13,20 @@ package enum ClassAgreement {
   package static func require(
     _ found: [String], of owner: String, as expected: [String], of model: String
   ) throws {
-    guard found != expected else { return }
+    guard !found.isIdentical(to: expected) else { return }
     let different = (0..<max(found.count, expected.count)).filter {
-      name(found, $0) != name(expected, $0)
+      switch (name(found, $0), name(expected, $0)) {
+      case (let present?, let wanted?): !present.isIdentical(to: wanted)
+      case (nil, nil): false
+      default: true
+      }
     }
     let shown = different.prefix(3).map { place in
       let (present, wanted) = (name(found, place), name(expected, place))
       return "class \(place) is \(present.map { "'\($0)'" } ?? "not there"), expected "
         + (wanted.map { "'\($0)'" } ?? "none")
+        // Names are compared byte for byte.
+        + (present == wanted ? ", the same letters in another form of Unicode" : "")
     }
     let others = different.count > shown.count ? ", and \(different.count - shown.count) more differ" : ""
     throw RunError(
@@ -31,7 +37,8 @@ package enum ClassAgreement {
   /// What kind of difference it is.
   private static func kind(_ found: [String], _ expected: [String], _ different: Int) -> String {
     guard found.count == expected.count else { return "\(found.count), expected \(expected.count)" }
-    guard found.sorted() != expected.sorted() else { return "the same \(found.count) in another order" }
+    let (present, wanted) = (Set(found.map { Array($0.utf8) }), Set(expected.map { Array($0.utf8) }))
+    guard present != wanted else { return "the same \(found.count) in another order" }
     return "\(different) of \(found.count) have other names"
   }
 

@@ -17,21 +17,24 @@ public final class CropDecoder {
   ///
   /// - Parameters:
   ///   - bytes: an encoded image.
-  ///   - crop: in pixels of the whole image; nil for all of it.
+  ///   - crop: in pixels of the whole image, once it is turned; nil for all of it.
   ///   - width: of the result.
   ///   - height: of the result.
   ///   - filter: what pixels are resampled with.
   ///   - flipped: mirrors the result left to right.
   ///   - scaledDecoding: lets JPEG decode at 1/2, 1/4 or 1/8 when the crop is that much larger than the target.
   ///     Faster; the result differs a little from decoding at full size.
+  ///   - orientation: how the image is turned first.
   ///   - pixels: memory for the result.
   @discardableResult
   public func decode(
     _ bytes: UnsafeRawBufferPointer, crop: Region? = nil, width: Int, height: Int,
     filter: ResampleFilter = .bicubic, flipped: Bool = false, scaledDecoding: Bool = false,
-    into pixels: UnsafeMutablePointer<Float>
+    orientation: ImageOrientation = .upright, into pixels: UnsafeMutablePointer<Float>
   ) throws -> DecodedImage {
-    let image = try decode(bytes, crop: crop, width: width, height: height, scaledDecoding: scaledDecoding)
+    let image = try decode(
+      bytes, crop: crop, width: width, height: height, scaledDecoding: scaledDecoding,
+      orientation: orientation)
     try resample(image, width: width, height: height, filter: filter, flipped: flipped, into: pixels)
     return image.decoded
   }
@@ -45,20 +48,26 @@ public final class CropDecoder {
   /// Decodes a crop, to be resampled to `width` × `height` or smaller; valid until the next call.
   public func decode(
     _ bytes: UnsafeRawBufferPointer, crop: Region? = nil, width: Int, height: Int,
-    scaledDecoding: Bool = false
+    scaledDecoding: Bool = false, orientation: ImageOrientation = .upright
   ) throws -> Crop {
     var scale = 1
     var crop = crop
-    if scaledDecoding {
+    if scaledDecoding || orientation != .upright {
       let info = try ImageInfo(bytes)
-      let region = crop ?? Region(x: 0, y: 0, width: info.width, height: info.height)
-      scale = ImageDecoder.scaleDenominator(for: region, width: width, height: height)
-      crop = region
+      let size = orientation.size(width: info.width, height: info.height)
+      let region = crop ?? Region(x: 0, y: 0, width: size.width, height: size.height)
+      if scaledDecoding { scale = ImageDecoder.scaleDenominator(for: region, width: width, height: height) }
+      // From here on it is about what is stored.
+      crop = orientation.stored(region, width: info.width, height: info.height)
     }
     let image = try ImageDecoder.decode(bytes, region: crop, scaleDenominator: scale, into: decoded)
     try image.requireComplete()
     let region = crop ?? Region(x: 0, y: 0, width: image.info.width, height: image.info.height)
-    return Crop(decoded: image, box: image.box(for: Box(region)))
+    let box = image.box(for: Box(region))
+    guard orientation != .upright else { return Crop(decoded: image, box: box) }
+    let turned = orientation.turned(box, width: decoded.width, height: decoded.height)
+    decoded.turn(orientation)
+    return Crop(decoded: image, box: turned)
   }
 
   /// Resizes the crop decoded last into floats in [0, 255]: `height × width × 3`.

@@ -36,7 +36,7 @@ public struct Image: Sendable, Equatable {
     pixels = values.map { UInt8(min(255, max(0, $0.rounded()))) }
   }
 
-  /// Decodes JPEG or PNG data; an image whose data ends early is an error.
+  /// Decodes JPEG, PNG or WebP data; an image whose data ends early is an error.
   public init(decoding bytes: UnsafeRawBufferPointer) throws {
     let buffer = PixelBuffer()
     let decoded = try ImageDecoder.decode(bytes, into: buffer)
@@ -44,12 +44,12 @@ public struct Image: Sendable, Equatable {
     self = buffer.image
   }
 
-  /// Decodes JPEG or PNG data; an image whose data ends early is an error.
+  /// Decodes JPEG, PNG or WebP data; an image whose data ends early is an error.
   public init(decoding bytes: [UInt8]) throws {
     self = try bytes.withUnsafeBytes { try Image(decoding: $0) }
   }
 
-  /// Reads and decodes a JPEG or PNG file.
+  /// Reads and decodes a JPEG, PNG or WebP file.
   public init(contentsOf path: String) throws {
     let data: Data
     do {

@@ -1,16 +1,17 @@
 import CJPEG
 import CPNG
+import CWebP
 
 /// What came of decoding: where the pixels lie in the image, and what the decoder had to say.
 public struct DecodedImage: Sendable, Equatable {
   /// The header of the whole image.
   public let info: ImageInfo
-  /// The image was scaled by 1 over this: the denominator asked for in JPEG, 1 in PNG.
+  /// The image was scaled by 1 over this: the denominator asked for in JPEG, 1 in the others.
   public let scaleDenominator: Int
   /// Where the first decoded pixel lies in the scaled image.
   public let originX: Int
   public let originY: Int
-  /// The data ended before the image did; the rest is gray. Only JPEG: a PNG cut short is an error.
+  /// The data ended before the image did; the rest is gray. Only JPEG: another image cut short is an error.
   public let isTruncated: Bool
   /// The decoder's first complaint about data it could decode all the same.
   public let warning: String?
@@ -33,11 +34,11 @@ public struct DecodedImage: Sendable, Equatable {
   }
 }
 
-/// Decodes JPEG and PNG into interleaved 8-bit RGB; safe on any number of threads.
+/// Decodes JPEG, PNG and WebP into interleaved 8-bit RGB; safe on any number of threads.
 ///
 /// Gray and palettes are spread out, CMYK and YCCK are converted as Pillow does (taking them for inverted), 16
-/// bits are cut to the upper 8, alpha is dropped (as by Pillow's `convert("RGB")`), and the orientation that a
-/// camera noted is not applied.
+/// bits are cut to the upper 8 (where Pillow cuts 16-bit gray off at 255), alpha is dropped (as by Pillow's
+/// `convert("RGB")`), and the orientation that a camera noted is not applied: that is ``ImageOrientation``'s.
 public enum ImageDecoder {
   /// Decodes an image or a region of it.
   ///
@@ -46,8 +47,8 @@ public enum ImageDecoder {
   ///   - region: what to decode, in pixels of the whole image; nil for all of it. With a scale, the result covers the
   ///     region and up to a pixel more on each side: see `DecodedImage.box(for:)`. The pixels are those that decoding
   ///     the whole would give.
-  ///   - scaleDenominator: 1, 2, 4 or 8: JPEG is decoded at that fraction of its size, which is much faster. PNG is
-  ///     decoded at full size.
+  ///   - scaleDenominator: 1, 2, 4 or 8: JPEG is decoded at that fraction of its size, which is much faster. Others
+  ///     are decoded at full size.
   ///   - buffer: where the pixels go; it grows as it must.
   public static func decode(
     _ bytes: UnsafeRawBufferPointer, region: Region? = nil, scaleDenominator: Int = 1,
@@ -91,6 +92,16 @@ public enum ImageDecoder {
           advice: report.truncated != 0 ? "copy the file anew, or leave it out" : nil)
       }
       warning = report.warnings > 0 ? message : nil
+    case .webp:
+      var ended: Int32 = 0
+      let problem = peco_webp_decode(
+        bytes.bytes, bytes.count, Int32(left), Int32(top), Int32(buffer.width), Int32(buffer.height),
+        buffer.pixels, buffer.bytesPerRow, &ended)
+      if let problem {
+        throw ImagingError(
+          problem: (ended != 0 ? "" : "damaged WebP: ") + String(cString: problem),
+          advice: ended != 0 ? "copy the file anew, or leave it out" : nil)
+      }
     }
     return DecodedImage(
       info: info, scaleDenominator: scale, originX: left, originY: top, isTruncated: truncated,

@@ -15,9 +15,9 @@ extension Cancellation {
 /// One thread walks the source, several check that the images decode and resize them, and what they make is
 /// gathered on disk: memory does not grow with the images' bytes. Images are stored sorted by class and
 /// name, so that the same images give the same dataset from a folder or an archive and with any number
-/// of threads.
+/// of threads. Classes are folders, whether or not all of their images can be used.
 public struct DatasetPreparation: Sendable {
-  /// A folder, a .tar, a .tar.gz, or a tar of tars.
+  /// A folder, a tar or a zip of images, or of one archive a class.
   public var input: String
   /// The .h5 file to write.
   public var output: String
@@ -29,6 +29,8 @@ public struct DatasetPreparation: Sendable {
   public var quality = 95
   /// Threads that decode.
   public var workers = 1
+  /// What is done with the orientation that a camera noted.
+  public var exifOrientation = ExifOrientation.ignore
   /// Whether an image that cannot be used is an error.
   public var isStrict = false
   /// A file that lists every skipped image and why.
@@ -53,7 +55,15 @@ public struct DatasetPreparation: Sendable {
     public var written: Double?
   }
 
-  /// An image that was left out.
+  /// What is done with the orientation that a camera noted (EXIF).
+  public enum ExifOrientation: String, Sendable, CaseIterable {
+    /// Images are as they are stored, as for Pillow's `Image.open`.
+    case ignore
+    /// Images are as a viewer shows them, as after Pillow's `exif_transpose`.
+    case apply
+  }
+
+  /// An image that was left out, or a class folder without any.
   public struct Skipped: Sendable, Equatable {
     public let path: String
     public let reason: String
@@ -66,12 +76,21 @@ public struct DatasetPreparation: Sendable {
     public var resized: Int
     /// The images left out, by path.
     public var skipped: [Skipped]
+    /// Files that are no images, and not meant to be.
+    public var otherFiles: Int
     /// Bytes of all images kept.
     public var bytes: Int
     public var fingerprint: UInt64
     public var seconds: Double
-    /// Something the user may want to change.
-    public var note: String?
+    /// What the user may want to know or to change.
+    public var notes: [Note]
+  }
+
+  /// Something that is no error, and may not be meant.
+  public struct Note: Sendable, Equatable {
+    public let text: String
+    /// The setting that changes it.
+    public let field: DatasetError.Field?
   }
 
   /// Prepares the dataset. Nothing is left behind when it throws.
@@ -97,28 +116,30 @@ public struct DatasetPreparation: Sendable {
       progress.seconds = Date().timeIntervalSince(started)
       onProgress(progress)
     }
-    var (records, skipped) = (job.records, job.skipped)
-    guard !records.isEmpty || !skipped.isEmpty else { throw nothingFound(source) }
-
-    let order = ClassOrder(&records, &skipped, strippingCommonFolders: source.isArchive && subset == nil)
-    skipped.sort { $0.path < $1.path }
-    try writeReport(skipped)
-    if isStrict, let first = skipped.first {
+    let listing = SourceListing(job.findings, isArchive: source.isArchive, hasSubset: subset != nil)
+    guard !listing.records.isEmpty || !listing.skipped.isEmpty else {
+      throw nothingFound(source, otherFiles: listing.otherFiles)
+    }
+    try writeReport(listing.skipped)
+    if isStrict, let first = listing.skipped.first {
       throw strictError(first.path, first.reason)
     }
-    guard !records.isEmpty else {
+    guard !listing.records.isEmpty else {
       throw DatasetError(
         input,
-        "none of its \(skipped.count) images can be used; the first: \(skipped[0].path): \(skipped[0].reason)"
-      )
+        "none of its \(listing.skipped.count) images can be used; the first: \(listing.skipped[0].path): "
+          + listing.skipped[0].reason)
     }
-    let fingerprint = try job.writer.finish(records, classes: order.classes) { file in
-      let source = (subset.map { [input, $0] } ?? [input]).map { ($0 as NSString).lastPathComponent }
+    let fingerprint = try job.writer.finish(listing.records, classes: listing.classes) { file in
+      let source = (subset.map { [input, $0] } ?? [input]).map(Self.lastName)
       try file.setAttribute("source", source.joined(separator: "/"))
-      try file.setAttribute("skipped", skipped.count)
+      try file.setAttribute("skipped", listing.skipped.count)
       if let shortSide {
         try file.setAttribute("short_side", shortSide)
         try file.setAttribute("quality", quality)
+      }
+      if exifOrientation == .apply {
+        try file.setAttribute(DatasetFormat.exifOrientation, exifOrientation.rawValue)
       }
     } onSlab: { share in
       try cancellation.check(output)
@@ -127,9 +148,15 @@ public struct DatasetPreparation: Sendable {
       onProgress(progress)
     }
     return Summary(
-      images: records.count, classes: order.classes.count, resized: job.resized, skipped: skipped,
-      bytes: records.reduce(0) { $0 + $1.size }, fingerprint: fingerprint,
-      seconds: Date().timeIntervalSince(started), note: order.note)
+      images: listing.records.count, classes: listing.classes.count, resized: job.resized,
+      skipped: listing.skipped, otherFiles: listing.otherFiles,
+      bytes: listing.records.reduce(0) { $0 + $1.size }, fingerprint: fingerprint,
+      seconds: Date().timeIntervalSince(started), notes: listing.notes)
+  }
+
+  /// What a path is called in its folder; a slash at its end does not count.
+  private static func lastName(_ path: String) -> String {
+    SourcePath(text: path).components.last.map { SourcePath(bytes: $0).text } ?? path
   }
 
   /// What an image that cannot be used is where all must be.
@@ -137,19 +164,20 @@ public struct DatasetPreparation: Sendable {
     DatasetError(path, reason, advice: "without strictness such images are skipped", field: .strictness)
   }
 
-  private func nothingFound(_ source: ImageSource) -> DatasetError {
-    let endings = ImageSource.extensions.map { "." + $0 }.joined(separator: ", ")
+  private func nothingFound(_ source: ImageSource, otherFiles: Int) -> DatasetError {
     let place = subset.map { " below '\($0)'" } ?? ""
+    let found = otherFiles > 0 ? "; \(otherFiles) files are something else" : ""
     return DatasetError(
-      input, "no images\(place): looked for files ending in \(endings) in it and the folders below",
-      advice: source.isArchive
+      input, "no images\(place): looked for JPEG, PNG and WebP in it and the folders below\(found)",
+      advice: (source.isArchive
         ? "expected CLASS/NAME.jpg, or the archives of classes, inside the archive"
         : "expected CLASS/NAME.jpg, or images directly in the folder")
+        + (subset == nil ? "" : ", and the folder of the subset"), field: subset == nil ? nil : .subset)
   }
 
   private func writeReport(_ skipped: [Skipped]) throws {
     guard let report else { return }
-    let lines = skipped.map { "\($0.path)\t\($0.reason)\n" }.joined()
+    let lines = skipped.map { "\($0.path.printable)\t\($0.reason.printable)\n" }.joined()
     try FileSystem.atomicallyReplace(report) { partial in
       do {
         try Data(lines.utf8).write(to: URL(fileURLWithPath: partial))
@@ -157,72 +185,5 @@ public struct DatasetPreparation: Sendable {
         throw DatasetError(report, "cannot write the report: \(error.localizedDescription)")
       }
     }
-  }
-}
-
-extension ImageSource {
-  var isArchive: Bool { if case .archive = self { true } else { false } }
-}
-
-/// Gives every record its label and sorts by class and name.
-private struct ClassOrder {
-  var classes: [String] = []
-  var note: String?
-
-  init(
-    _ records: inout [ImageRecord], _ skipped: inout [DatasetPreparation.Skipped],
-    strippingCommonFolders: Bool
-  ) {
-    if strippingCommonFolders {
-      let length = Self.commonFolders(records.map(\.name))
-      if length > 0 {
-        for i in records.indices { records[i].name = String(records[i].name.dropFirst(length)) }
-      }
-    }
-    let inFolders = records.filter { $0.name.contains("/") }.count
-    if inFolders > 0, inFolders < records.count {
-      // Class folders and, beside them, images without a class.
-      for record in records where !record.name.contains("/") {
-        skipped.append(
-          .init(path: record.name, reason: "lies beside the class folders, so that it has no class"))
-      }
-      records.removeAll { !$0.name.contains("/") }
-    }
-    // By bytes, as Python and `LC_ALL=C sort` do; the same name twice keeps the source's order.
-    records.sort {
-      if $0.name == $1.name { return $0.offset < $1.offset }
-      return Self.sortKey($0.name).lexicographicallyPrecedes(Self.sortKey($1.name))
-    }
-    guard inFolders > 0 else {
-      for i in records.indices { records[i].label = -1 }
-      return
-    }
-    for i in records.indices {
-      let name = String(records[i].name.prefix { $0 != "/" })
-      if classes.last != name { classes.append(name) }
-      records[i].label = Int32(classes.count - 1)
-    }
-    if let example = records.first, records.allSatisfy({ $0.name.filter { $0 == "/" }.count > 1 }) {
-      note =
-        "classes are the folders of the first level (\(classes.prefix(4).joined(separator: ", "))), but all "
-        + "images lie deeper (\(example.name)): if that is not meant, take a subset"
-    }
-  }
-
-  /// Folders are compared first: "cat/x" comes before "cat-big/x" although "-" comes before "/".
-  private static func sortKey(_ name: String) -> some Sequence<UInt8> {
-    name.utf8.lazy.map { $0 == UInt8(ascii: "/") ? 0 : $0 }
-  }
-
-  /// How many characters the folders take that all names begin with.
-  private static func commonFolders(_ names: [String]) -> Int {
-    guard let first = names.first else { return 0 }
-    var common = ImageSource.components(first).dropLast()
-    for name in names where !common.isEmpty {
-      let parts = ImageSource.components(name).dropLast()
-      let shared = zip(common, parts).prefix { $0 == $1 }.count
-      common = common.prefix(shared)
-    }
-    return common.reduce(0) { $0 + $1.count + 1 }
   }
 }

@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import Imaging
 import Threads
 
 /// Reads every image of a dataset, compares it with its checksum and decodes it.
@@ -29,7 +30,8 @@ public struct DatasetVerification {
     try WorkerGroup.forEach(dataset.count, workers: workers, context: Context.init) { index, context in
       do {
         try dataset.read(index, into: &context.bytes)
-        let size = try context.codec.requireDecodable(context.bytes, dataset.describe(index))
+        let stored = try context.codec.requireDecodable(context.bytes, dataset.describe(index))
+        let size = dataset.orientation(index).size(width: stored.width, height: stored.height)
         guard size.width == dataset.widths[index], size.height == dataset.heights[index] else {
           throw DatasetError(
             dataset.path,

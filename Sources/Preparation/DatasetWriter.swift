@@ -1,6 +1,7 @@
 import CFileIO
 import Datasets
 import Foundation
+import Imaging
 import Storage
 
 /// What the index of a dataset says about one image.
@@ -13,6 +14,8 @@ struct ImageRecord {
   /// Where its bytes lie among those appended, and how many they are.
   var offset: UInt64
   var size: Int
+  /// How it has to be turned to be seen.
+  var orientation = ImageOrientation.upright
 }
 
 /// Writes a dataset file whose total size is only known at the end.
@@ -72,10 +75,14 @@ final class DatasetWriter: @unchecked Sendable {
     let total = Int(offsets[records.count])
     let checksums = records.map(\.checksum)
     let labels = records.map(\.label)
-    let fingerprint = ImageDataset.fingerprint(checksums: checksums, labels: labels)
+    let orientations = records.map(\.orientation.rawValue)
+    let areTurned = records.contains { $0.orientation != .upright }
+    let fingerprint = ImageDataset.fingerprint(
+      checksums: checksums, labels: labels, orientations: areTurned ? orientations : nil)
     try HDF5File.atomicallyWrite(to: path) { file in
       try file.setAttribute("format", DatasetFormat.name)
-      try file.setAttribute("format_version", DatasetFormat.version)
+      try file.setAttribute(
+        "format_version", areTurned ? DatasetFormat.versionWithOrientation : DatasetFormat.version)
       try file.setAttribute("images", records.count)
       try file.setAttribute("classes", classes.count)
       try file.setAttribute("fingerprint", fingerprint)
@@ -84,6 +91,9 @@ final class DatasetWriter: @unchecked Sendable {
       try file.write(records.map(\.height), shape: [records.count], to: DatasetFormat.heights)
       try file.write(records.map(\.width), shape: [records.count], to: DatasetFormat.widths)
       try file.write(checksums, shape: [records.count], to: DatasetFormat.checksums)
+      if areTurned {
+        try file.write(orientations, shape: [records.count], to: DatasetFormat.orientations)
+      }
       try file.write(labels, shape: [records.count], to: DatasetFormat.labels)
       try file.write(strings: classes, to: DatasetFormat.classes)
       try file.write(strings: records.map(\.name), to: DatasetFormat.names)

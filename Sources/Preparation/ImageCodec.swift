@@ -9,6 +9,8 @@ final class ImageCodec {
     let width: Int
     let height: Int
     let isResized: Bool
+    /// How what is stored has to be turned to be seen; width and height are those afterwards.
+    let orientation: ImageOrientation
   }
 
   private let decoded = PixelBuffer()
@@ -18,13 +20,19 @@ final class ImageCodec {
   /// Checks that an image decodes to its end, and makes it smaller if its short side exceeds `shortSide`.
   ///
   /// Throws a `DatasetError` with the reason when it does not decode.
-  func check(_ bytes: [UInt8], _ name: String, shortSide: Int?, quality: Int) throws -> Checked {
+  ///
+  /// - Parameter turned: Whether the orientation that a camera noted counts. What is encoded anew is turned before.
+  func check(_ bytes: [UInt8], _ name: String, shortSide: Int?, quality: Int, turned: Bool) throws -> Checked
+  {
     do {
       let info = try ImageInfo(bytes)
+      let orientation = turned ? ImageOrientation(exifOf: bytes, format: info.format) : .upright
       let short = min(info.width, info.height)
       guard let shortSide, short > shortSide else {
         try requireDecodable(bytes)
-        return Checked(bytes: bytes, width: info.width, height: info.height, isResized: false)
+        let (width, height) = orientation.size(width: info.width, height: info.height)
+        return Checked(
+          bytes: bytes, width: width, height: height, isResized: false, orientation: orientation)
       }
       func scaled(_ side: Int) -> Int {
         max(1, Int((Double(side) * Double(shortSide) / Double(short)).rounded()))
@@ -39,8 +47,11 @@ final class ImageCodec {
       try image.requireComplete()
       try resampler.resample(
         decoded, box: image.box(for: Box(whole)), width: width, height: height, into: resized)
-      let encoded = try ImageEncoder.jpeg(resized.pixels, width: width, height: height, quality: quality)
-      return Checked(bytes: encoded, width: width, height: height, isResized: true)
+      resized.turn(orientation)
+      let encoded = try ImageEncoder.jpeg(
+        resized.pixels, width: resized.width, height: resized.height, quality: quality)
+      return Checked(
+        bytes: encoded, width: resized.width, height: resized.height, isResized: true, orientation: .upright)
     } catch let error as ImagingError {
       throw DatasetError(name, error.problem)
     }

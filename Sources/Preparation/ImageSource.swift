@@ -3,25 +3,37 @@ import Foundation
 import Storage
 
 /// Where images come from: a folder, or an archive read as a stream.
+///
+/// An archive that lies in either counts as a folder. What the first bytes of a file say decides what it is.
 enum ImageSource: Sendable {
   case folder(String)
   case archive(String)
 
-  /// An image found in a source.
+  /// Something found in a source.
   struct Found: Sendable {
     enum Content: Sendable {
-      case file(String)
+      /// An image, or what is named like one, in a file.
+      case file([UInt8])
+      /// The bytes of an image.
       case bytes([UInt8])
-      /// Cannot be an image, for this reason.
+      /// Another name for a file of the source that came before.
+      case link(to: SourcePath)
+      /// Cannot be used, for this reason, though it is meant to be an image.
       case unusable(String)
+      /// Named like an archive, and none; as one it would stand for a folder.
+      case brokenArchive(folder: SourcePath)
+      /// Cannot be looked at, for this reason; it may not be an image.
+      case unreadable(String)
+      /// A file that is no image.
+      case other
+      case folder
     }
-    /// Its path in the source.
-    let path: String
+    /// Its path in the source, or in the subset.
+    let name: SourcePath
+    /// Its place in the order in which the source has it.
+    let order: Int
     let content: Content
   }
-
-  /// What counts as an image, by the end of the name, in any case of letters.
-  static let extensions = ["jpeg", "jpg", "png"]
 
   /// Finds out what `path` is; throws when nothing is there.
   init(path: String) throws {
@@ -31,126 +43,106 @@ enum ImageSource: Sendable {
         path, "cannot open: \(String(cString: strerror(errno)))", advice: "check the input",
         field: .input)
     }
-    self = information.st_mode & S_IFMT == S_IFDIR ? .folder(path) : .archive(path)
+    self = OpenFile.Kind(information) == .folder ? .folder(path) : .archive(path)
   }
 
-  /// Calls `body` with every image, in the source's order; stops early when `body` answers false.
+  var isArchive: Bool { if case .archive = self { true } else { false } }
+
+  /// Calls `body` with everything found, in the source's order.
   ///
-  /// - Parameter subset: Only what lies below this folder of the source; paths are then relative to it.
-  func forEachImage(subset: String?, _ body: (Found) throws -> Bool) throws {
-    let subset = subset.map { Self.components($0) } ?? []
-    switch self {
-    case .folder(let root):
-      let start = ([root] + subset).joined(separator: "/")
-      guard let entries = Self.list(start) else {
-        throw DatasetError(
-          start, "cannot list the folder: \(String(cString: strerror(errno)))",
-          advice: subset.isEmpty ? "check the input" : "check the subset",
-          field: subset.isEmpty ? .input : .subset)
+  /// - Parameters:
+  ///   - subset: Only what lies below this folder of the source; paths are then relative to it.
+  ///   - isCancelled: Asked again and again; where it says so, this throws.
+  ///   - body: Stops everything early by answering false.
+  func forEach(
+    subset: String?, isCancelled: @escaping () -> Bool, _ body: @escaping (Found) throws -> Bool
+  ) throws {
+    let walk = SourceWalk(
+      subset: subset.map { SourcePath(text: $0).components } ?? [], mayStartBelow: isArchive, isCancelled,
+      body)
+    do {
+      switch self {
+      case .folder(let path): try walk.folder(Array(path.utf8), at: [])
+      case .archive(let path): try walk.archive(file: path)
       }
-      _ = try Self.walk(start, entries, prefix: "", within: [FileIdentity(of: start)], body)
-    case .archive(let path):
-      let reader = TarReader(try FileByteStream(path: path), path: path)
-      _ = try Self.walk(reader, path, folders: [], subset, body)
-    }
+    } catch is SourceWalk.Stopped {}
+  }
+}
+
+/// One way through a source: what folders and archives have in common.
+final class SourceWalk {
+  typealias Content = ImageSource.Found.Content
+
+  /// Nothing more is wanted.
+  struct Stopped: Error {}
+
+  /// The largest image that is taken out of an archive.
+  static let largestImage = 1 << 30
+  /// How deep archives may lie in one another.
+  static let deepest = 8
+
+  let isCancelled: () -> Bool
+  let subset: [[UInt8]]
+  /// What archives may unpack to.
+  var limit = UnpackingLimit()
+  /// Links to what lies outside of the subset, by what they lead to.
+  var linksOutside: [SourcePath: [(name: SourcePath, order: Int)]] = [:]
+  private let mayStartBelow: Bool
+  private let body: (ImageSource.Found) throws -> Bool
+  private var order = 0
+
+  init(
+    subset: [[UInt8]], mayStartBelow: Bool, _ isCancelled: @escaping () -> Bool,
+    _ body: @escaping (ImageSource.Found) throws -> Bool
+  ) {
+    self.subset = subset
+    self.mayStartBelow = mayStartBelow
+    self.isCancelled = isCancelled
+    self.body = body
   }
 
-  static func isImage(_ name: String) -> Bool {
-    guard !name.hasPrefix("."), let dot = name.lastIndex(of: ".") else { return false }
-    return extensions.contains(name[name.index(after: dot)...].lowercased())
+  /// Hands something over, if it lies in the subset.
+  func give(_ path: [[UInt8]], _ content: @autoclosure () throws -> Content) throws {
+    order += 1
+    guard let name = name(path) else { return }
+    try give(name, order, try content())
   }
 
-  static func components(_ path: String) -> [String] {
-    path.split(separator: "/").map(String.init).filter { $0 != "." }
+  func give(_ name: SourcePath, _ order: Int, _ content: Content) throws {
+    guard try body(ImageSource.Found(name: name, order: order, content: content)) else { throw Stopped() }
   }
 
-  // MARK: Folders
-
-  private struct DirectoryEntry {
-    let name: String
-    let isFolder: Bool
+  /// Hands over what was taken for an archive and is none.
+  func give(noArchive path: [[UInt8]], standingFor folder: [[UInt8]], isNamed: Bool) throws {
+    try give(path, isNamed ? .brokenArchive(folder: name(folder) ?? SourcePath(folder)) : .other)
   }
 
-  private static func walk(
-    _ folder: String, _ entries: [DirectoryEntry], prefix: String, within folders: [FileIdentity?],
-    _ body: (Found) throws -> Bool
-  ) throws -> Bool {
-    for entry in entries {
-      let path = folder + "/" + entry.name
-      if entry.isFolder {
-        // A link may lead back up.
-        let identity = FileIdentity(of: path)
-        guard !folders.contains(identity) else { continue }
-        guard let inner = list(path) else {
-          let reason = String(cString: strerror(errno))
-          throw DatasetError(path, "cannot list the folder: \(reason)", advice: "check its permissions")
-        }
-        let prefix = prefix + entry.name + "/"
-        guard try walk(path, inner, prefix: prefix, within: folders + [identity], body) else { return false }
-      } else if isImage(entry.name) {
-        guard try body(Found(path: prefix + entry.name, content: .file(path))) else { return false }
-      }
-    }
-    return true
+  /// Hands a hard link over: what it leads to may lie outside of the subset.
+  func give(link path: [[UInt8]], to target: [[UInt8]]) throws {
+    if let target = name(target) { return try give(path, .link(to: target)) }
+    order += 1
+    guard let name = name(path) else { return }
+    linksOutside[SourcePath(target), default: []].append((name, order))
   }
 
-  /// The visible entries of a folder, sorted; nil, with `errno`, when it cannot be listed.
-  private static func list(_ path: String) -> [DirectoryEntry]? {
-    guard let directory = opendir(path) else { return nil }
-    defer { closedir(directory) }
-    var entries: [DirectoryEntry] = []
-    while let entry = readdir(directory) {
-      let name = withUnsafePointer(to: &entry.pointee.d_name) {
-        $0.withMemoryRebound(to: CChar.self, capacity: 1) { String(cString: $0) }
-      }
-      if name.hasPrefix(".") { continue }
-      var isFolder = entry.pointee.d_type == UInt8(DT_DIR)
-      if entry.pointee.d_type == UInt8(DT_LNK) || entry.pointee.d_type == UInt8(DT_UNKNOWN) {
-        var information = stat()
-        isFolder =
-          stat(path + "/" + name, &information) == 0 && information.st_mode & S_IFMT == S_IFDIR
-      }
-      entries.append(DirectoryEntry(name: name, isFolder: isFolder))
-    }
-    return entries.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
-  }
-
-  // MARK: Archives
-
-  private static func walk(
-    _ reader: TarReader, _ path: String, folders: [String], _ subset: [String],
-    _ body: (Found) throws -> Bool
-  ) throws -> Bool {
-    while let entry = try reader.next() {
-      let parts = components(entry.name)
-      guard let name = parts.last, entry.kind == .file || entry.kind == .link else { continue }
-      let full = folders + parts
-      if entry.kind == .file, name.lowercased().hasSuffix(".tar"), !name.hasPrefix(".") {
-        // A tar of tars, as ILSVRC2012's train.tar: the inner archive is a class.
-        guard folders.count < 8 else {
-          throw DatasetError(path, "\(entry.name): archives lie too deep in one another")
-        }
-        let inner = TarReader(reader.payload(), path: "\(path) (\(entry.name))")
-        let folder = full.dropLast() + [String(name.dropLast(4))]
-        guard try walk(inner, path, folders: Array(folder), subset, body) else { return false }
-      } else if isImage(name), let relative = relativePath(full, subset) {
-        let content: Found.Content =
-          entry.kind == .file
-          ? .bytes(try reader.readPayload()) : .unusable("is a link, not a file, in the archive")
-        guard try body(Found(path: relative, content: content)) else { return false }
-      }
-    }
-    return true
-  }
-
-  /// The path below `subset`, which starts at the top of the archive or below the one folder around everything.
-  private static func relativePath(_ parts: [String], _ subset: [String]) -> String? {
-    if subset.isEmpty { return parts.joined(separator: "/") }
-    for skipped in 0...1 where parts.count > skipped + subset.count {
-      if parts[skipped..<skipped + subset.count].elementsEqual(subset) {
-        return parts[(skipped + subset.count)...].joined(separator: "/")
+  /// The path below the subset, which starts at the top, or in an archive below the one folder around everything.
+  func name(_ path: [[UInt8]]) -> SourcePath? {
+    if subset.isEmpty { return SourcePath(path) }
+    for skipped in 0...(mayStartBelow ? 1 : 0) where path.count > skipped + subset.count {
+      if path[skipped..<skipped + subset.count].elementsEqual(subset) {
+        return SourcePath(path[(skipped + subset.count)...])
       }
     }
     return nil
+  }
+
+  /// Whether a folder of the input may hold some of the subset.
+  func concerns(folder path: [[UInt8]]) -> Bool {
+    path.count <= subset.count ? subset.starts(with: path) : path.starts(with: subset)
+  }
+
+  /// What nobody means by a file: it begins with a dot, or is where a Macintosh keeps such files in a zip.
+  static func isHidden(_ name: [UInt8]) -> Bool {
+    name.first == SourcePath.dot || name == Array("__MACOSX".utf8)
   }
 }

@@ -16,8 +16,7 @@ final class PreparationJob: @unchecked Sendable {
   private let lock = NSLock()
   private var progress = DatasetPreparation.Progress()
   /// What was found; read it after `gather`.
-  private(set) var records: [ImageRecord] = []
-  private(set) var skipped: [DatasetPreparation.Skipped] = []
+  private(set) var findings = Findings()
   private(set) var resized = 0
 
   init(
@@ -34,9 +33,10 @@ final class PreparationJob: @unchecked Sendable {
   func gather(onProgress: (DatasetPreparation.Progress) -> Void) throws -> DatasetPreparation.Progress {
     let queue = BoundedQueue<ImageSource.Found>(limit: 64 << 20)
     let group = WorkerGroup { queue.close(discarding: true) }
-    group.start("peco-prepare-read") { [source, settings] in
+    group.start("peco-prepare-read") { [self] in
       defer { queue.close() }
-      try source.forEachImage(subset: settings.subset) { found in
+      try source.forEach(subset: settings.subset, isCancelled: { group.hasFailed }) { [self] found in
+        guard try note(found) else { return true }
         var cost = 1 << 12
         if case .bytes(let bytes) = found.content { cost += bytes.count }
         return queue.add(found, cost: cost)
@@ -55,58 +55,59 @@ final class PreparationJob: @unchecked Sendable {
     return progress
   }
 
+  /// Notes what needs no decoding; tells whether the thing has to be decoded.
+  private func note(_ found: ImageSource.Found) throws -> Bool {
+    switch found.content {
+    case .file, .bytes: return true
+    case .unusable(let reason): try skip(found, reason, isImage: true)
+    case .brokenArchive(let folder):
+      lock.withLock { findings.brokenArchives.append(folder) }
+      try skip(found, "is named like an archive, but is none that can be read", isImage: false)
+    case .unreadable(let reason): try skip(found, reason, isImage: false)
+    case .link(let target):
+      lock.withLock { findings.links.append(.init(name: found.name, order: found.order, target: target)) }
+    case .other: lock.withLock { findings.addOther(found.name) }
+    case .folder: lock.withLock { _ = findings.folders.insert(found.name) }
+    }
+    return false
+  }
+
   private func look(at found: ImageSource.Found, _ codec: ImageCodec) throws {
     let image: ImageCodec.Checked
     do {
       let bytes: [UInt8]
       switch found.content {
-      case .unusable(let reason): throw DatasetError(found.path, reason)
+      case .file(let path): bytes = try readFile(path)
       case .bytes(let content): bytes = content
-      case .file(let path): bytes = try readWholeFile(path)
+      default: return
       }
-      image = try codec.check(bytes, found.path, shortSide: settings.shortSide, quality: settings.quality)
+      image = try codec.check(
+        bytes, found.name.text, shortSide: settings.shortSide, quality: settings.quality,
+        turned: settings.exifOrientation == .apply)
     } catch let error as DatasetError {
-      // Where it is strict the first bad image ends the job, rather than the hour's work after it.
-      if settings.isStrict {
-        throw settings.strictError(found.path, error.problem)
-      }
-      lock.withLock {
-        skipped.append(.init(path: found.path, reason: error.problem))
-        progress.images += 1
-        progress.skipped += 1
-      }
-      return
+      return try skip(found, error.problem, isImage: true)
     }
     let (offset, checksum) = try image.bytes.withUnsafeBytes { (try writer.append($0), XXHash64.hash($0)) }
     let record = ImageRecord(
-      name: found.path, label: -1, height: Int32(image.height), width: Int32(image.width),
-      checksum: checksum, offset: offset, size: image.bytes.count)
+      name: "", label: -1, height: Int32(image.height), width: Int32(image.width), checksum: checksum,
+      offset: offset, size: image.bytes.count, orientation: image.orientation)
     lock.withLock {
-      records.append(record)
+      findings.images.append(.init(name: found.name, order: found.order, outcome: .record(record)))
       if image.isResized { resized += 1 }
       progress.images += 1
       progress.bytes += record.size
     }
   }
-}
 
-/// The bytes of a file; throws with the reason when it cannot be read.
-func readWholeFile(_ path: String) throws -> [UInt8] {
-  func failure(_ code: Int32 = errno) -> DatasetError {
-    DatasetError(path, "cannot be read: \(String(cString: strerror(code)))")
-  }
-  let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-  guard descriptor >= 0 else { throw failure() }
-  defer { close(descriptor) }
-  var information = stat()
-  guard fstat(descriptor, &information) == 0 else { throw failure() }
-  let size = Int(information.st_size)
-  return try [UInt8](unsafeUninitializedCapacity: size) { buffer, filled in
-    do {
-      let memory = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<size])
-      filled = try FullRead.fill(memory, from: descriptor, at: 0)
-    } catch let error as SystemFailure {
-      throw failure(error.code)
+  private func skip(_ found: ImageSource.Found, _ reason: String, isImage: Bool) throws {
+    // Where it is strict the first bad image ends the job, rather than the hour's work after it.
+    if settings.isStrict { throw settings.strictError(found.name.text, reason) }
+    lock.withLock {
+      findings.images.append(
+        .init(name: found.name, order: found.order, outcome: isImage ? .skipped(reason) : .unreadable(reason))
+      )
+      progress.images += 1
+      progress.skipped += 1
     }
   }
 }

@@ -94,8 +94,8 @@ public enum FileSystem {
   /// Makes a folder and those above it that are missing.
   public static func makeFolder(_ path: String) throws {
     var made = path.hasPrefix("/") ? "" : "."
-    for part in path.split(separator: "/") {
-      made += "/" + part
+    for part in path.utf8.split(separator: UInt8(ascii: "/")) {
+      made += "/" + String(Substring(part))
       guard mkdir(made, 0o777) != 0, errno != EEXIST else { continue }
       throw failure(path, "make the folder")
     }
@@ -172,13 +172,14 @@ public enum FileSystem {
 
   /// The folder a path lies in. (Foundation's `deletingLastPathComponent` traps on names of one letter.)
   public static func folder(of path: String) -> String {
-    guard let slash = path.lastIndex(of: "/") else { return "." }
+    // As bytes: a name may begin with a mark that would join the slash to another character.
+    guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
     return slash == path.startIndex ? "/" : String(path[..<slash])
   }
 
   /// What a path is called in its folder; nothing where it ends in a slash.
   public static func name(of path: String) -> String {
-    path.lastIndex(of: "/").map { String(path[path.index(after: $0)...]) } ?? path
+    path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[path.utf8.index(after: $0)...]) } ?? path
   }
 
   /// An error from `errno`, as it stands right after the call that failed, or from another of the system's numbers.
@@ -197,7 +198,7 @@ public struct FileIdentity: Hashable {
   private let device: UInt64
   private let inode: UInt64
 
-  init(_ information: stat) {
+  package init(_ information: stat) {
     (device, inode) = (UInt64(truncatingIfNeeded: information.st_dev), UInt64(information.st_ino))
   }
 

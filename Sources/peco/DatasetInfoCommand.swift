@@ -38,6 +38,7 @@ struct DatasetInfoCommand: ParsableCommand {
       object["skipped"] = dataset.skipped
       object["short_side"] = dataset.shortSide
       object["quality"] = dataset.quality
+      object["turned"] = dataset.turned
       let data = try JSONSerialization.data(withJSONObject: object, options: [.sortedKeys])
       print(String(decoding: data, as: UTF8.self))
       return
@@ -54,7 +55,8 @@ struct DatasetInfoCommand: ParsableCommand {
       row("classes", "none: the images have no labels")
     } else {
       let names =
-        dataset.classes.prefix(10).joined(separator: ", ") + (dataset.classes.count > 10 ? ", ..." : "")
+        dataset.classes.prefix(10).joined(separator: ", ").printable
+        + (dataset.classes.count > 10 ? ", ..." : "")
       let counts = (perClass.min() ?? 0, perClass.max() ?? 0)
       let each =
         counts.0 == counts.1 ? "\(counts.0) images each" : "\(counts.0) to \(counts.1) images each"
@@ -65,6 +67,7 @@ struct DatasetInfoCommand: ParsableCommand {
       row(
         "resized", "short side at most \(shortSide)" + (dataset.quality.map { ", JPEG quality \($0)" } ?? ""))
     }
+    if let turned = dataset.turned { row("orientation", "as cameras noted it: \(turned) images are turned") }
     row("fingerprint", hexadecimal(dataset.fingerprint))
   }
 }

@@ -10,10 +10,10 @@ struct DatasetPrepareCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "prepare", abstract: "Turns a folder or an archive of images into a dataset file.",
     discussion: """
-      The input is a folder of CLASS/NAME.jpg (or .jpeg, .png), a folder of images without classes, a .tar \
-      or .tar.gz of either, or a tar of one tar a class, as ILSVRC2012's own train.tar; archives are read as \
-      a stream. Images that cannot be decoded are listed and skipped. The output appears under its name only \
-      when it is complete.
+      The input is a folder of CLASS/NAME with images in JPEG, PNG or WebP, a folder of images without \
+      classes, an archive of either (tar, also packed by gzip, bzip2, xz or zstd, or zip), or a folder or \
+      archive of one archive a class, as ILSVRC2012's own train.tar; archives are read as a stream. Images \
+      that cannot be used are listed and skipped. The output appears under its name only when it is complete.
 
       Examples:
         peco dataset prepare --input IMAGES --output images.h5
@@ -21,7 +21,7 @@ struct DatasetPrepareCommand: ParsableCommand {
           --output imagenet.h5 --short-side 256
       """)
 
-  @Option(help: ArgumentHelp("Folder or archive of images.", valueName: "dir|tar"), completion: .file())
+  @Option(help: ArgumentHelp("Folder or archive of images.", valueName: "dir|archive"), completion: .file())
   var input: String
 
   @Option(help: ArgumentHelp("Dataset file to write.", valueName: "file.h5"), completion: .hdf5)
@@ -41,10 +41,16 @@ struct DatasetPrepareCommand: ParsableCommand {
   @Option(help: ArgumentHelp("JPEG quality of resized images, 1 to 100.", valueName: "q"))
   var quality = 95
 
+  @Option(
+    help: ArgumentHelp(
+      "What is done with the orientation that a camera noted: apply turns images, ignore leaves them as stored.",
+      valueName: "apply|ignore"))
+  var exifOrientation = DatasetPreparation.ExifOrientation.ignore
+
   @Option(help: ArgumentHelp("Threads that decode; by default one a processor.", valueName: "n"))
   var workers: Int?
 
-  @Flag(help: "Fail on an image that cannot be used.")
+  @Flag(help: "Fail on an image that cannot be used, and on a class folder without images.")
   var strict = false
 
   @Option(
@@ -58,6 +64,7 @@ struct DatasetPrepareCommand: ParsableCommand {
     preparation.subset = subset
     preparation.shortSide = shortSide
     preparation.quality = quality
+    preparation.exifOrientation = exifOrientation
     preparation.workers = workers ?? defaultWorkers()
     preparation.isStrict = strict
     preparation.report = report
@@ -67,13 +74,17 @@ struct DatasetPrepareCommand: ParsableCommand {
       return try preparation.run(cancellation: cancellation) { progress in line.show(Self.text(progress)) }
     }
     list(summary.skipped)
-    if let note = summary.note { FileHandle.standardError.write(Data("note: \(note) (--subset)\n".utf8)) }
+    for note in summary.notes {
+      let option = note.field == .subset ? " (--subset)" : ""
+      FileHandle.standardError.write(Data("note: \(note.text)\(option)\n".utf8))
+    }
     let classes = summary.classes == 0 ? "no labels" : "\(summary.classes) classes"
     let resized = shortSide == nil ? "" : ", \(summary.resized) resized"
+    let others = summary.otherFiles == 0 ? "" : ", \(summary.otherFiles) other files"
     let rate = Double(summary.images) / max(summary.seconds, 1e-3)
     print(
       "\(output): \(summary.images) images, \(classes), \(Quantity.bytes(summary.bytes))\(resized), "
-        + "\(summary.skipped.count) skipped, \(formatted(seconds: summary.seconds)) (\(Int(rate)) images/s), "
+        + "\(summary.skipped.count) skipped\(others), \(formatted(seconds: summary.seconds)) (\(Int(rate)) images/s), "
         + "fingerprint \(hexadecimal(summary.fingerprint))")
   }
 
@@ -87,7 +98,7 @@ struct DatasetPrepareCommand: ParsableCommand {
   private func list(_ skipped: [DatasetPreparation.Skipped]) {
     guard !skipped.isEmpty else { return }
     var text = "skipped \(skipped.count):\n"
-    for image in skipped.prefix(20) { text += "  \(image.path): \(image.reason)\n" }
+    for image in skipped.prefix(20) { text += "  \(image.path.printable): \(image.reason.printable)\n" }
     if skipped.count > 20 {
       text +=
         "  and \(skipped.count - 20) more" + (report.map { ", all in \($0)" } ?? "; --report FILE lists all")
@@ -96,3 +107,5 @@ struct DatasetPrepareCommand: ParsableCommand {
     FileHandle.standardError.write(Data(text.utf8))
   }
 }
+
+extension DatasetPreparation.ExifOrientation: ExpressibleByArgument {}

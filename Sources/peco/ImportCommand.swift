@@ -68,13 +68,13 @@ struct ImportCommand: ParsableCommand {
     help: ArgumentHelp(
       """
       Says what neither the weights nor the files beside them tell: model.heads, model.norm_epsilon, model.positions, \
-      model.norm, data.image_size, data.mean, data.std, data.interpolation.
+      model.norm, data.image_size, data.mean, data.std, data.interpolation; by default nothing.
       """, valueName: "key.path=value"))
   var overrides: [String] = []
   @Option(
     parsing: .upToNextOption,
     help: ArgumentHelp(
-      "Leaves out of account: a key of a file beside the weights, such a file, or tensors by how their names begin.",
+      "Leaves out of account: a key of a file beside the weights, such a file, or tensors by how their names begin; by default nothing.",
       valueName: "name"))
   var ignore: [String] = []
   @Flag(help: "Report every name without a match and, if there is one, write nothing and exit with 1.")

@@ -25,7 +25,7 @@ import Threads
       #expect(summary.images == 1)
       #expect(summary.skipped.map(\.path) == ["a/cut.jpg", "a/empty.jpg", "a/text.jpg", "loose.jpg"])
       #expect(summary.skipped[0].reason.contains("ends before"))
-      #expect(summary.skipped[2].reason.contains("neither JPEG nor PNG"))
+      #expect(summary.skipped[2].reason.contains("neither JPEG, PNG nor WebP"))
       #expect(summary.skipped[3].reason.contains("no class"))
       let report = String(decoding: try bytes("\(folder)/skipped.txt"), as: UTF8.self)
       #expect(report.split(separator: "\n").count == 4 && report.contains("a/text.jpg\t"))
@@ -138,7 +138,7 @@ import Threads
         change(&preparation)
         return message { _ = try preparation.run() }
       }
-      #expect(error { _ in }.contains(".jpeg, .jpg, .png"))
+      #expect(error { _ in }.contains("looked for JPEG, PNG and WebP"))
       #expect(error { $0.input = "\(folder)/nowhere" }.contains("nowhere"))
       #expect(error { $0.subset = "train" }.contains("subset"))
       #expect(error { $0.output = "\(folder)/no/such/out.h5" }.contains("there is no folder"))
@@ -156,7 +156,7 @@ import Threads
       try write(try jpeg(20, 20), to: "\(folder)/in/train/cat/a.jpg")
       try write(try jpeg(20, 20), to: "\(folder)/in/test/cat/a.jpg")
       let summary = try DatasetPreparation(input: "\(folder)/in", output: "\(folder)/out.h5").run()
-      #expect(summary.note?.contains("subset") == true)
+      #expect(summary.notes.map(\.field) == [.subset] && summary.notes[0].text.contains("subset"))
     }
   }
 }

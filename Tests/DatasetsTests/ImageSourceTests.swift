@@ -41,7 +41,7 @@ import Testing
   @Test func aFolderOfClasses() throws {
     try withTemporaryFolder { folder in
       for (name, i) in Self.tree { try write(Self.images[i], to: "\(folder)/in/\(name)") }
-      // What is no image by its name is nobody's business.
+      // What is no image and not named like one is nobody's business.
       try write([1], to: "\(folder)/in/README")
       try write([1], to: "\(folder)/in/cat/.DS_Store")
       try write([1], to: "\(folder)/in/cat/._a.JPEG")
@@ -128,14 +128,14 @@ import Testing
           _ = try prepare(folder, "\(folder)/in.tar")
         }
       }
-      #expect(error(Array(whole[..<900])).contains("ends in the middle"))
-      #expect(error(Array("no tar at all, but text".utf8)).contains("is not a tar archive"))
-      #expect(error([]).contains("is not a tar archive"))
+      #expect(error(Array(whole[..<900])).contains("cut short"))
+      #expect(error(Array("no tar at all, but text".utf8)).contains("is no archive"))
+      #expect(error([]).contains("is no archive"))
       var flipped = whole
       let secondHeader = 512 + (Self.images[0].count + 511) / 512 * 512
       flipped[secondHeader + 3] ^= 1
       let damage = error(flipped)
-      #expect(damage.contains("checksum"))
+      #expect(damage.contains("damaged"))
       // The first bytes of a gzip file and nothing more.
       let zipped = error([0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3, 0x4B])
       #expect(zipped.contains("cut short"))

@@ -38,6 +38,20 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: workshop.path("strict.h5")))
   }
 
+  @Test(.timeLimit(.minutes(1)), arguments: ["INT", "TERM"])
+  func `a pipe that stalls is left on a signal`(signal: String) throws {
+    let workshop = try Workshop()
+    let script = """
+      mkfifo pipe; sleep 30 > pipe & writer=$!
+      "$1" dataset prepare --input pipe --output out.h5 & sleep 1; kill -\(signal) $!; wait $!; code=$?
+      kill $writer; exit $code
+      """
+    let run = try workshop.run(["bash", "-c", script, "bash", try Workshop.pecoPath()], hearsSignals: true)
+    #expect(run.exitCode == 130, "\(run)")
+    #expect(run.errors.contains("interrupted"), "\(run)")
+    #expect(!FileManager.default.fileExists(atPath: workshop.path("out.h5")))
+  }
+
   @Test func `a truncated dataset`() throws {
     let workshop = try Workshop()
     try workshop.prepare()

@@ -25,7 +25,7 @@ import Testing
   @Test(arguments: [
     ("plain", ImageInfo.ColorSpace.rgb), ("alpha", .rgbAlpha), ("gray", .gray), ("bits", .gray),
     ("grayalpha", .grayAlpha), ("palette", .palette), ("palettealpha", .palette), ("deep", .rgb),
-    ("interlaced", .rgb),
+    ("interlaced", .rgb), ("deepgray", .gray),
   ])
   func pngOfEveryColorTypeIsAsPillowSeesIt(name: String, colorSpace: ImageInfo.ColorSpace) throws {
     let bytes = try fixture(name + ".png")
@@ -167,7 +167,9 @@ import Testing
     #expect(imagingError { try Image(decoding: []) }?.problem == "is empty")
     #expect(
       imagingError { try Image(decoding: Array("hello, I am a .jpg".utf8)) }?.problem
-        == "is neither JPEG nor PNG")
+        == "is neither JPEG, PNG nor WebP")
+    let gif = try #require(imagingError { try Image(decoding: Array("GIF89a and more".utf8)) })
+    #expect(gif.problem == "is GIF, which cannot be read")
     #expect(ImageFormat.detect(Array("GIF89a".utf8)) == nil)
     #expect(
       imagingError { try Image(decoding: [0xFF, 0xD8, 0xFF]) }?.problem.contains("damaged JPEG") == true)

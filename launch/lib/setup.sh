@@ -16,8 +16,8 @@ export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 # More ranks than cores are allowed; they are slow, but they work.
 export OMPI_MCA_rmaps_base_oversubscribe=1
 
-packages=(libopenmpi-dev openmpi-bin libopenblas-dev libhdf5-dev libdnnl-dev libjpeg-dev libpng-dev libxxhash-dev zlib1g-dev
-  pkg-config)
+packages=(libopenmpi-dev openmpi-bin libopenblas-dev libhdf5-dev libdnnl-dev libjpeg-dev libpng-dev libwebp-dev
+  libarchive-dev libxxhash-dev pkg-config)
 
 # The packages above that are not installed, on Debian and Ubuntu.
 missing_packages() {
@@ -34,12 +34,13 @@ ensure_dependencies() {
   if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     command -v mpicc >/dev/null && command -v pkg-config >/dev/null && return
     die "Open MPI or pkg-config is missing, and this is neither Debian nor Ubuntu, where this script could install them.
-Install them, and OpenBLAS, HDF5, oneDNN, libjpeg-turbo, libpng and xxHash, with your system's package manager:
-  Fedora  dnf install openmpi-devel openblas-devel hdf5-devel oneapi-dnnl-devel libjpeg-turbo-devel libpng-devel xxhash-devel \\
-          pkgconf
+Install them, and OpenBLAS, HDF5, oneDNN, libjpeg-turbo, libpng, libwebp, libarchive and xxHash, with your system's package
+manager:
+  Fedora  dnf install openmpi-devel openblas-devel hdf5-devel oneapi-dnnl-devel libjpeg-turbo-devel libpng-devel \\
+          libwebp-devel libarchive-devel xxhash-devel pkgconf
           and then: module load mpi
-  Arch    pacman -S openmpi openblas hdf5 onednn libjpeg-turbo libpng xxhash pkgconf
-  macOS   brew install open-mpi openblas hdf5 onednn jpeg-turbo libpng xxhash pkgconf"
+  Arch    pacman -S openmpi openblas hdf5 onednn libjpeg-turbo libpng libwebp libarchive xxhash pkgconf
+  macOS   brew install open-mpi openblas hdf5 onednn jpeg-turbo libpng webp libarchive xxhash pkgconf"
   fi
   local missing
   mapfile -t missing < <(missing_packages)

@@ -43,10 +43,14 @@ extension Image: GeometricTarget {
 }
 
 extension CropDecoder {
-  /// Decodes what views up to the transform's size are made of.
-  func decode(_ bytes: UnsafeRawBufferPointer, for transform: GeometricTransform) throws -> Crop {
+  /// Decodes what views up to the transform's size are made of; the image is turned first.
+  func decode(
+    _ bytes: UnsafeRawBufferPointer, for transform: GeometricTransform,
+    orientation: ImageOrientation = .upright
+  ) throws -> Crop {
     try decode(
-      bytes, crop: transform.region, width: transform.width, height: transform.height, scaledDecoding: true)
+      bytes, crop: transform.region, width: transform.width, height: transform.height, scaledDecoding: true,
+      orientation: orientation)
   }
 
   /// Makes a view of the crop decoded last: `height × width × 3` floats in [0, 255].

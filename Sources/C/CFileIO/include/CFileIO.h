@@ -1,23 +1,9 @@
-// What Swift's own C library module does not offer for reading and writing files: gzip, holes, an early writeback, and
+// What Swift's own C library module does not offer for writing files: holes, an early writeback, and
 // HDF5's checksum. No system header that depends on feature macros shows through: two modules that disagree about those
 // cannot be imported together.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
-
-// A file read from its beginning to its end, unpacked on the way if it is gzip.
-typedef struct peco_gzip peco_gzip;
-
-// NULL where the file cannot be opened; `errno` says why.
-peco_gzip *_Nullable peco_gzip_open(const char *_Nonnull path);
-
-// Reads up to `count` bytes; 0 at the end, -1 where that fails.
-int peco_gzip_read(peco_gzip *_Nonnull file, void *_Nonnull buffer, unsigned count);
-
-// Why the last read failed, as the system or zlib puts it; valid until the file is closed.
-const char *_Nonnull peco_gzip_error(peco_gzip *_Nonnull file);
-
-void peco_gzip_close(peco_gzip *_Nonnull file);
 
 // Gives the disk space of a part of a file back; the part then reads as zeros. Returns 0, or -1 where the
 // system cannot.
