@@ -121,6 +121,7 @@ public enum WeightConversion {
     }
     report.unmatched = try foreign.besideBody(
       of: "the transformer", known: taken, advice: "leave out what changes nothing by --ignore NAME")
+    try told.requireKnownNetwork(foreign, architecture)
     guard !request.isStrict || report.unmatched.isEmpty else {
       report.isWritten = false
       return report

@@ -82,8 +82,8 @@ extension WeightDescription {
   ///   - weights: The weights, under our names.
   ///   - exceptions: Files beside them, and keys in those, that are left out of account.
   ///   - advice: How to say what nothing says.
-  /// - Throws: `RunError` with all that contradicts the weights, that means another network than ours, or that is not known;
-  ///   and where nothing tells whether the network is one of ours.
+  /// - Throws: `RunError` with all that contradicts the weights, that means another network than ours, or that is not
+  ///   known.
   package func completed(
     for weights: WeightFile, ignoring exceptions: Set<String> = [], advice: Advice = .importing
   ) throws -> WeightDescription {
@@ -103,7 +103,6 @@ extension WeightDescription {
       }
       result.heads = table
     }
-    try result.requireKnownNetwork(weights, facts, advice: advice)
     // A side that the image cannot be cut out of belongs to images of another size.
     if let side = result.resize, side < result.imageSize ?? facts.imageHeight { result.resize = nil }
     return result
@@ -164,8 +163,13 @@ extension WeightDescription {
   }
 
   /// Throws where names and shapes could be those of a network that computes otherwise, and nothing says which it is.
-  private func requireKnownNetwork(
-    _ weights: WeightFile, _ facts: ModelCard.Architecture, advice: Advice
+  ///
+  /// - Parameters:
+  ///   - weights: The weights, all of which have a place in ours.
+  ///   - facts: What their names and shapes tell.
+  ///   - advice: How to say what nothing says.
+  package func requireKnownNetwork(
+    _ weights: WeightFile, _ facts: ModelCard.Architecture, advice: Advice = .importing
   ) throws {
     if let positions {
       guard positions == facts.positions else {

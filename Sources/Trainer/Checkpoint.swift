@@ -184,7 +184,13 @@ public enum Checkpoint {
   }
 
   private static func read(_ file: HDF5File, _ entry: CheckpointEntry, into values: Tensor) throws {
-    try values.withUnsafeMutableElements { try file.read(entry.name, into: $0, shape: entry.shape) }
+    try values.withUnsafeMutableElements {
+      try file.read(entry.name, into: $0, shape: entry.shape)
+      guard let place = $0.firstIndex(where: { !$0.isFinite }) else { return }
+      throw CheckpointError(
+        path: file.path, problem: "its \(entry.name) has the value \($0[place]) (element \(place))",
+        advice: "the training that wrote it diverged; go on from an earlier checkpoint")
+    }
   }
 
   private static func compare(_ file: HDF5File, _ group: String, _ parameters: [Parameter]) throws {

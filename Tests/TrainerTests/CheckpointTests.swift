@@ -60,6 +60,20 @@ import Trainer
     }
   }
 
+  @Test(arguments: [Float.nan, -.infinity]) func refusesValuesThatAreNotFinite(_ value: Float) throws {
+    try withTemporaryFolder { folder in
+      let model = SmallModel()
+      var values = model.parameters[0].value.elements
+      values[3] = value
+      model.parameters[0].value.copyElements(from: values)
+      let path = folder + "/a.h5"
+      try Checkpoint.write(header(step: 3), parameters: model.parameters, optimizer: nil, to: path)
+      let error = try #require(
+        #expect(throws: CheckpointError.self) { try Checkpoint.load(path, into: SmallModel().parameters) })
+      #expect("\(error)".contains("model/blocks.0.weight") && "\(error)".contains("element 3"), "\(error)")
+    }
+  }
+
   @Test func refusesAnotherArchitecture() throws {
     try withTemporaryFolder { folder in
       let path = folder + "/a.h5"

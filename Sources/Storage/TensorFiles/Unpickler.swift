@@ -1,7 +1,7 @@
 import Foundation
 
 /// A value of a pickle, as far as files of tensors have them.
-indirect enum PickleValue {
+package indirect enum PickleValue {
   case none
   case bool(Bool)
   case integer(Int)
@@ -27,13 +27,17 @@ indirect enum PickleValue {
 }
 
 /// A list, which may be filled after others have taken hold of it.
-final class PickleList { var values: [PickleValue] = [] }
+package final class PickleList {
+  package var values: [PickleValue] = []
+}
 
 /// A dictionary in its order, which may be filled after others have taken hold of it.
-final class PickleDictionary { var entries: [(key: PickleValue, value: PickleValue)] = [] }
+package final class PickleDictionary {
+  package var entries: [(key: PickleValue, value: PickleValue)] = []
+}
 
 /// A tensor as a pickle describes it: a view of a storage outside.
-struct PickledTensor {
+package struct PickledTensor {
   /// The storage's key.
   let storage: String
   /// The type of its elements, as safetensors spells it.
@@ -47,14 +51,14 @@ struct PickledTensor {
 }
 
 /// Why bytes are no pickle of tensors.
-struct PickleError: Error {
-  let problem: String
+package struct PickleError: Error {
+  package let problem: String
 }
 
 /// Reads pickles as `torch.save` writes them, and executes nothing: of what a pickle can say, dictionaries, lists, numbers,
 /// texts and the rebuilding of tensors are understood. An object of another class stays a name; any other instruction is
 /// refused.
-struct Unpickler {
+package struct Unpickler {
   private let bytes: UnsafeRawBufferPointer
   /// Where reading goes on.
   private(set) var position: Int
@@ -65,13 +69,13 @@ struct Unpickler {
   private var memo: [Int: PickleValue] = [:]
 
   /// A reader of `bytes` from `position`.
-  init(_ bytes: UnsafeRawBufferPointer, at position: Int = 0) {
+  package init(_ bytes: UnsafeRawBufferPointer, at position: Int = 0) {
     self.bytes = bytes
     self.position = position
   }
 
   /// Reads one pickle.
-  mutating func read() throws -> PickleValue {
+  package mutating func read() throws -> PickleValue {
     (stack, marks, memo) = ([], [], [:])
     while true {
       let code = try byte()

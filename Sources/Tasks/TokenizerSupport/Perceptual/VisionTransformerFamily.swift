@@ -130,6 +130,7 @@ enum VisionTransformerFamily: PerceptualFamily {
         "\(weights.path) holds no vision transformer in BEiT's, timm's, MoCo v3's, torchvision's or Hugging Face's "
           + "naming")
     }
+    try told.requireKnownNetwork(weights, architecture, advice: .using)
     return ModelCard(architecture, told.preprocessing)
   }
 }
