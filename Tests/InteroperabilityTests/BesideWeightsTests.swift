@@ -4,8 +4,8 @@ import Imaging
 import Interoperability
 import Storage
 import Terminal
-import Testing
 import TestSupport
+import Testing
 import Trainer
 
 /// Configurations beside weights: all that they say is taken up, or agrees, or is refused by name.
