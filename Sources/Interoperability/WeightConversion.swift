@@ -265,7 +265,7 @@ extension ViTSize {
   /// - Parameter prefix: What its weights' names begin with. MoCo v3's published small transformer, and it alone, has
   ///   heads of 32 elements.
   package static func heads(width: Int, prefix: String) -> Int? {
-    let isMomentumContrast = ["base_encoder.", "module.base_encoder."].contains(prefix)
+    let isMomentumContrast = prefix.split(separator: ".").last == "base_encoder"
     if isMomentumContrast, width == small.width { return 12 }
     return allCases.first { $0.width == width }?.heads
   }

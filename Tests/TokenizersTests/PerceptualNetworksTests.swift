@@ -61,14 +61,20 @@ import Trainer
       let below = plain.map { (name: "module.base_encoder.\($0.name)", shape: $0.shape, values: $0.values) }
       try SafetensorsFile.write(tensors: plain, to: folder + "/plain.safetensors")
       try SafetensorsFile.write(tensors: below, to: folder + "/moco.safetensors")
+      // As in the published file, which has the momentum encoder too.
+      let published = ["base_encoder", "momentum_encoder"].flatMap { encoder in
+        plain.map { (name: "state_dict.module.\(encoder).\($0.name)", shape: $0.shape, values: $0.values) }
+      }
+      try SafetensorsFile.write(tensors: published, to: folder + "/published.safetensors")
       let losses = try [
         ("moco", "null"), ("moco", "12"), ("plain", "12"), ("plain", "null"), ("moco", "6"),
+        ("published", "null"),
       ]
       .map { try loss(folder, "\($0).safetensors", $1 == "null" ? "size: small" : "heads: \($1)") }
-      #expect(losses[0] == losses[1] && losses[1] == losses[2])
+      #expect(losses[0] == losses[1] && losses[1] == losses[2] && losses[5] == losses[0])
       #expect(losses[3] == losses[4] && losses[3] != losses[0])
 
-      for (name, heads) in [("moco", 12), ("plain", 6)] {
+      for (name, heads) in [("moco", 12), ("published", 12), ("plain", 6)] {
         let report = try WeightConversion.importWeights(
           .init(source: "\(folder)/\(name).safetensors", layout: .timm, output: "\(folder)/\(name).h5"))
         #expect(report.summary.contains("384 wide, \(heads) heads"))
