@@ -111,7 +111,8 @@ public struct NameTable: Sendable {
   }
 
   private static let heads: Set = [
-    "head", "head_dist", "lm_head", "pixel_head", "cls_head", "classifier", "cls_classifier",
+    "head", "heads", "head_dist", "mlp_head", "lm_head", "pixel_head", "cls_head", "classifier",
+    "cls_classifier",
     "distillation_classifier",
     "fc", "pre_logits", "pooler", "attn_pool", "norm", "fc_norm", "layernorm", "mask_token", "projector",
     "predictor",

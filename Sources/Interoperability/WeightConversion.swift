@@ -103,6 +103,11 @@ public enum WeightConversion {
       report.summary += ", and a head for \(head.outputs) \(head.kind.name)"
     }
     report.notes = told.notes
+    if told.heads == nil {
+      report.notes.append(
+        "nothing tells the attention heads; \(heads) are taken, as published transformers \(width) wide have (--heads)"
+      )
+    }
     let differences = scope.parameters.compactMap { parameter -> String? in
       guard let found = shapes[parameter.name] else {
         return "\(parameter.name) \(parameter.shape) is missing"

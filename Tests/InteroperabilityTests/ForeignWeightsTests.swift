@@ -66,7 +66,7 @@ import Trainer
 
   @Test(arguments: [
     "decoder_blocks.0.norm1.weight", "decoder_embed.weight", "pooler.dense.weight", "classifier.weight",
-    "attn_pool.latent", "projector.0.weight",
+    "attn_pool.latent", "projector.0.weight", "heads.head.weight",
   ])
   func headsAndDecodersAreReported(_ name: String) throws {
     var tensors = try Self.published("timm_vit", .timm)

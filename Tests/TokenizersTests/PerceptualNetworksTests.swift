@@ -78,6 +78,7 @@ import Trainer
         let report = try WeightConversion.importWeights(
           .init(source: "\(folder)/\(name).safetensors", layout: .timm, output: "\(folder)/\(name).h5"))
         #expect(report.summary.contains("384 wide, \(heads) heads"))
+        #expect(report.notes.count == 1 && report.notes[0].contains("\(heads) are taken"))
       }
     }
   }
