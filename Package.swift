@@ -316,3 +316,16 @@ let package = Package(
 for target in package.targets where target.type != .system && target.path?.hasPrefix("Sources/C/") != true {
   target.swiftSettings = (target.swiftSettings ?? []) + [.enableUpcomingFeature("MemberImportVisibility")]
 }
+
+// The program that fuzzes the parsers, which `launch/fuzz` alone builds.
+if Context.environment["PECO_FUZZING"] != nil {
+  package.targets.append(
+    .executableTarget(
+      name: "fuzz",
+      dependencies: [
+        "Classification", "MomentumContrastTraining", "MaskedImageModeling", "Tokenizers", "Interoperability",
+        "Trainer", "Configuration", "Models", "Preparation", "Datasets", "Imaging", "Storage", "Hashing",
+        "CHDF5",
+      ], path: "Tests/Fuzzing/Targets",
+      swiftSettings: [.enableUpcomingFeature("MemberImportVisibility")]))
+}

@@ -174,25 +174,48 @@ public final class ConfigurationReader {
     return ResolvedConfiguration.yaml(resolved)
   }
 
+  /// Nobody reads about more, and looking for what each may mean takes its time.
+  private static let mostUnknownKeys = 100
+
   private func unknownKeys() -> [ConfigurationError.Issue] {
-    source.entries.filter { !known.contains($0.key) }.sorted { $0.key < $1.key }.compactMap { key, entry in
-      let inside = known.filter { $0.hasPrefix(key + ".") }.map { $0.dropFirst(key.count + 1) }.sorted()
-      if !inside.isEmpty {
+    let candidates = known.sorted()
+    let sections = Set(
+      candidates.flatMap { key in key.indices.filter { key[$0] == "." }.map { String(key[..<$0]) } })
+    var issues: [ConfigurationError.Issue] = []
+    var count = 0
+    for (key, entry) in source.entries.sorted(by: { $0.key < $1.key }) where !known.contains(key) {
+      if sections.contains(key) {
         // A section of which every line is a comment is empty, and allowed.
-        if entry.node.isNull || entry.node.mapping != nil { return nil }
-        return entry.issue(
-          key, "found \(describe(entry.node)), expected a section with \(inside.joined(separator: ", "))")
+        if entry.node.isNull || entry.node.mapping != nil { continue }
+        let inside = candidates.filter { $0.hasPrefix(key + ".") }.map { $0.dropFirst(key.count + 1) }
+        issues.append(
+          entry.issue(
+            key, "found \(describe(entry.node)), expected a section with \(inside.joined(separator: ", "))"))
+        continue
       }
-      if let nearest = Spelling.nearest(to: key, among: known.sorted()) {
-        return entry.issue(key, "unknown key; did you mean '\(nearest)'?")
-      }
-      let section = key.split(separator: ".").dropLast().joined(separator: ".")
-      let siblings = known.filter { section.isEmpty || $0.hasPrefix(section + ".") }
-        .map { section.isEmpty ? String($0.prefix { $0 != "." }) : String($0.dropFirst(section.count + 1)) }
-      let place = section.isEmpty || siblings.isEmpty ? "at the top" : "in '\(section)'"
-      let allowed =
-        siblings.isEmpty ? Set(known.map { String($0.prefix { $0 != "." }) }) : Set(siblings)
-      return entry.issue(key, "unknown key; known \(place): \(allowed.sorted().joined(separator: ", "))")
+      count += 1
+      if count <= Self.mostUnknownKeys { issues.append(unknown(key, entry, candidates)) }
     }
+    if count > Self.mostUnknownKeys {
+      issues.append(
+        .init(source: source.name, problem: "\(count - Self.mostUnknownKeys) more keys are unknown"))
+    }
+    return issues
+  }
+
+  private func unknown(
+    _ key: String, _ entry: ConfigurationEntry, _ candidates: [String]
+  ) -> ConfigurationError.Issue {
+    // No key is as long as that.
+    if key.utf8.count < 128, let nearest = Spelling.nearest(to: key, among: candidates) {
+      return entry.issue(key, "unknown key; did you mean '\(nearest)'?")
+    }
+    let section = key.split(separator: ".").dropLast().joined(separator: ".")
+    let siblings = known.filter { section.isEmpty || $0.hasPrefix(section + ".") }
+      .map { section.isEmpty ? String($0.prefix { $0 != "." }) : String($0.dropFirst(section.count + 1)) }
+    let place = section.isEmpty || siblings.isEmpty ? "at the top" : "in '\(section)'"
+    let allowed =
+      siblings.isEmpty ? Set(known.map { String($0.prefix { $0 != "." }) }) : Set(siblings)
+    return entry.issue(key, "unknown key; known \(place): \(allowed.sorted().joined(separator: ", "))")
   }
 }

@@ -77,7 +77,26 @@ struct ConfigurationSource {
     entries[path] = entry
   }
 
+  /// Aliases of aliases make a text of a few lines one of billions of values; with these few they cannot.
+  private static let mostAliases = 30
+
+  /// How many aliases (`*name`) a text has at most: what stands in comments and texts is counted too.
+  private static func aliases(in yaml: String) -> Int {
+    var (count, isStart, isStar) = (0, true, false)
+    for byte in yaml.utf8 {
+      if isStar, byte > 0x20 { count += 1 }
+      isStar = isStart && byte == UInt8(ascii: "*")
+      isStart = byte <= 0x20 || "[{,:?-".utf8.contains(byte)
+    }
+    return count
+  }
+
   private static func parse(_ yaml: String, source: String) throws -> Node? {
+    guard aliases(in: yaml) <= mostAliases else {
+      throw ConfigurationError([
+        .init(source: source, problem: "has more than \(mostAliases) aliases (*name); write their values out")
+      ])
+    }
     do {
       return try Yams.compose(yaml: yaml)
     } catch let error as YamlError {

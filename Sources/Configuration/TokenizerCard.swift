@@ -69,7 +69,15 @@ private enum JSONValue: Codable, Equatable, Sendable {
   case array([JSONValue])
   case object([String: JSONValue])
 
+  /// Values of families lie two deep. Each try of a type costs the whole way to the value, so that a card of a kilobyte
+  /// that lies hundreds deep took seconds.
+  private static let deepest = 16
+
   init(from decoder: any Decoder) throws {
+    guard decoder.codingPath.count <= Self.deepest else {
+      throw DecodingError.dataCorrupted(
+        .init(codingPath: Array(decoder.codingPath.prefix(2)), debugDescription: "lies too deep"))
+    }
     let value = try decoder.singleValueContainer()
     if value.decodeNil() {
       self = .null
@@ -81,7 +89,9 @@ private enum JSONValue: Codable, Equatable, Sendable {
       self = .number(number)
     } else if let string = try? value.decode(String.self) {
       self = .string(string)
-    } else if let array = try? value.decode([JSONValue].self) {
+    } else if var values = try? decoder.unkeyedContainer() {
+      var array: [JSONValue] = []
+      while !values.isAtEnd { array.append(try values.decode(JSONValue.self)) }
       self = .array(array)
     } else {
       self = .object(try value.decode([String: JSONValue].self))

@@ -94,6 +94,10 @@ public final class ImageDataset: @unchecked Sendable {
     guard orientations?.allSatisfy({ ImageOrientation(rawValue: $0) != nil }) ?? true else {
       throw DatasetError(path, "is damaged: an orientation is none", advice: "prepare the dataset anew")
     }
+    guard heights.allSatisfy({ $0 > 0 }), widths.allSatisfy({ $0 > 0 }) else {
+      throw DatasetError(
+        path, "is damaged: an image has no height or no width", advice: "prepare the dataset anew")
+    }
     let classCount = Int32(classes.count)
     guard labels.allSatisfy({ $0 >= -1 && $0 < classCount }) else {
       throw DatasetError(path, "is damaged: a label is no class", advice: "prepare the dataset anew")

@@ -65,7 +65,9 @@ public struct VisionTransformerConfiguration: Sendable, Equatable {
   /// Patches and the class token.
   public var tokens: Int { patches + 1 }
   /// Width of the MLP's hidden layer.
-  public var hiddenWidth: Int { Int((Float(width) * mlpRatio).rounded()) }
+  ///
+  /// 0 where the ratio makes none of it that there can be, which `validate` refuses.
+  public var hiddenWidth: Int { Int(exactly: (Float(width) * mlpRatio).rounded()) ?? 0 }
 
   /// The depth (`Parameter.depth`) of what comes after the last block.
   public var lastDepth: Int { depth + 1 }
@@ -101,7 +103,7 @@ public struct VisionTransformerConfiguration: Sendable, Equatable {
     // A bias for each pair of patches is an array of their number squared.
     try require(
       imageSize / patchSize <= 128, "imageSize", imageSize,
-      "at most 128 patches of \(patchSize) pixels a side, \(128 * patchSize)")
+      "at most 128 patches of \(patchSize) pixels a side")
     try require(width > 0, "width", width, "a positive number")
     try require(depth > 0, "depth", depth, "at least one block")
     try require(

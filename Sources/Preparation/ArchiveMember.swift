@@ -80,6 +80,7 @@ final class ArchiveMember: ByteSource {
       if hole > 0 {
         let zeros = UnsafeRawBufferPointer(rebasing: Self.zeros[..<min(hole, Self.zeros.count)])
         position += zeros.count
+        try reader.note(zeros: zeros.count)
         return zeros
       }
       guard let part = behind else { break }

@@ -36,6 +36,8 @@ final class ArchiveReader {
   private var isAtEnd = false
   private var isInMember = false
   private var given = 0
+  /// What holes read as so far.
+  private var zeros = 0
   /// Why the source failed: libarchive has no place for it.
   private var failure: Error?
 
@@ -135,6 +137,12 @@ final class ArchiveReader {
     return (UnsafeRawBufferPointer(start: bytes, count: count), Int(offset))
   }
 
+  /// Counts what a hole reads as: a file of a few bytes may claim to be of any size. Nobody means that by an image.
+  func note(zeros count: Int) throws {
+    zeros += count
+    guard limit.allows(unpacked: zeros) else { throw MemberDamaged(reason: "is almost nothing but a hole") }
+  }
+
   private func damaged(_ handle: OpaquePointer) -> Error {
     if let failure { return failure }
     return DatasetError(
@@ -159,11 +167,14 @@ final class UnpackingLimit {
   /// Notes that packed bytes were read.
   func read(_ count: Int) { packed += count }
 
-  /// Throws where too much came of what has been read so far.
+  /// Whether so much may come of what has been read so far.
+  func allows(unpacked: Int) -> Bool {
+    unpacked <= max(Self.least, packed.multipliedReportingOverflow(by: Self.factor).partialValue)
+  }
+
+  /// Throws where too much came of it.
   func check(unpacked: Int, _ path: String) throws {
-    guard unpacked > max(Self.least, packed.multipliedReportingOverflow(by: Self.factor).partialValue) else {
-      return
-    }
+    guard !allows(unpacked: unpacked) else { return }
     throw DatasetError(
       path, "unpacks to more than \(Self.factor) times its size, as archives do that are made to do harm",
       advice: "if it is meant, unpack it into a folder")

@@ -113,6 +113,29 @@ public enum FileSystem {
     try Array(text.utf8).withUnsafeBytes { try write(descriptor, path, $0) }
   }
 
+  /// What is in a file that is no larger than texts are. Whatever has another's name may be of any size, and weights of
+  /// gigabytes in the place of their index are not to be read into memory.
+  package static func readSmall(_ path: String) throws -> [UInt8] {
+    let most = 256 << 20
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw failure(path, "read") }
+    defer { close(descriptor) }
+    var bytes: [UInt8] = []
+    var part = [UInt8](repeating: 0, count: 1 << 16)
+    while true {
+      let count = part.withUnsafeMutableBytes { Foundation.read(descriptor, $0.baseAddress, $0.count) }
+      if count == 0 { return bytes }
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { throw failure(path, "read") }
+      guard bytes.count + count <= most else {
+        throw StorageError(
+          path: path, problem: "has more than \(most >> 20) MiB, which no text here has",
+          advice: "give the file that is meant")
+      }
+      bytes += part[..<count]
+    }
+  }
+
   /// The text in a file, UTF-8, without the byte order mark that some editors put before it.
   public static func readText(_ path: String) throws -> String {
     var found = stat()
@@ -120,8 +143,7 @@ public enum FileSystem {
     guard found.st_mode & S_IFMT != S_IFDIR else {
       throw StorageError(path: path, problem: "is a folder, where a file is expected")
     }
-    guard let bytes = FileManager.default.contents(atPath: path) else { throw failure(path, "read") }
-    guard let text = String(validating: bytes, as: UTF8.self) else {
+    guard let text = String(validating: try readSmall(path), as: UTF8.self) else {
       throw StorageError(path: path, problem: "is no text in UTF-8")
     }
     return text.unicodeScalars.first == "\u{FEFF}" ? String(text.unicodeScalars.dropFirst()) : text

@@ -77,6 +77,7 @@ extension HDF5File {
       try requireType(T.elementType, of: dataset, name)
       let count = try elementCount(shape(of: dataset, name), name)
       try requireMemory(count, MemoryLayout<T>.stride, name)
+      try requireStored(count, MemoryLayout<T>.stride, dataset, name)
       return try [T](unsafeUninitializedCapacity: count) { buffer, initialized in
         if count > 0 {
           let status = peco_h5_read(dataset, T.elementType.nativeType, 0, 0, buffer.baseAddress)
@@ -280,6 +281,17 @@ extension HDF5File {
         path: path, object: name,
         problem: "\(count) values of \(size) bytes are more than this machine has memory for")
     }
+  }
+
+  /// What was never written takes no room in a file, and reads as zeros: a file of a few bytes could fill the memory.
+  ///
+  /// No usual compression makes more than some thousand bytes of one.
+  func requireStored(_ count: Int, _ size: Int, _ dataset: hid_t, _ name: String) throws {
+    let bytes = UInt64(count) * UInt64(size)
+    guard bytes > 256 << 20, bytes / 4096 > H5Dget_storage_size(dataset) else { return }
+    throw StorageError(
+      path: path, object: name, problem: "has \(count) values, almost none of which was ever written",
+      advice: "the file is damaged, or its writing was interrupted; write or copy it anew")
   }
 
   private func withSlab(

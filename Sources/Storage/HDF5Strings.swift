@@ -33,6 +33,8 @@ extension HDF5File {
       let space = try check(H5Dget_space(dataset), name, "read the shape")
       defer { H5Sclose(space) }
       let count = try elementCount(shape(of: dataset, name), name)
+      try requireMemory(count, H5Tget_size(type), name)
+      try requireStored(count, H5Tget_size(type), dataset, name)
       return try readStrings(count: count, type: type, space: space, name) { memoryType, memory in
         peco_h5_read(dataset, memoryType, 0, 0, memory)
       }

@@ -145,4 +145,23 @@ import Testing
     let second = try ConfigurationReader(yaml: first.finish())
     #expect(second.value("a.text", .text()) == text)
   }
+
+  @Test func ofVeryManyUnknownKeysTheFirstAreTold() {
+    let yaml = (0..<20_000).map { "key\($0): 1" }.joined(separator: "\n")
+    let found = issues(yaml) { _ = $0.value("a.count", .int(), default: 1) }
+    #expect(found.count == 101 && found.last?.problem == "19900 more keys are unknown", "\(found.count)")
+  }
+
+  /// Ten lines, of which the last has ten billion values.
+  @Test func aliasesOfAliasesAreRefused() {
+    let lines = (1...9).map { level in
+      "a\(level): &a\(level) [" + (0..<10).map { _ in "*a\(level - 1)" }.joined(separator: ", ") + "]"
+    }
+    let found = issues((["a0: &a0 {x: 1}"] + lines).joined(separator: "\n")) { _ in }
+    #expect(found.count == 1 && found[0].problem.contains("aliases"), "\(found)")
+    #expect(
+      issues("a: &a {x: 1}\nb: *a") { reader in
+        for key in ["a.x", "b.x"] { _ = reader.value(key, .int()) }
+      }.isEmpty)
+  }
 }

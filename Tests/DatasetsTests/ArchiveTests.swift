@@ -207,6 +207,17 @@ import Threads
       let (summary, dataset) = try prepared(sparse, in: folder)
       #expect(dataset.count == 1)
       #expect(summary.skipped.map(\.path) == ["cat/b.jpg"] && summary.skipped[0].reason.contains("more than"))
+      // One of the size that an image may have, and which a few bytes make.
+      var hole = TarArchive()
+      hole.add("cat/a.jpg", Self.images[0])
+      hole.add(
+        paxRecords: [
+          "GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "cat/b.jpg",
+          "GNU.sparse.realsize": "\(900 << 20)",
+        ], sparseMap: [(0, Self.images[1].count), (900 << 20, 0)], Self.images[1])
+      let (found, whole) = try prepared(hole, in: folder)
+      #expect(whole.count == 1 && found.skipped.map(\.path) == ["cat/b.jpg"])
+      #expect(found.skipped.first?.reason.contains("hole") == true, "\(found.skipped)")
     }
   }
 

@@ -52,6 +52,25 @@ import Testing
     }
   }
 
+  /// Crops are drawn of the sizes in the index, before anybody looks at the image.
+  @Test(arguments: [0, -1, Int32.min]) func imagesHaveASize(_ height: Int32) throws {
+    try withTemporaryFolder { folder in
+      let file = try HDF5File(creating: "\(folder)/data.h5")
+      try file.setAttribute("format", "peco-dataset")
+      try file.setAttribute("format_version", 1)
+      try file.write([1, 2, 3] as [UInt8], shape: [3], to: "images/bytes")
+      try file.write([0, 3] as [UInt64], shape: [2], to: "images/offsets")
+      try file.write([height], shape: [1], to: "images/height")
+      try file.write([4] as [Int32], shape: [1], to: "images/width")
+      try file.write([0] as [UInt64], shape: [1], to: "images/checksum")
+      try file.write([-1] as [Int32], shape: [1], to: "labels")
+      try file.write(strings: [], to: "classes")
+      try file.write(strings: ["a.jpg"], to: "names")
+      try file.close()
+      #expect(message { _ = try ImageDataset(opening: "\(folder)/data.h5") }.contains("no height"))
+    }
+  }
+
   @Test func verificationFindsEveryDamagedImage() throws {
     try withTemporaryFolder { folder in
       let dataset = try makeDataset(folder, count: 12)

@@ -91,4 +91,24 @@ import Trainer
       #expect("\(try #require(error))".contains(problem))
     }
   }
+
+  /// Of a tokenizer, whose architecture its family alone knows.
+  @Test(.timeLimit(.minutes(1))) func valuesTooDeepAreRefused() throws {
+    let deep = String(repeating: "[", count: 480) + String(repeating: "]", count: 480)
+    let error = #expect(throws: ModelCardError.self) {
+      try Card(
+        json:
+          #"{"kind":"tokenizer","family":"vqvae","preprocessing":{"interpolation":"box"},"architecture":\#(deep)}"#
+      )
+    }
+    #expect(error?.description.contains("architecture") == true, "\(String(describing: error))")
+  }
+
+  @Test(arguments: [("mlp_ratio", "1e30"), ("patch_size", "4611686018427387904")])
+  func numbersWithoutMeasureAreRefused(_ key: String, _ value: String) throws {
+    let text = try card(classes: ["wren"]).json()
+    let changed = text.replacing(try Regex("\"\(key)\":[0-9.]+"), with: "\"\(key)\":\(value)")
+    #expect(changed != text)
+    #expect(throws: ModelCardError.self) { try ModelCard(json: changed) }
+  }
 }

@@ -157,6 +157,20 @@ import Trainer
     }
   }
 
+  @Test(arguments: ["1e300", "-1e300", "4.000001e18"])
+  func aRatioWithoutMeasureContradictsTheWeights(_ ratio: String) throws {
+    try withTemporaryFolder { folder in
+      let source = folder + "/model.safetensors"
+      try FileManager.default.copyItem(atPath: published("timm_beit"), toPath: source)
+      try #"{"architecture": "beit_base_patch16_224", "model_args": {"mlp_ratio": \#(ratio)}}"#.write(
+        toFile: folder + "/config.json", atomically: true, encoding: .utf8)
+      let error = #expect(throws: RunError.self) {
+        try WeightConversion.importWeights(.init(source: source, layout: .timm, output: folder + "/out.h5"))
+      }
+      #expect("\(try #require(error))".contains("model_args.mlp_ratio' is"))
+    }
+  }
+
   @Test func theNamesOfClassesAreTakenOverUnlessTheyAreNumbers() throws {
     try withTemporaryFolder { folder in
       let (source, names) = (folder + "/source", folder + "/names.txt")

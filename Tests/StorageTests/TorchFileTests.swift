@@ -79,7 +79,7 @@ import Testing
   /// Pickles by hand: the instructions of a dictionary with one tensor, and something else in it.
   private func unpickled(_ bytes: [UInt8]) throws -> PickleValue {
     try bytes.withUnsafeBytes {
-      var reader = Unpickler($0)
+      let reader = Unpickler($0)
       return try reader.read()
     }
   }

@@ -34,6 +34,16 @@ static void note(j_common_ptr codec, int level) {
   }
 }
 
+// A progressive image of a few kilobytes could go over all of its pixels thousands of times. Encoders need some ten scans.
+static const int most_scans = 100;
+
+static void watch(j_common_ptr codec) {
+  if (((j_decompress_ptr)codec)->input_scan_number <= most_scans) return;
+  error_state *state = (error_state *)codec->err;
+  snprintf(state->report->message, sizeof state->report->message, "more than %d scans", most_scans);
+  longjmp(state->escape, 1);
+}
+
 static void stay_silent(j_common_ptr codec) { (void)codec; }
 
 static struct jpeg_error_mgr *errors_into(error_state *state, peco_jpeg_report *report) {
@@ -105,6 +115,8 @@ int peco_jpeg_decode(const uint8_t *bytes, size_t count, int denominator, int x,
   jpeg_create_decompress(&codec);
   jpeg_mem_src(&codec, bytes, count);
   jpeg_read_header(&codec, TRUE);
+  struct jpeg_progress_mgr progress = {.progress_monitor = watch};
+  codec.progress = &progress;
   codec.scale_num = 1;
   codec.scale_denom = (unsigned)denominator;
   int space = color_space(codec.jpeg_color_space);

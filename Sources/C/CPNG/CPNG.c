@@ -74,6 +74,8 @@ int peco_png_decode(const uint8_t *bytes, size_t count, int image_width, int ima
   }
   png_set_read_fn(codec, &state, take);
   png_set_user_limits(codec, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // the caller has judged the size
+  // Texts, profiles and EXIF are not wanted here, and one that claims to have gigabytes would get the memory for them.
+  png_set_keep_unknown_chunks(codec, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
   png_read_info(codec, info);
   if (png_get_image_width(codec, info) != (png_uint_32)image_width ||
       png_get_image_height(codec, info) != (png_uint_32)image_height || x < 0 || y < 0 || width <= 0 ||

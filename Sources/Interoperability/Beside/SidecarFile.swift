@@ -18,9 +18,7 @@ enum SidecarFile: String, CaseIterable {
   func read(beside weights: String) throws -> [String: Any]? {
     let path = path(beside: weights)
     guard FileManager.default.fileExists(atPath: path) else { return nil }
-    guard let data = FileManager.default.contents(atPath: path) else {
-      throw RunError("\(path) cannot be read")
-    }
+    let data = Data(try FileSystem.readSmall(path))
     do {
       guard let object = try JSONSerialization.jsonObject(with: data) as? [String: Any] else {
         throw RunError(

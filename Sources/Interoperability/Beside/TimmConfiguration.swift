@@ -65,7 +65,8 @@ enum TimmConfiguration {
     if let sides = file.sides("patch_size"), let other = sides.first(where: { $0 != facts.patchSize }) {
       file.refuse("patch_size", "is \(other), but the weights have \(facts.patchSize)")
     }
-    if let ratio = file.number("mlp_ratio"), Int(ratio * Double(facts.width)) != facts.transformer.hiddenWidth
+    if let ratio = file.number("mlp_ratio"),
+      Int(exactly: (ratio * Double(facts.width)).rounded(.towardZero)) != facts.transformer.hiddenWidth
     {
       file.refuse(
         "mlp_ratio", "is \(ratio), but the weights have a hidden layer of \(facts.transformer.hiddenWidth)")

@@ -24,9 +24,7 @@ public final class ShardedSafetensors: TensorFile, @unchecked Sendable {
         path: path, object: object, problem: problem,
         advice: "give model.safetensors.index.json, or a safetensors file")
     }
-    guard let data = FileManager.default.contents(atPath: path) else {
-      throw FileSystem.failure(path, "read")
-    }
+    let data = Data(try FileSystem.readSmall(path))
     guard let object = try? JSONSerialization.jsonObject(with: data) as? [String: Any],
       let map = object["weight_map"] as? [String: String], !map.isEmpty
     else {

@@ -17,6 +17,8 @@ public final class TorchFile: TensorFile, @unchecked Sendable {
 
     /// Whether elements lie one after another, row-major.
     var isContiguous: Bool {
+      // Of no elements the other lengths may be anything, and their product more than there are numbers.
+      guard !shape.contains(0) else { return true }
       var expected = 1
       for (length, stride) in zip(shape, strides).reversed() {
         if length != 1, stride != expected { return false }
@@ -122,21 +124,24 @@ public final class TorchFile: TensorFile, @unchecked Sendable {
       }
       (count, last) = (product, end)
     }
-    guard tensor.offset >= 0, count == 0 || last < tensor.storageCount else {
+    guard tensor.offset >= 0, tensor.offset <= tensor.storageCount, count == 0 || last < tensor.storageCount
+    else {
       throw invalid("its shape \(tensor.shape) reaches beyond its values")
     }
     // Elements that repeat would make a large tensor of a small file.
     guard count <= tensor.storageCount else {
       throw invalid("its elements repeat, in the shape \(tensor.shape)")
     }
+    // The stride along a side of one element leads nowhere, and may be any number.
+    let strides = zip(tensor.shape, tensor.strides).map { $0 == 1 ? 0 : $1 }
     let entry = Entry(
-      shape: tensor.shape, strides: tensor.strides,
+      shape: tensor.shape, strides: strides,
       elements: StoredElements(type: tensor.type, count: tensor.storageCount, offset: bytes.offset),
       first: tensor.offset)
     guard entry.isContiguous else { return entry }
     let elements = StoredElements(
       type: tensor.type, count: count, offset: bytes.offset + tensor.offset * size)
-    return Entry(shape: tensor.shape, strides: tensor.strides, elements: elements, first: 0)
+    return Entry(shape: tensor.shape, strides: strides, elements: elements, first: 0)
   }
 }
 
@@ -145,6 +150,8 @@ private struct TorchContents {
   private(set) var tensors: [String: PickledTensor] = [:]
   private(set) var storages: [String: ZipDirectory.Member] = [:]
   private var visits = 0
+  /// Bytes of the names of all values so far.
+  private var nameBytes = 0
 
   init(reading descriptor: Int32, _ path: String) throws {
     var magic = [UInt8](repeating: 0, count: 2)
@@ -173,11 +180,10 @@ private struct TorchContents {
     guard member.count <= 1 << 30 else {
       throw PickleError(problem: "its pickle claims to have \(member.count) bytes")
     }
-    let root = try archive.read(member).withUnsafeBytes { bytes in
-      var reader = Unpickler(bytes)
-      return try reader.read()
+    try archive.read(member).withUnsafeBytes { bytes in
+      let reader = Unpickler(bytes)
+      try withExtendedLifetime(reader) { try collect(try reader.read(), path) }
     }
-    try collect(root, path)
     for (name, member) in archive.members where name.hasPrefix("\(folder)data/") {
       storages[String(name.dropFirst(folder.count + 5))] = member
     }
@@ -185,9 +191,15 @@ private struct TorchContents {
 
   /// Before PyTorch 1.6: pickles one after another, then each storage with its number of elements before it.
   private mutating func readOldForm(_ descriptor: Int32, _ path: String) throws {
-    let file = try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe)
-    try file.withUnsafeBytes { bytes in
-      var reader = Unpickler(bytes)
+    var information = stat()
+    guard fstat(descriptor, &information) == 0 else { throw FileSystem.failure(path, "read the size") }
+    let size = Int(information.st_size)
+    // The pickles stand at the beginning; storages are not read here.
+    var head = [UInt8](repeating: 0, count: min(size, 64 << 20))
+    try head.withUnsafeMutableBytes { try FileSystem.read(descriptor, path, $0, at: 0) }
+    try head.withUnsafeBytes { bytes in
+      let reader = Unpickler(bytes)
+      defer { withExtendedLifetime(reader) {} }
       // A magic number, the version, the machine.
       guard case .object("int") = try reader.read(), case .integer(1001) = try reader.read() else {
         throw PickleError(problem: "it is a pickle, but none of torch.save")
@@ -199,15 +211,17 @@ private struct TorchContents {
       }
       var place = reader.position
       for key in keys.values {
-        guard case .text(let key) = key, place <= bytes.count - 8 else {
+        guard case .text(let key) = key, place <= size - 8 else {
           throw PickleError(problem: "it breaks off")
         }
-        let count = Int(Int64(littleEndian: bytes.loadUnaligned(fromByteOffset: place, as: Int64.self)))
-        guard let size = reader.storageTypes[key].flatMap({ StoredElements.sizes[$0] }) else {
+        var number: Int64 = 0
+        try withUnsafeMutableBytes(of: &number) { try FileSystem.read(descriptor, path, $0, at: place) }
+        let count = Int(Int64(littleEndian: number))
+        guard let width = reader.storageTypes[key].flatMap({ StoredElements.sizes[$0] }) else {
           throw PickleError(problem: "it has a storage of an unknown type")
         }
-        let (length, overflow) = count.multipliedReportingOverflow(by: size)
-        guard count >= 0, !overflow, length <= bytes.count - place - 8 else {
+        let (length, overflow) = count.multipliedReportingOverflow(by: width)
+        guard count >= 0, !overflow, length <= size - place - 8 else {
           throw PickleError(problem: "it breaks off")
         }
         storages[key] = ZipDirectory.Member(offset: place + 8, count: length)
@@ -228,6 +242,8 @@ private struct TorchContents {
     // One dictionary may stand in many places, and they in many: a short file could have names without end.
     visits += 1
     guard visits < 1_000_000 else { throw PickleError(problem: "it has more than a million values") }
+    nameBytes += name.utf8.count
+    guard nameBytes < 1 << 28 else { throw PickleError(problem: "its names have more than 256 MiB") }
     switch value {
     case .tensor(let tensor):
       guard tensors.updateValue(tensor, forKey: name) == nil else {

@@ -7,28 +7,28 @@ package indirect enum PickleValue {
   case integer(Int)
   case number(Double)
   case text(String)
-  case tuple([PickleValue])
+  case tuple(PickleList)
   case list(PickleList)
   case dictionary(PickleDictionary)
   /// The name of a class or function, `module.name`. It is never looked up.
   case global(String)
   /// What the file keeps outside of the pickle, by its description.
-  case persistent([PickleValue])
+  case persistent(PickleList)
   case tensor(PickledTensor)
   /// An object of a class that means nothing here, by its name: its contents are left out.
   case object(String)
 
   var integer: Int? { if case .integer(let value) = self { value } else { nil } }
   var integers: [Int]? {
-    guard case .tuple(let values) = self else { return nil }
-    let integers = values.compactMap(\.integer)
-    return integers.count == values.count ? integers : nil
+    guard case .tuple(let list) = self else { return nil }
+    let integers = list.values.compactMap(\.integer)
+    return integers.count == list.values.count ? integers : nil
   }
 }
 
-/// A list, which may be filled after others have taken hold of it.
+/// A list or a tuple, which may be filled after others have taken hold of it.
 package final class PickleList {
-  package var values: [PickleValue] = []
+  package fileprivate(set) var values: [PickleValue] = []
 }
 
 /// A dictionary in its order, which may be filled after others have taken hold of it.
@@ -58,7 +58,10 @@ package struct PickleError: Error {
 /// Reads pickles as `torch.save` writes them, and executes nothing: of what a pickle can say, dictionaries, lists, numbers,
 /// texts and the rebuilding of tensors are understood. An object of another class stays a name; any other instruction is
 /// refused.
-package struct Unpickler {
+///
+/// It owns all lists, tuples and dictionaries that it has read, and empties them when it goes: what came of them has to be
+/// taken out before.
+package final class Unpickler {
   private let bytes: UnsafeRawBufferPointer
   /// Where reading goes on.
   private(set) var position: Int
@@ -67,6 +70,8 @@ package struct Unpickler {
   private var stack: [PickleValue] = []
   private var marks: [Int] = []
   private var memo: [Int: PickleValue] = [:]
+  private var lists: [PickleList] = []
+  private var dictionaries: [PickleDictionary] = []
 
   /// A reader of `bytes` from `position`.
   package init(_ bytes: UnsafeRawBufferPointer, at position: Int = 0) {
@@ -74,8 +79,28 @@ package struct Unpickler {
     self.position = position
   }
 
+  /// What holds itself would stay for good, and what lies a million deep would overflow the stack as one lets go of the
+  /// next.
+  deinit {
+    for list in lists { list.values = [] }
+    for dictionary in dictionaries { dictionary.entries = [] }
+  }
+
+  private func list(_ values: [PickleValue] = []) -> PickleList {
+    let list = PickleList()
+    list.values = values
+    lists.append(list)
+    return list
+  }
+
+  private func dictionary() -> PickleValue {
+    let dictionary = PickleDictionary()
+    dictionaries.append(dictionary)
+    return .dictionary(dictionary)
+  }
+
   /// Reads one pickle.
-  package mutating func read() throws -> PickleValue {
+  package func read() throws -> PickleValue {
     (stack, marks, memo) = ([], [], [:])
     while true {
       let code = try byte()
@@ -84,7 +109,7 @@ package struct Unpickler {
     }
   }
 
-  private mutating func perform(_ code: UInt8) throws {
+  private func perform(_ code: UInt8) throws {
     switch code {
     // What surrounds.
     case 0x80: _ = try byte()
@@ -107,21 +132,19 @@ package struct Unpickler {
     case 0x8D, 0x8E: stack.append(try text(try number(8)))
     // Containers.
     case UInt8(ascii: "("): marks.append(stack.count)
-    case UInt8(ascii: ")"): stack.append(.tuple([]))
-    case UInt8(ascii: "t"): stack.append(.tuple(try popToMark()))
+    case UInt8(ascii: ")"): stack.append(.tuple(list()))
+    case UInt8(ascii: "t"): stack.append(.tuple(list(try popToMark())))
     case 0x85...0x87:
       let count = Int(code - 0x84)
       guard stack.count >= count else { throw underflow }
       let values = Array(stack.suffix(count))
       stack.removeLast(count)
-      stack.append(.tuple(values))
-    case UInt8(ascii: "]"): stack.append(.list(PickleList()))
+      stack.append(.tuple(list(values)))
+    case UInt8(ascii: "]"): stack.append(.list(list()))
     case UInt8(ascii: "l"):
-      let list = PickleList()
-      list.values = try popToMark()
-      stack.append(.list(list))
-    case UInt8(ascii: "}"): stack.append(.dictionary(PickleDictionary()))
-    case 0x8F: stack.append(.list(PickleList()))
+      stack.append(.list(list(try popToMark())))
+    case UInt8(ascii: "}"): stack.append(dictionary())
+    case 0x8F: stack.append(.list(list()))
     case UInt8(ascii: "a"):
       let value = try pop()
       try extend(with: [value])
@@ -157,8 +180,8 @@ package struct Unpickler {
       guard case .tuple(let description) = try pop() else {
         throw PickleError(problem: "it refers to something unknown")
       }
-      if description.count >= 3, case .global(let kind) = description[1], case .text(let key) = description[2]
-      {
+      let parts = description.values
+      if parts.count >= 3, case .global(let kind) = parts[1], case .text(let key) = parts[2] {
         storageTypes[key] = Self.types[kind]
       }
       stack.append(.persistent(description))
@@ -169,7 +192,7 @@ package struct Unpickler {
         stack.append(.object("?"))
         return
       }
-      stack.append(try made(by: name, of: values))
+      stack.append(try made(by: name, of: values.values))
     case UInt8(ascii: "b"):
       // An object's state: of dictionaries their metadata, of unknown objects what is left out.
       _ = try pop()
@@ -185,10 +208,10 @@ package struct Unpickler {
   /// What a call of a function means here, without calling it.
   private func made(by function: String, of arguments: [PickleValue]) throws -> PickleValue {
     switch function {
-    case "collections.OrderedDict": return .dictionary(PickleDictionary())
+    case "collections.OrderedDict": return dictionary()
     case "torch.Size":
-      guard let first = arguments.first else { return .tuple([]) }
-      if case .list(let list) = first { return .tuple(list.values) }
+      guard let first = arguments.first else { return .tuple(list()) }
+      if case .list(let values) = first { return .tuple(list(values.values)) }
       return first
     case "torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state":
       return arguments.first ?? .none
@@ -200,7 +223,8 @@ package struct Unpickler {
 
   /// (storage, offset, shape, strides, …), the storage described as ('storage', class, key, device, count).
   private func tensor(of arguments: [PickleValue]) throws -> PickledTensor {
-    guard arguments.count >= 4, case .persistent(let storage) = arguments[0], storage.count >= 5,
+    guard arguments.count >= 4, case .persistent(let description) = arguments[0],
+      case let storage = description.values, storage.count >= 5,
       case .global(let kind) = storage[1], case .text(let key) = storage[2], let count = storage[4].integer,
       let offset = arguments[1].integer, let shape = arguments[2].integers,
       let strides = arguments[3].integers,
@@ -225,7 +249,7 @@ package struct Unpickler {
 
   private var underflow: PickleError { PickleError(problem: "it takes values that are not there") }
 
-  private mutating func pop() throws -> PickleValue {
+  private func pop() throws -> PickleValue {
     guard stack.count > marks.last ?? 0, let value = stack.popLast() else { throw underflow }
     return value
   }
@@ -235,7 +259,7 @@ package struct Unpickler {
     return value
   }
 
-  private mutating func popToMark() throws -> [PickleValue] {
+  private func popToMark() throws -> [PickleValue] {
     guard let mark = marks.popLast(), mark <= stack.count else { throw underflow }
     let values = Array(stack[mark...])
     stack.removeSubrange(mark...)
@@ -249,7 +273,7 @@ package struct Unpickler {
     return value
   }
 
-  private mutating func extend(with values: [PickleValue]) throws {
+  private func extend(with values: [PickleValue]) throws {
     switch try top() {
     case .list(let list): list.values += values
     case .object: break
@@ -257,7 +281,7 @@ package struct Unpickler {
     }
   }
 
-  private mutating func set(_ pairs: [PickleValue]) throws {
+  private func set(_ pairs: [PickleValue]) throws {
     guard pairs.count % 2 == 0 else { throw underflow }
     switch try top() {
     case .dictionary(let dictionary):
@@ -271,22 +295,22 @@ package struct Unpickler {
 
   // MARK: - The bytes
 
-  private mutating func byte() throws -> UInt8 { try take(1)[0] }
+  private func byte() throws -> UInt8 { try take(1)[0] }
 
-  private mutating func take(_ count: Int) throws -> UnsafeRawBufferPointer {
+  private func take(_ count: Int) throws -> UnsafeRawBufferPointer {
     guard count >= 0, count <= bytes.count - position else { throw PickleError(problem: "it breaks off") }
     defer { position += count }
     return UnsafeRawBufferPointer(rebasing: bytes[position..<position + count])
   }
 
-  private mutating func number(_ width: Int) throws -> Int {
+  private func number(_ width: Int) throws -> Int {
     let value = try take(width).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
     guard let number = Int(exactly: value) else { throw PickleError(problem: "it breaks off") }
     return number
   }
 
   /// A whole number of any length, in two's complement; those that do not fit, such as a file's magic number, are left out.
-  private mutating func long(_ width: Int) throws -> PickleValue {
+  private func long(_ width: Int) throws -> PickleValue {
     let digits = try take(width)
     guard width <= 8 else { return .object("int") }
     var value: UInt64 = digits.last.map { $0 & 0x80 != 0 } ?? false ? .max : 0
@@ -294,11 +318,11 @@ package struct Unpickler {
     return .integer(Int(bitPattern: UInt(value)))
   }
 
-  private mutating func text(_ count: Int) throws -> PickleValue {
+  private func text(_ count: Int) throws -> PickleValue {
     .text(String(decoding: try take(count), as: UTF8.self))
   }
 
-  private mutating func line() throws -> String {
+  private func line() throws -> String {
     guard let end = bytes[position...].firstIndex(of: 0x0A) else {
       throw PickleError(problem: "it breaks off")
     }

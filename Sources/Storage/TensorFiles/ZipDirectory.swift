@@ -25,6 +25,7 @@ struct ZipDirectory {
     let size = Int(information.st_size)
     let (entries, start, length) = try locate(size)
     guard length <= 1 << 30 else { throw damaged("its directory claims to have \(length) bytes") }
+    guard entries >= 0 else { throw damaged("its directory claims to have more members than can be") }
     let directory = try bytes(at: start, count: length, of: size)
     var place = 0
     for _ in 0..<entries {

@@ -43,3 +43,8 @@ save_file(
     "torch.safetensors",
     metadata={"format": "pt", "note": "größer"},
 )
+
+# Arrays of two gigabytes of which nothing is ever written, in a file of some kilobytes.
+with h5py.File("unwritten.h5", "w") as file:
+    file.create_dataset("numbers", shape=(1 << 28,), chunks=(1 << 16,), dtype="u8")
+    file.create_dataset("strings", shape=(1 << 27,), chunks=(1 << 16,), dtype=h5py.string_dtype())
