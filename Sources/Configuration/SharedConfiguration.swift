@@ -219,7 +219,7 @@ extension RunConfiguration {
     return (Self(reader), try reader.finish())
   }
 
-  /// Reads a configuration from a text, as a checkpoint keeps it.
+  /// Reads a configuration from a text.
   public static func load(
     yaml: String, source: String, overrides: [String] = []
   ) throws -> (configuration: Self, resolved: String) {

@@ -64,15 +64,13 @@ public struct NameTable: Sendable {
   let prefix: String
   /// What layer normalization adds to the variance unless a file says otherwise.
   public let normEpsilon: Float
-  /// The layout whose `config.json` may lie beside a file.
-  package let layout: WeightLayout?
 
   init(
     _ owner: String, anchor: String, rules: [NameRule] = [], isPartial: Bool = true, prefix: String = "",
-    normEpsilon: Float = 1e-6, layout: WeightLayout? = nil
+    normEpsilon: Float = 1e-6
   ) {
     (self.owner, self.anchor, self.rules, self.isPartial) = (owner, anchor, rules, isPartial)
-    (self.prefix, self.normEpsilon, self.layout) = (prefix, normEpsilon, layout)
+    (self.prefix, self.normEpsilon) = (prefix, normEpsilon)
   }
 
   /// What the names of the network begin with among those of a file; nil where it is another network's.

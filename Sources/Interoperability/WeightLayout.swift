@@ -26,7 +26,7 @@ extension WeightLayout {
       rawValue,
       anchor: isHuggingFaces ? "embeddings.patch_embeddings.projection.weight" : "patch_embed.proj.weight",
       rules: rules.filter { model == nil || $0.model == nil || $0.model == model }, isPartial: isPartial,
-      prefix: isHuggingFaces ? "beit." : "", normEpsilon: isHuggingFaces ? 1e-12 : 1e-6, layout: self)
+      prefix: isHuggingFaces ? "beit." : "", normEpsilon: isHuggingFaces ? 1e-12 : 1e-6)
   }
 
   // MARK: - The tables

@@ -26,7 +26,7 @@ enum HuggingFacePreprocessor {
       "_valid_processor_keys",
       "do_convert_rgb", "do_reduce_labels", "default_to_square", "input_data_format", "data_format",
       "return_tensors",
-      "device", "disable_grouping", "pad_size", "image_seq_length", "crop_pct")
+      "device", "disable_grouping", "pad_size", "image_seq_length")
   }
 
   /// Pillow's numbers.
