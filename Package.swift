@@ -39,7 +39,9 @@ let package = Package(
     .target(
       name: "CArchive", path: "Sources/C/CArchive", linkerSettings: [.linkedLibrary("archive")]),
     .target(name: "CPNG", path: "Sources/C/CPNG", linkerSettings: [.linkedLibrary("png16")]),
-    .target(name: "CWebP", path: "Sources/C/CWebP", linkerSettings: [.linkedLibrary("webp")]),
+    .target(
+      name: "CWebP", path: "Sources/C/CWebP",
+      linkerSettings: [.linkedLibrary("webp"), .linkedLibrary("webpdemux")]),
     .target(name: "CKernels", path: "Sources/C/CKernels", cSettings: optimized),
     .target(name: "Threads"),
     .target(name: "Hashing", dependencies: ["CXXHash"]),

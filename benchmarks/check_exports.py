@@ -108,7 +108,9 @@ with tempfile.TemporaryDirectory() as folder:
                 state |= {"mask_token": torch.randn(1, 1, width), "lm_head.weight": torch.randn(8192, width),
                           "lm_head.bias": torch.randn(8192)}
             write(state, source)
-        peco("import", "--from", source, "--layout", layout, "--output", checkpoint, "--check")
+        # Nothing beside timm's plain weights tells it.
+        heads = ["--heads", 12] if (architecture or "").startswith("vit") else []
+        peco("import", "--from", source, "--layout", layout, "--output", checkpoint, "--check", *heads)
         peco("features", "--checkpoint", checkpoint, "--data", folder / "images.h5", "--resize", 224, "--pool", "none",
             "--block", 12, "--output", folder / "features.h5")
         with h5py.File(folder / "features.h5") as file:

@@ -107,10 +107,6 @@ public struct ImageInfo: Sendable, Equatable {
       if let problem = peco_webp_read_header(bytes.bytes, bytes.count, &header) {
         throw ImagingError(problem: "damaged WebP header: " + String(cString: problem))
       }
-      guard header.is_animated == 0 else {
-        throw ImagingError(
-          problem: "is an animated WebP, which cannot be read", advice: "keep one of its images")
-      }
       width = Int(header.width)
       height = Int(header.height)
       components = header.has_alpha != 0 ? 4 : 3

@@ -48,22 +48,31 @@ public enum ImageOrientation: UInt8, Sendable, CaseIterable {
 }
 
 extension ImageOrientation {
-  /// What the EXIF data of an encoded image says; upright where there is none, or it makes no sense.
+  /// What the EXIF data of an encoded image says, and where that has no orientation, what its XMP says, as in Pillow;
+  /// upright where there is none, or it makes no sense.
   public init(exifOf bytes: [UInt8], format: ImageFormat) {
     let exif: ArraySlice<UInt8>?
+    let xmp: ArraySlice<UInt8>?
+    let (exifPrefix, xmpPrefix) = ("Exif\0\0", "http://ns.adobe.com/xap/1.0/\0")
     switch format {
-    case .jpeg: exif = Self.exif(ofJPEG: bytes)
-    case .png: exif = Self.chunk("eXIf", of: bytes, from: 8, isPNG: true)
-    case .webp: exif = Self.chunk("EXIF", of: bytes, from: 12, isPNG: false)
+    case .jpeg:
+      (exif, xmp) = (Self.segment(exifPrefix, ofJPEG: bytes), Self.segment(xmpPrefix, ofJPEG: bytes))
+    case .png:
+      exif = Self.chunk("eXIf", of: bytes, from: 8, isPNG: true)
+      xmp = Self.chunk("iTXt", beginning: "XML:com.adobe.xmp\0", of: bytes, from: 8, isPNG: true)
+    case .webp:
+      exif = Self.chunk("EXIF", of: bytes, from: 12, isPNG: false)
+      xmp = Self.chunk("XMP ", of: bytes, from: 12, isPNG: false)
     }
-    let prefix = Array("Exif\0\0".utf8)
-    self =
-      exif.flatMap { Self.orientation(in: $0.starts(with: prefix) ? $0.dropFirst(prefix.count) : $0) }
-      ?? .upright
+    let stored = exif.flatMap {
+      Self.orientation(inEXIF: $0.starts(with: exifPrefix.utf8) ? $0.dropFirst(exifPrefix.utf8.count) : $0)
+    }
+    let number = stored ?? xmp.flatMap { Self.orientation(inXMP: $0) }
+    self = number.flatMap { ImageOrientation(rawValue: UInt8(clamping: $0)) } ?? .upright
   }
 
-  /// The first APP1 segment of EXIF before the image's data.
-  private static func exif(ofJPEG bytes: [UInt8]) -> ArraySlice<UInt8>? {
+  /// The first APP1 segment before the image's data that begins so.
+  private static func segment(_ prefix: String, ofJPEG bytes: [UInt8]) -> ArraySlice<UInt8>? {
     var index = 2
     while index + 4 <= bytes.count, bytes[index] == 0xFF {
       let marker = bytes[index + 1]
@@ -76,31 +85,32 @@ extension ImageOrientation {
       let end = index + 2 + (Int(bytes[index + 2]) << 8 | Int(bytes[index + 3]))
       guard end >= index + 4, end <= bytes.count else { return nil }
       let segment = bytes[(index + 4)..<end]
-      if marker == 0xE1, segment.starts(with: "Exif\0\0".utf8) { return segment }
+      if marker == 0xE1, segment.starts(with: prefix.utf8) { return segment }
       index = end
     }
     return nil
   }
 
   /// A chunk of a PNG, or of the RIFF file that a WebP is.
-  private static func chunk(_ name: String, of bytes: [UInt8], from start: Int, isPNG: Bool) -> ArraySlice<
-    UInt8
-  >? {
+  private static func chunk(
+    _ name: String, beginning prefix: String = "", of bytes: [UInt8], from start: Int, isPNG: Bool
+  ) -> ArraySlice<UInt8>? {
     var index = start
     while index + 8 <= bytes.count {
       let (length, tag) = isPNG ? (index, index + 4) : (index + 4, index)
       let size = number(bytes[length..<(length + 4)], isBigEndian: isPNG)
       let content = index + 8
       guard size <= bytes.count - content else { return nil }
-      if bytes[tag..<(tag + 4)].elementsEqual(name.utf8) { return bytes[content..<(content + size)] }
+      let chunk = bytes[content..<(content + size)]
+      if bytes[tag..<(tag + 4)].elementsEqual(name.utf8), chunk.starts(with: prefix.utf8) { return chunk }
       // A sum follows in PNG; in RIFF chunks begin at even places.
       index = content + size + (isPNG ? 4 : size & 1)
     }
     return nil
   }
 
-  /// The orientation in the first directory of a TIFF header.
-  private static func orientation(in exif: ArraySlice<UInt8>) -> ImageOrientation? {
+  /// The number in the first directory of a TIFF header.
+  private static func orientation(inEXIF exif: ArraySlice<UInt8>) -> Int? {
     let tiff = Array(exif)
     guard tiff.count >= 8 else { return nil }
     let isBigEndian = tiff.starts(with: "MM".utf8)
@@ -117,7 +127,21 @@ extension ImageOrientation {
       // Tag, type (3 is a number of two bytes), count, value.
       guard let tag = value(place, 2) else { return nil }
       guard tag == 0x0112, value(place + 2, 2) == 3, let number = value(place + 8, 2) else { continue }
-      return ImageOrientation(rawValue: UInt8(clamping: number))
+      return number
+    }
+    return nil
+  }
+
+  /// The digit of `tiff:Orientation="6"` or `<tiff:Orientation>6`, the two forms in which XMP has it.
+  private static func orientation(inXMP xmp: ArraySlice<UInt8>) -> Int? {
+    let name = Array("tiff:Orientation".utf8)
+    var rest = xmp
+    while let found = rest.firstRange(of: name) {
+      rest = rest[found.upperBound...]
+      for opening in ["=\"", ">"] where rest.starts(with: opening.utf8) {
+        let digit = rest.dropFirst(opening.utf8.count).first ?? 0
+        if (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(digit) { return Int(digit - UInt8(ascii: "0")) }
+      }
     }
     return nil
   }

@@ -71,9 +71,11 @@ public enum WeightConversion {
     let told = try request.told.completed(for: foreign, ignoring: request.exceptions)
     let width = shapes["patch_embed.proj.weight"]?.first ?? 0
     guard let heads = told.heads ?? ViTSize.heads(width: width, prefix: foreign.prefix) else {
+      let usual = ViTSize.allCases.first { $0.width == width }?.heads
       throw RunError(
-        "\(request.source) does not tell how many attention heads its transformer, \(width) wide, has; say it "
-          + "with --heads")
+        "\(request.source) does not tell how many attention heads its transformer, \(width) wide, has, nor does anything "
+          + "beside it; say it by --heads"
+          + (usual.map { ": published transformers of that width mostly have \($0)" } ?? ""))
     }
     guard
       var architecture = ModelCard.Architecture(
@@ -96,18 +98,13 @@ public enum WeightConversion {
         "\(names.count) names of classes are given; the head of \(request.source) tells "
           + "\(architecture.classes ?? 0) classes apart")
     }
-    let classes = told.classes?.count == architecture.classes ? told.classes : nil
+    let classes = architecture.classes == nil ? nil : told.classes
     let taken = Set(scope.parameters.map(\.name))
     var report = Report(summary: model.backbone.configuration.summary, tensors: taken.count)
     if let head = architecture.head, taken.contains(head.kind.layer + ".weight") {
       report.summary += ", and a head for \(head.outputs) \(head.kind.name)"
     }
     report.notes = told.notes
-    if told.heads == nil {
-      report.notes.append(
-        "nothing tells the attention heads; \(heads) are taken, as published transformers \(width) wide have (--heads)"
-      )
-    }
     let differences = scope.parameters.compactMap { parameter -> String? in
       guard let found = shapes[parameter.name] else {
         return "\(parameter.name) \(parameter.shape) is missing"
@@ -265,13 +262,12 @@ extension VisionTransformerConfiguration {
 }
 
 extension ViTSize {
-  /// Attention heads of a published transformer, which do not show in its weights; nil where its width has no name.
+  /// Attention heads of MoCo v3's published transformers, which do not show in their weights; nil for any other: those of
+  /// one width are made with different heads.
   ///
-  /// - Parameter prefix: What its weights' names begin with. MoCo v3's published small transformer, and it alone, has
-  ///   heads of 32 elements.
+  /// - Parameter prefix: What the weights' names begin with, which tells MoCo v3's.
   package static func heads(width: Int, prefix: String) -> Int? {
     let isMomentumContrast = prefix.split(separator: ".").last == "base_encoder"
-    if isMomentumContrast, width == small.width { return 12 }
-    return allCases.first { $0.width == width }?.heads
+    return isMomentumContrast && [small.width, base.width].contains(width) ? 12 : nil
   }
 }

@@ -103,8 +103,6 @@ extension WeightDescription {
       }
       result.heads = table
     }
-    // A side that the image cannot be cut out of belongs to images of another size.
-    if let side = result.resize, side < result.imageSize ?? facts.imageHeight { result.resize = nil }
     return result
   }
 
@@ -212,6 +210,21 @@ extension WeightDescription {
       return
     }
     imageSize = imageSize ?? side
+  }
+
+  /// Takes up the names of classes, which have to be as many as the head has; names that transformers made up are none.
+  /// Weights without a head have no classes, whatever lies beside them.
+  mutating func take(
+    classes names: [String]?, _ key: String, _ file: SidecarReader, _ facts: ModelCard.Architecture
+  ) {
+    guard classes == nil, let names, let count = facts.classes else { return }
+    guard names.count == count else {
+      return file.refuse(key, "has \(names.count) names, but the head has \(count) classes")
+    }
+    let isMadeUp = names.enumerated().allSatisfy {
+      $0.element == HuggingFaceConfiguration.madeUpName($0.offset)
+    }
+    if !isMadeUp { classes = names }
   }
 
   /// Takes up a normalization, on a scale of 0 to 1.

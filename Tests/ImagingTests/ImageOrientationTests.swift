@@ -18,6 +18,24 @@ import Testing
     #expect(difference <= (ending == "jpg" ? 40 : 0))
   }
 
+  /// EXIF that says nothing of it leaves it to XMP, an attribute or an element there.
+  @Test(arguments: [3, 6], ["jpg", "png", "webp"]) func xmpSaysItWhereEXIFDoesNot(value: Int, ending: String)
+    throws
+  {
+    func orientation(_ bytes: [UInt8]) throws -> Int {
+      Int(ImageOrientation(exifOf: bytes, format: try ImageInfo(bytes).format).rawValue)
+    }
+    let bytes = try fixture("orientationxmp\(value).\(ending)")
+    #expect(try orientation(bytes) == value)
+    let digit =
+      try #require(bytes.firstRange(of: Array("tiff:Orientation".utf8))).upperBound + (value == 6 ? 2 : 1)
+    for (number, expected) in [("8", 8), ("0", 1), ("9", 1), ("x", 1)] {
+      var other = bytes
+      other[digit] = Array(number.utf8)[0]
+      #expect(try orientation(other) == expected)
+    }
+  }
+
   /// A crop of the turned image is the same, whether the whole is turned first or what is decoded of it.
   @Test(arguments: ImageOrientation.allCases, [(1, 7), (8, 30)]) func cropsAreThoseOfTheTurnedImage(
     orientation: ImageOrientation, size: (scale: Int, side: Int)

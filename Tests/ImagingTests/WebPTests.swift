@@ -36,12 +36,21 @@ import Testing
     }
   }
 
-  @Test func animationsAreRefused() throws {
-    let error = try #require(imagingError { try Image(decoding: try fixture("animated.webp")) })
-    #expect(error.problem.contains("animated"))
+  @Test func anAnimationIsItsFirstImage() throws {
+    let bytes = try fixture("animated.webp")
+    let image = try Image(decoding: bytes)
+    #expect((image.width, image.height) == (20, 14))
+    #expect(image.pixels == (try fixture("animated.rgb")))
+    let region = Region(x: 5, y: 3, width: 11, height: 7)
+    let part = PixelBuffer()
+    _ = try bytes.withUnsafeBytes {
+      try ImageDecoder.decode($0, region: region, scaleDenominator: 1, into: part)
+    }
+    #expect(part.image == (try image.cropped(to: region)))
   }
 
-  @Test(arguments: ["lossy.webp", "lossless.webp", "losslessalpha.webp"]) func everyPrefixIsAnError(
+  @Test(arguments: ["lossy.webp", "lossless.webp", "losslessalpha.webp", "animated.webp"])
+  func everyPrefixIsAnError(
     name: String
   ) throws {
     let whole = try fixture(name)

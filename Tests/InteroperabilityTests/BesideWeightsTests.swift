@@ -2,6 +2,7 @@ import Configuration
 import Foundation
 import Imaging
 import Interoperability
+import Models
 import Storage
 import Terminal
 import TestSupport
@@ -64,6 +65,10 @@ import Trainer
     ("use_relative_position_bias", "false"),
     ("layer_scale_init_value", "0"), ("quantization_config", "{\"bits\": 4}"), ("rope_theta", "10000"),
     ("use_swiglu_ffn", "true"),
+    // Of five classes: too few, too many, one number left out, no names.
+    ("id2label", #"{"0": "a", "1": "b"}"#), ("id2label", #"["a", "b", "c", "d", "e", "f"]"#),
+    ("id2label", #"{"0": "a", "1": "b", "2": "c", "3": "d", "5": "e"}"#),
+    ("id2label", #"{"0": 1, "1": 2, "2": 3, "3": 4, "4": 5}"#),
   ])
   func anotherNetworkIsRefusedByName(_ key: String, _ value: String) throws {
     let object = try JSONSerialization.jsonObject(with: Data(value.utf8), options: .fragmentsAllowed)
@@ -77,6 +82,8 @@ import Trainer
     #expect(card.architecture.normEpsilon == 1e-4 && card.architecture.heads == 3)
     #expect(try huggingFace("drop_path_rate", 0.3).card.architecture.heads == 3)
     #expect(try huggingFace("rope_theta", NSNull()).card.architecture.heads == 3)
+    let names = ["a", "b", "c", "d", "e"]
+    #expect(try huggingFace("id2label", names).card.classes == names)
   }
 
   @Test func whoeverGivesWeightsMayLeaveOutWhatTheirConfigurationSays() throws {
@@ -135,6 +142,13 @@ import Trainer
     (#"{"rescale_factor": 0.0078431}"#, "rescale_factor"), (#"{"rescale_offset": true}"#, "rescale_offset"),
     (#"{"do_resize": true, "size": 40, "resample": 5}"#, "resample"),
     (#"{"do_resize": true, "size": {"height": 32, "width": 64}}"#, "size"), (#"{"do_pad": true}"#, "do_pad"),
+    (#"{"do_resize": true, "size": {"height": 34, "width": 34}}"#, "size"),
+    (#"{"do_resize": true, "do_center_crop": true, "crop_size": 48, "size": 64}"#, "crop_size"),
+    (#"{"do_resize": true, "do_center_crop": true, "crop_size": 32, "size": 16}"#, "size"),
+    (
+      #"{"do_resize": true, "do_center_crop": true, "crop_size": {"height": 32, "width": 16}, "size": 64}"#,
+      "crop_size"
+    ),
     (#"{"do_resize": true, "size": "large"}"#, "size"), (#"{"do_sharpen": true}"#, "do_sharpen"),
     (#"{"do_resize": 1, "size": 40}"#, "do_resize"),
   ])
@@ -190,10 +204,22 @@ import Trainer
       "architecture"
     ),
     (#"{"num_features": 12, "input_size": [3, 32, 64]}"#, "input_size"),
+    (#"{"num_features": 12, "label_names": ["a", "b"], "model_args": {"num_heads": 3}}"#, "label_names"),
   ])
   func timmsOtherNetworksAreRefusedByName(_ text: String, _ key: String) throws {
     let message = refusal { _ = try timm(text) }
     #expect(message.contains("config.json: '\(key)'"), "\(message)")
+  }
+
+  /// Those of one width are made with different heads, and computing with others is silently wrong.
+  @Test func headsThatNothingTellsHaveToBeSaid() throws {
+    let message = refusal { _ = try imported("timm_vit.safetensors", layout: .timm, beside: [:]) }
+    #expect(message.contains("does not tell how many attention heads") && message.contains("--heads"))
+    #expect(
+      ViTSize.heads(width: 384, prefix: "") == nil && ViTSize.heads(width: 768, prefix: "model.") == nil)
+    // MoCo v3 has one network of a width.
+    #expect(ViTSize.heads(width: 384, prefix: "module.base_encoder.") == 12)
+    #expect(ViTSize.heads(width: 512, prefix: "module.base_encoder.") == nil)
   }
 
   @Test func whatTimmSaysIsTakenUp() throws {

@@ -138,13 +138,11 @@ import Trainer
   @Test(arguments: [
     ("config.json", #"{"pretrained_cfg": {"crop_pct": 0.9}}"#, 35),
     ("preprocessor_config.json", #"{"do_resize": true, "size": 32}"#, 32),
-    ("preprocessor_config.json", #"{"do_resize": true, "size": {"height": 34, "width": 34}}"#, 34),
+    ("preprocessor_config.json", #"{"do_resize": true, "size": {"height": 32, "width": 32}}"#, 32),
     (
       "preprocessor_config.json",
-      #"{"do_resize": true, "do_center_crop": true, "size": {"shortest_edge": 36}}"#, 36
+      #"{"do_resize": true, "do_center_crop": true, "crop_size": 32, "size": {"shortest_edge": 36}}"#, 36
     ),
-    // For another size of images, and none.
-    ("preprocessor_config.json", #"{"do_resize": true, "size": {"height": 16, "width": 16}}"#, nil),
     ("preprocessor_config.json", #"{"do_resize": false, "size": 40}"#, nil),
   ])
   func howLargeImagesAreShownIsReadBesideTheWeights(name: String, text: String, expected: Int?) throws {

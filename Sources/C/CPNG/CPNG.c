@@ -74,9 +74,14 @@ int peco_png_decode(const uint8_t *bytes, size_t count, int image_width, int ima
   }
   png_set_read_fn(codec, &state, take);
   png_set_user_limits(codec, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // the caller has judged the size
+  // Data may be stored in more bytes than its pixels: it is read piece by piece. The others that could need memory go by
+  // unread.
+  png_set_chunk_malloc_max(codec, 0);
   // Texts, profiles and EXIF are not wanted here, and one that claims to have gigabytes would get the memory for them.
   png_set_keep_unknown_chunks(codec, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
   png_read_info(codec, info);
+  // From here on a wrong sum is a warning, as for Pillow: the compressed data has a sum of its own, which must be right.
+  png_set_crc_action(codec, PNG_CRC_WARN_USE, PNG_CRC_WARN_DISCARD);
   if (png_get_image_width(codec, info) != (png_uint_32)image_width ||
       png_get_image_height(codec, info) != (png_uint_32)image_height || x < 0 || y < 0 || width <= 0 ||
       height <= 0 || x > image_width - width || y > image_height - height) {

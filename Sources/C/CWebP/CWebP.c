@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <webp/decode.h>
+#include <webp/demux.h>
 
 static const char *reason(VP8StatusCode status) {
   switch (status) {
@@ -25,8 +26,42 @@ const char *peco_webp_read_header(const uint8_t *bytes, size_t count, peco_webp_
   header->height = features.height;
   header->has_alpha = features.has_alpha;
   header->is_lossless = features.format == 2;
-  header->is_animated = features.has_animation;
   return NULL;
+}
+
+// The first image of an animation, on the whole canvas; what it does not cover is black, as transparent pixels are.
+static const char *decode_first(const uint8_t *bytes, size_t count, int x, int y, int width, int height,
+                                uint8_t *pixels, size_t bytes_per_row, int *truncated) {
+  WebPAnimDecoderOptions options;
+  if (!WebPAnimDecoderOptionsInit(&options)) return "this libwebp is not the one that peco was built for";
+  options.color_mode = MODE_RGBA;
+  WebPData data = {.bytes = bytes, .size = count};
+  WebPAnimDecoder *decoder = WebPAnimDecoderNew(&data, &options);
+  if (decoder == NULL) {
+    // A demuxer that keeps what there is tells an early end from damage.
+    WebPDemuxState state = WEBP_DEMUX_PARSE_ERROR;
+    WebPDemuxDelete(WebPDemuxPartial(&data, &state));
+    *truncated = state == WEBP_DEMUX_PARSING_HEADER || state == WEBP_DEMUX_PARSED_HEADER;
+    return *truncated ? reason(VP8_STATUS_NOT_ENOUGH_DATA) : "its animation cannot be read";
+  }
+  WebPAnimInfo info;
+  uint8_t *canvas = NULL;
+  int time = 0;
+  const char *problem = NULL;
+  if (!WebPAnimDecoderGetInfo(decoder, &info) || !WebPAnimDecoderGetNext(decoder, &canvas, &time)) {
+    problem = "the first image of its animation cannot be read";
+  } else if (x < 0 || y < 0 || width <= 0 || height <= 0 || x > (int)info.canvas_width - width ||
+             y > (int)info.canvas_height - height) {
+    problem = "the region is outside the image";
+  } else {
+    for (int line = 0; line < height; line++) {
+      const uint8_t *from = canvas + ((size_t)(y + line) * info.canvas_width + (size_t)x) * 4;
+      uint8_t *to = pixels + (size_t)line * bytes_per_row;
+      for (int column = 0; column < width; column++) memcpy(to + 3 * column, from + 4 * column, 3);
+    }
+  }
+  WebPAnimDecoderDelete(decoder);
+  return problem;
 }
 
 const char *peco_webp_decode(const uint8_t *bytes, size_t count, int x, int y, int width, int height, uint8_t *pixels,
@@ -38,6 +73,9 @@ const char *peco_webp_decode(const uint8_t *bytes, size_t count, int x, int y, i
   if (status != VP8_STATUS_OK) {
     *truncated = status == VP8_STATUS_NOT_ENOUGH_DATA;
     return reason(status);
+  }
+  if (config.input.has_animation) {
+    return decode_first(bytes, count, x, y, width, height, pixels, bytes_per_row, truncated);
   }
   int full_width = config.input.width, full_height = config.input.height;
   if (x < 0 || y < 0 || width <= 0 || height <= 0 || x > full_width - width || y > full_height - height) {

@@ -38,10 +38,7 @@ enum HuggingFaceConfiguration {
     }
     // A model of the mean of patches without its pooler has no norm at all.
     if file.flag("use_mean_pooling") == true, facts.norm == nil { description.lacksNorm = true }
-    if file.has("id2label") {
-      let names = (file.any("id2label") as? [String: Any]).flatMap { Self.names($0) }
-      description.classes = description.classes ?? names
-    }
+    description.take(classes: file.names("id2label"), "id2label", file, facts)
     if facts.vocabulary != nil {
       file.agree("vocab_size", with: facts.vocabulary)
     } else {
@@ -75,13 +72,6 @@ enum HuggingFaceConfiguration {
       "_attn_implementation_autoset")
   }
 
-  /// Names in the order of their numbers; nil where numbers are left out, or all names are those that transformers
-  /// makes up.
-  private static func names(_ labels: [String: Any]) -> [String]? {
-    let names = (0..<labels.count).compactMap { labels["\($0)"] as? String }
-    guard names.count == labels.count else { return nil }
-    return names.enumerated().allSatisfy { $0.element == madeUpName($0.offset) } ? nil : names
-  }
-
+  /// What transformers names a class that nobody named.
   static func madeUpName(_ number: Int) -> String { "LABEL_\(number)" }
 }

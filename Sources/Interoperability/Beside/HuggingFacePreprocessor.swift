@@ -8,7 +8,7 @@ enum HuggingFacePreprocessor {
     _ file: SidecarReader, _ facts: ModelCard.Architecture, into description: inout WeightDescription
   ) {
     readNormalization(file, into: &description)
-    readSize(file, into: &description)
+    readSize(file, facts, into: &description)
     if let number = file.integer("resample") {
       if let filter = filters.first(where: { $0.value == number })?.key {
         description.interpolation = description.interpolation ?? filter
@@ -74,24 +74,34 @@ enum HuggingFacePreprocessor {
 
   /// Where both sides become equal, that is the length: images keep their proportions here, so that the middle square
   /// is seen in place of the whole, squeezed image.
-  private static func readSize(_ file: SidecarReader, into description: inout WeightDescription) {
+  private static func readSize(
+    _ file: SidecarReader, _ facts: ModelCard.Architecture, into description: inout WeightDescription
+  ) {
     let isCropped = file.flag("do_center_crop") ?? false
-    let crop = file.sides("crop_size", ["height", "width"])
-    let size = file.sides("size", ["shortest_edge", "height", "width"])
-    guard file.flag("do_resize") ?? (size != nil), let size else { return }
-    if let other = size.first(where: { $0 != size[0] }) {
-      return file.refuse("size", "is \(size[0]) × \(other), peco shows squares")
+    let crop = square("crop_size", ["height", "width"], file, isCropped)
+    let sizeKeys = ["shortest_edge", "height", "width"]
+    let isResized = file.flag("do_resize") ?? file.has("size")
+    let size = square("size", sizeKeys, file, isResized)
+    let shown = isCropped ? ("crop_size", crop) : ("size", size)
+    description.take(imageSides: shown.1.map { [$0] }, shown.0, file, facts)
+    guard let size else { return }
+    if isCropped, let crop, size < crop {
+      return file.refuse("size", "is \(size), of which no square of \(crop) can be cut")
     }
-    if isCropped, let crop, let other = crop.first(where: { $0 != crop[0] }) {
-      return file.refuse("crop_size", "is \(crop[0]) × \(other), peco shows squares")
-    }
-    guard size[0] > 0 else {
-      return file.refuse("size", "is \(size[0]), expected a number of pixels above 0")
-    }
-    if !isCropped, size.count > 1 {
+    if !isCropped, file.sides("size", sizeKeys)?.count == 2 {
       file.note(
         "size", "makes a square of the whole image; peco keeps its proportions and shows the middle square")
     }
-    description.resize = description.resize ?? size[0]
+    description.resize = description.resize ?? size
+  }
+
+  /// The one side that a key gives, if it is used; a problem where there are two.
+  private static func square(_ key: String, _ keys: [String], _ file: SidecarReader, _ isUsed: Bool) -> Int? {
+    guard let sides = file.sides(key, keys), isUsed, let side = sides.first else { return nil }
+    guard sides.allSatisfy({ $0 == side }), side > 0 else {
+      file.refuse(key, "is \(sides.map(String.init).joined(separator: " × ")), peco shows squares")
+      return nil
+    }
+    return side
   }
 }

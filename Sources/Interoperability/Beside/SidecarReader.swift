@@ -86,6 +86,16 @@ final class SidecarReader {
     }
   }
 
+  /// The names of a list, or of an object in the order of its numbers, which begin with 0 and leave none out.
+  func names(_ key: String) -> [String]? {
+    value(key, "a name for every number from 0 on") { found in
+      if let list = found as? [String] { return list }
+      guard let numbered = found as? [String: String] else { return nil }
+      let list = (0..<numbered.count).compactMap { numbered["\($0)"] }
+      return list.count == numbered.count ? list : nil
+    }
+  }
+
   /// An object of its own under a key; its problems are this one's.
   func section(_ key: String) -> SidecarReader? {
     guard let inner = value(key, "an object", { $0 as? [String: Any] }) else { return nil }

@@ -116,16 +116,7 @@ enum TimmConfiguration {
     } else {
       file.ignore("num_classes")
     }
-    if file.has("label_names"), let names = file.any("label_names") {
-      let list =
-        names as? [String]
-        ?? (names as? [String: String]).flatMap { numbered in
-          let list = (0..<numbered.count).compactMap { numbered["\($0)"] }
-          return list.count == numbered.count ? list : nil
-        }
-      if list == nil { file.refuse("label_names", "is no list of names") }
-      description.classes = description.classes ?? list
-    }
+    description.take(classes: file.names("label_names"), "label_names", file, facts)
     file.ignore("label_descriptions")
     if let offset = file.integer("label_offset"), offset != 0 {
       file.refuse("label_offset", "is \(offset), peco counts classes from the first")
