@@ -84,6 +84,8 @@ public struct TrainingConfiguration: Sendable, Equatable {
   /// Most images that go through the model at once on one rank; a rank's share of the global batch is cut
   /// into pieces of this size whose gradients are added up.
   public var microBatchSize = 16
+  /// The number format of products.
+  public var precision = Precision.float32
   /// What backward computes again to save memory.
   public var activationCheckpointing = ActivationCheckpointing.selective
   /// Leave after this step as if pre-empted, with a checkpoint written; nil runs to the end.
@@ -106,6 +108,7 @@ public struct TrainingConfiguration: Sendable, Equatable {
       "training.global_batch_size", .int(.atLeast(1)), default: defaults.globalBatchSize)
     microBatchSize = reader.value(
       "training.micro_batch_size", .int(.atLeast(1)), default: defaults.microBatchSize)
+    precision = reader.value("training.precision", .choice(), default: defaults.precision)
     activationCheckpointing = reader.value(
       "training.activation_checkpointing", .choice(), default: defaults.activationCheckpointing)
     stopAfterStep = reader.optional(

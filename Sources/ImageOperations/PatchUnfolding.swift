@@ -3,7 +3,7 @@ import Operations
 @_spi(TensorMemory) import Tensors
 
 /// The pixels of square patches side by side, in the order of a convolution's kernel, as PyTorch's `unfold`:
-/// [patches, channels · patch · patch].
+/// [patches, channels · patch · patch], in the context's precision: a product is what reads them.
 ///
 /// - Parameters:
 ///   - images: [B, H, W, channels], H and W multiples of the patch size.
@@ -29,13 +29,18 @@ public func unfoldPatches(_ images: Tensor, patchSize: Int, patches: [Int]? = ni
     return line * patch * stride + column * patch * channels
   }
 
-  let rows = Tensor(uninitialized: [count, size])
+  let rows = Tensor(uninitialized: [count, size], dtype: ExecutionContext.current.precision)
   ThreadPool.current.forEachRange(of: count, grain: rowGrain(size)) { range in
     for i in range {
-      peco_unfold_patch(rows.pointer + i * size, images.pointer + origin(i), stride, patch, channels)
+      let image = images.pointer + origin(i)
+      switch rows.dtype {
+      case .float32: peco_unfold_patch(rows.pointer + i * size, image, stride, patch, channels)
+      case .bfloat16: peco_unfold_patch_bfloat16(rows.halves + i * size, image, stride, patch, channels)
+      }
     }
   }
   return Tape.record(rows, from: [images]) { gradient in
+    let gradient = gradient.converted(to: .float32)
     // Patches do not overlap: every pixel belongs to one, or to none that was embedded.
     let dx = count == total ? Tensor(uninitialized: images.shape) : Tensor(images.shape)
     ThreadPool.current.forEachRange(of: count, grain: rowGrain(size)) { range in

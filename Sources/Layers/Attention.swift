@@ -63,7 +63,8 @@ public struct Attention {
     repetition: RowRepetition? = nil, bias: Tensor? = nil
   ) -> Tensor {
     func packed(_ x: Tensor) -> Tensor {
-      linear(x, normalizedBy: norm?.affine, samples: samples, weight, biases: biases(of: 0..<3))
+      linear(
+        x, normalizedBy: norm?.affine, samples: samples, weight, biases: biases(of: 0..<3), isNarrow: true)
     }
     guard let repetition, samples == nil else {
       return scaledDotProductAttention(packed(x), heads: heads, bias: bias)
@@ -74,8 +75,10 @@ public struct Attention {
 
   /// The same for some tokens only, which attend to all: [B, N, width] → [rows.count, width].
   public func heads(_ x: Tensor, rows: [Int], bias: Tensor? = nil) -> Tensor {
-    let keyValue = linear(x, weight, outputs: width..<3 * width, biases: biases(of: 1..<3))
-    let query = linear(gatherRows(x, rows), weight, outputs: 0..<width, biases: biases(of: 0..<1))
+    let keyValue = linear(
+      x, weight, outputs: width..<3 * width, biases: biases(of: 1..<3), isNarrow: true)
+    let query = linear(
+      gatherRows(x, rows), weight, outputs: 0..<width, biases: biases(of: 0..<1), isNarrow: true)
     return scaledDotProductAttention(query, rows: rows, keyValue: keyValue, heads: heads, bias: bias)
   }
 

@@ -26,9 +26,9 @@ public struct Linear {
   }
 
   /// The product alone, LN(x) Wᵀ without the bias, for some entries of the first axis (ascending; nil for all):
-  /// [B, ..., inputs] → [B or samples.count, ..., outputs]. LN(x) is computed again for backward.
+  /// [B, ..., inputs] → [B or samples.count, ..., outputs], in the context's precision. LN(x) is computed again for backward.
   public func product(_ x: Tensor, normalizedBy norm: LayerNorm, samples: [Int]? = nil) -> Tensor {
-    linear(x, normalizedBy: norm.affine, samples: samples, weight, biases: [])
+    linear(x, normalizedBy: norm.affine, samples: samples, weight, biases: [], isNarrow: true)
   }
 
   /// The end of a residual branch in one operation, x + factor · gamma ∘ self(h), or with `activation`, the bias

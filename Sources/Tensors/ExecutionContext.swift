@@ -2,7 +2,7 @@ import Foundation
 import Synchronization
 import Threads
 
-/// What one rank computes with: its threads, its memory, and the word that it is to end.
+/// What one rank computes with: its threads, its memory, its precision, and the word that it is to end.
 ///
 /// A thread has a current context. Operations take threads and memory from it, so that no call passes it on; the memory
 /// of a tensor goes back to the context that it came from. Contexts share nothing: each rank in a process has one.
@@ -24,6 +24,7 @@ public final class ExecutionContext: Sendable {
   @TaskLocal public static var current = ExecutionContext()
 
   private let failure = Mutex<FailureBox?>(nil)
+  private let productFormat = Mutex<DType>(.float32)
 
   /// A context of one thread.
   public init(cancellation: Cancellation = Cancellation()) {
@@ -43,6 +44,23 @@ public final class ExecutionContext: Sendable {
     memory = MemoryPool(limit: memoryLimit)
     self.cancellation = cancellation
     try self.threads.resize(to: threads)
+  }
+
+  /// The number format in which matrices are multiplied and images convolved, as under PyTorch's `autocast`; at first
+  /// float32. Weights, their gradients, statistics and losses are float32 in any case.
+  ///
+  /// Operations look at it in forward, on the thread that calls them, and go by it in backward.
+  public var precision: DType { productFormat.withLock(\.self) }
+
+  /// Sets it for all that is computed from now on.
+  public func setPrecision(_ precision: DType) { productFormat.withLock { $0 = precision } }
+
+  /// Runs `body` with another, for a part of a model that needs the digits.
+  public func withPrecision<Result>(_ precision: DType, _ body: () throws -> Result) rethrows -> Result {
+    let outer = self.precision
+    setPrecision(precision)
+    defer { setPrecision(outer) }
+    return try body()
   }
 
   /// Runs `body` on a thread of its own whose current context this is, and waits for it.

@@ -43,7 +43,7 @@ public final class Tape {
   /// Puts data on the tape and keeps the gradient with respect to it.
   public func leaf(_ value: Tensor) -> Tensor {
     let tensor = constant(value)
-    tensor.slot = GradientSlot()
+    tensor.slot = GradientSlot(value.dtype)
     return tensor
   }
 
@@ -64,7 +64,7 @@ public final class Tape {
     output.tape = tape
     let trained = parameters.filter { $0.gradient != nil }
     guard !trained.isEmpty || inputs.contains(where: { $0.needsGradient }) else { return output }
-    let slot = GradientSlot()
+    let slot = GradientSlot(output.dtype)
     output.slot = slot
     for parameter in trained { tape.pendingUses[ObjectIdentifier(parameter), default: 0] += 1 }
     tape.nodes.append(Node(output: slot, shape: output.shape, parameters: trained, backward: gradient))

@@ -1,6 +1,6 @@
 import CKernels
 
-/// A dense, row-major array of float32.
+/// A dense, row-major array of numbers.
 ///
 /// A tensor on a tape (`tape != nil`) takes part in differentiation: operations on it are recorded, and
 /// `backward` sends gradients through those that need them. The value itself never changes once an operation
@@ -10,8 +10,9 @@ public final class Tensor {
   public let shape: [Int]
   /// Number of elements.
   public let count: Int
-  /// The elements, in row-major order: for operations alone, which know the number format and where memory lies.
-  @_spi(TensorMemory) public let pointer: UnsafeMutablePointer<Float>
+  /// The number format of the elements.
+  public let dtype: DType
+  private let base: UnsafeMutableRawPointer
   /// The tape that records what is computed from this tensor, if any.
   public internal(set) var tape: Tape?
   /// Where the gradient with respect to this tensor gathers; nil where nobody needs it.
@@ -19,29 +20,45 @@ public final class Tensor {
   fileprivate var block: PoolBlock
 
   /// A tensor whose elements are undefined until written.
-  public init(uninitialized shape: [Int]) {
+  public init(uninitialized shape: [Int], dtype: DType = .float32) {
     let count = shape.reduce(1, *)
     precondition(shape.allSatisfy { $0 >= 0 }, "negative size in shape \(shape)")
     self.shape = shape
     self.count = count
-    block = PoolBlock(bytes: max(count, 1) * MemoryLayout<Float>.stride)
-    pointer = block.base.assumingMemoryBound(to: Float.self)
+    self.dtype = dtype
+    block = PoolBlock(bytes: max(count, 1) * dtype.size)
+    base = block.base
   }
 
-  private init(viewing base: Tensor, at offset: Int, shape: [Int]) {
+  private init(viewing whole: Tensor, at offset: Int, shape: [Int]) {
     self.shape = shape
     count = shape.reduce(1, *)
-    precondition(offset >= 0 && offset + count <= base.count, "view outside of its tensor")
-    block = base.block
-    pointer = base.pointer + offset
+    precondition(offset >= 0 && offset + count <= whole.count, "view outside of its tensor")
+    dtype = whole.dtype
+    block = whole.block
+    base = whole.base + offset * dtype.size
   }
 
+  /// The elements of a float32 tensor, in row-major order: for operations alone, which know the number format and where
+  /// memory lies.
+  @_spi(TensorMemory) public var pointer: UnsafeMutablePointer<Float> {
+    precondition(dtype == .float32, "an operation of float32 on a tensor of \(dtype)")
+    return base.assumingMemoryBound(to: Float.self)
+  }
+
+  /// The elements of a bfloat16 tensor, in row-major order: the upper halves of float32's bits.
+  @_spi(TensorMemory) public var halves: UnsafeMutablePointer<UInt16> {
+    precondition(dtype == .bfloat16, "an operation of bfloat16 on a tensor of \(dtype)")
+    return base.assumingMemoryBound(to: UInt16.self)
+  }
+
+  /// The memory whatever the number format, for operations that move elements and do not compute with them.
+  @_spi(TensorMemory) public var memory: UnsafeMutableRawPointer { base }
+
   /// A tensor of the same value everywhere.
-  public convenience init(_ shape: [Int], filledWith value: Float = 0) {
-    self.init(uninitialized: shape)
-    ThreadPool.current.forEachRange(of: count, grain: 1 << 15) { [pointer] range in
-      peco_fill(pointer + range.lowerBound, value, range.count)
-    }
+  public convenience init(_ shape: [Int], filledWith value: Float = 0, dtype: DType = .float32) {
+    self.init(uninitialized: shape, dtype: dtype)
+    fill(value)
   }
 
   /// A tensor of the given elements in row-major order.
@@ -53,17 +70,20 @@ public final class Tensor {
   /// A scalar.
   public convenience init(_ value: Float) { self.init([value], shape: []) }
 
-  /// The elements, copied.
-  public var elements: [Float] { Array(UnsafeBufferPointer(start: pointer, count: count)) }
+  /// The elements, copied, as float32.
+  public var elements: [Float] {
+    let wide = converted(to: .float32)
+    return withExtendedLifetime(wide) { Array(UnsafeBufferPointer(start: wide.pointer, count: count)) }
+  }
 
   /// The only element of a tensor of one.
   public var item: Float {
     precondition(count == 1, "item of a tensor of \(count) elements")
-    return pointer[0]
+    return elements[0]
   }
 
-  /// Hands the elements to `body`, in row-major order and without a copy: for MPI, HDF5 and checksums, which take
-  /// memory.
+  /// Hands the elements of a float32 tensor to `body`, in row-major order and without a copy: for MPI, HDF5 and
+  /// checksums, which take memory.
   ///
   /// The buffer holds `count` elements and is good until `body` returns. Its address is never nil, not even of an empty
   /// tensor. Arithmetic is for operations.
@@ -124,16 +144,30 @@ public final class Tensor {
 
   /// A copy in memory of its own, off the tape.
   public func copy() -> Tensor {
-    let result = Tensor(uninitialized: shape)
+    let result = Tensor(uninitialized: shape, dtype: dtype)
     result.copyElements(from: self)
     return result
   }
 
-  /// Overwrites the elements with those of a tensor of the same size.
+  /// The elements in a number format, off the tape: the same memory where they have it already.
+  public func converted(to dtype: DType) -> Tensor {
+    guard dtype != self.dtype else { return detached }
+    let result = Tensor(uninitialized: shape, dtype: dtype)
+    result.copyElements(from: self)
+    return result
+  }
+
+  /// Overwrites the elements with those of a tensor of the same size, in its own number format.
   public func copyElements(from other: Tensor) {
     precondition(other.count == count)
-    ThreadPool.current.forEachRange(of: count, grain: 1 << 15) { [pointer] range in
-      (pointer + range.lowerBound).update(from: other.pointer + range.lowerBound, count: range.count)
+    ThreadPool.current.forEachRange(of: count, grain: 1 << 15) { range in
+      let (i, n) = (range.lowerBound, range.count)
+      switch (dtype, other.dtype) {
+      case (.float32, .float32): (pointer + i).update(from: other.pointer + i, count: n)
+      case (.bfloat16, .bfloat16): (halves + i).update(from: other.halves + i, count: n)
+      case (.bfloat16, .float32): peco_to_bfloat16(halves + i, other.pointer + i, n)
+      case (.float32, .bfloat16): peco_from_bfloat16(pointer + i, other.halves + i, n)
+      }
     }
   }
 
@@ -141,14 +175,21 @@ public final class Tensor {
   public func copyElements(from elements: [Float]) {
     precondition(elements.count == count, "\(elements.count) elements do not fill shape \(shape)")
     elements.withUnsafeBufferPointer { source in
-      if let base = source.baseAddress { pointer.update(from: base, count: count) }
+      guard let start = source.baseAddress else { return }
+      switch dtype {
+      case .float32: pointer.update(from: start, count: count)
+      case .bfloat16: peco_to_bfloat16(halves, start, count)
+      }
     }
   }
 
   /// Overwrites every element.
   public func fill(_ value: Float) {
-    ThreadPool.current.forEachRange(of: count, grain: 1 << 15) { [pointer] range in
-      peco_fill(pointer + range.lowerBound, value, range.count)
+    ThreadPool.current.forEachRange(of: count, grain: 1 << 15) { range in
+      switch dtype {
+      case .float32: peco_fill(pointer + range.lowerBound, value, range.count)
+      case .bfloat16: peco_fill_bfloat16(halves + range.lowerBound, value, range.count)
+      }
     }
   }
 
@@ -158,7 +199,7 @@ public final class Tensor {
   public func addGradient(_ term: @autoclosure () -> Tensor) { slot?.add(term()) }
 
   /// Where the gradient goes, for a backward that does not read the elements: it does not keep them.
-  public var gradientTarget: GradientTarget { GradientTarget(slot: slot, shape: shape) }
+  public var gradientTarget: GradientTarget { GradientTarget(slot: slot, shape: shape, dtype: dtype) }
 
   /// Whether nothing else holds the memory, so that it may be overwritten.
   func hasMemoryToItself() -> Bool { isKnownUniquelyReferenced(&block) }
@@ -169,6 +210,8 @@ public struct GradientTarget {
   fileprivate let slot: GradientSlot?
   /// The tensor's shape.
   public let shape: [Int]
+  /// The tensor's number format, in which gradients are best given.
+  public let dtype: DType
 
   /// Whether the gradient is wanted.
   public var isWanted: Bool { slot != nil }
@@ -177,23 +220,30 @@ public struct GradientTarget {
   public func add(_ term: @autoclosure () -> Tensor) { slot?.add(term()) }
 }
 
-/// Where the gradient with respect to one tensor gathers while backward runs.
+/// Where the gradient with respect to one tensor gathers while backward runs, in the tensor's number format.
 final class GradientSlot {
+  private let dtype: DType
   var gradient: Tensor?
 
+  init(_ dtype: DType) { self.dtype = dtype }
+
   func add(_ term: Tensor) {
+    let term = term.converted(to: dtype)
     guard var present = gradient else {
-      gradient = term.tape == nil ? term : term.detached
+      gradient = term
       return
     }
     precondition(present.count == term.count, "gradients \(present.shape) and \(term.shape) do not add")
     gradient = nil
     // The same tensor may have been handed to several slots: write over it only where this one holds it alone.
     let alone = isKnownUniquelyReferenced(&present) && present.hasMemoryToItself()
-    let total = alone ? present : Tensor(uninitialized: present.shape)
+    let total = alone ? present : Tensor(uninitialized: present.shape, dtype: dtype)
     ThreadPool.current.forEachRange(of: present.count, grain: 1 << 15) { range in
-      let i = range.lowerBound
-      peco_add(total.pointer + i, present.pointer + i, term.pointer + i, range.count)
+      let (i, n) = (range.lowerBound, range.count)
+      switch dtype {
+      case .float32: peco_add(total.pointer + i, present.pointer + i, term.pointer + i, n)
+      case .bfloat16: peco_add_bfloat16(total.halves + i, present.halves + i, term.halves + i, n)
+      }
     }
     gradient = total
   }

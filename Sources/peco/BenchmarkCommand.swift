@@ -2,6 +2,7 @@ import ArgumentParser
 import Benchmarks
 import Communication
 import Configuration
+import Logging
 import Models
 import TaskSupport
 import Tensors
@@ -31,6 +32,12 @@ struct BenchmarkCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Threads of each rank; by default as training would choose.", valueName: "n"))
     var threads: Int?
 
+    @Option(
+      help: ArgumentHelp(
+        "The number format of products: float32, bfloat16, or auto (bfloat16 where the processor has instructions for it).",
+        valueName: "format"))
+    var precision = Precision.float32
+
     @Flag(help: "Print one JSON object in place of a table.")
     var json = false
 
@@ -44,6 +51,10 @@ struct BenchmarkCommand: ParsableCommand {
     func run(_ body: @escaping (Communicator) throws -> BenchmarkReport?) {
       onAllRanks { communicator in
         try ComputeThreads.configure(requested: threads, communicator: communicator)
+        let format = try ComputePrecision.configure(precision, communicator: communicator)
+        if communicator.isRoot, let warning = format.warning {
+          ConsoleLog.logger(rank: communicator.rank).warning("\(warning)")
+        }
         let report = try body(communicator)
         if communicator.isRoot, let report { print(json ? report.json.text : report.text) }
         return 0
@@ -237,3 +248,4 @@ struct BenchmarkCommand: ParsableCommand {
 
 extension ViTSize: ExpressibleByArgument {}
 extension ActivationCheckpointing: ExpressibleByArgument {}
+extension Precision: ExpressibleByArgument {}

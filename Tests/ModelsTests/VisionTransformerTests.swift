@@ -59,6 +59,50 @@ import Testing
     #expect(ready.count == scope.parameters.count && Set(ready).count == ready.count)
   }
 
+  /// With products of bfloat16 loss and gradients stay as near to the exact ones as PyTorch's autocast brings them.
+  @Test(arguments: ["shared", "separate", "absolute"])
+  func gradientsInBFloat16PointWhereTheyShould(group: String) throws {
+    let fixture = try FixtureFile("vit.h5")[group]
+    let architecture = configuration(group)
+    try withPrecision(.bfloat16) {
+      let scope = ParameterScope(seed: 0)
+      let model = try MaskedImageModel(architecture, vocabulary: 64, in: scope)
+      for parameter in scope.parameters { parameter.set(try fixture["parameters"].tensor(parameter.name)) }
+      let masked = try fixture.integers("masked").map { Int32($0) }
+      let targets = try fixture.integers("tokens").map { Int32($0) }
+      func gradients() throws -> (loss: Float, values: [[Float]]) {
+        for parameter in scope.parameters { parameter.enableGradient() }
+        let tape = Tape()
+        let (loss, _) = crossEntropy(
+          model(tape.constant(try fixture.tensor("images")), masked: masked), targets)
+        tape.backward(from: loss)
+        return (loss.item, scope.parameters.map { $0.gradient?.elements ?? [] })
+      }
+      let (loss, values) = try gradients()
+      let exactLoss = try fixture.tensor("loss").item
+      #expect(abs(loss / exactLoss - 1) <= max(1.2 * (try fixture["autocast"].tensor("loss").item), 5e-4))
+      for (parameter, found) in zip(scope.parameters, values) {
+        let autocasts = try fixture["autocast"].tensor(parameter.name).item
+        let cosine = cosine(found, try fixture["gradients"].tensor(parameter.name).elements)
+        #expect(autocasts > 0.999 && cosine > 0.999, "\(parameter.name)")
+        // An angle twice as large.
+        #expect(1 - cosine < 4 * Double(1 - autocasts) + 1e-6, "\(parameter.name): \(cosine), \(autocasts)")
+      }
+      // To the bit.
+      #expect(try gradients().values == values)
+    }
+  }
+
+  private func cosine(_ a: [Float], _ b: [Float]) -> Double {
+    var (product, squaresA, squaresB) = (0.0, 0.0, 0.0)
+    for (x, y) in zip(a, b) {
+      product += Double(x) * Double(y)
+      squaresA += Double(x) * Double(x)
+      squaresB += Double(y) * Double(y)
+    }
+    return product / (squaresA * squaresB).squareRoot()
+  }
+
   @Test func featuresMatchHuggingFace() throws {
     let fixture = try FixtureFile("vit.h5")["shared"]
     let scope = ParameterScope(seed: 0)

@@ -17,7 +17,7 @@ import Testing
       self.transposed = transposed
     }
 
-    var view: MatrixView { MatrixView(buffer.pointer, stride: stride, transposed: transposed) }
+    var view: MatrixView<Float> { MatrixView(buffer.pointer, stride: stride, transposed: transposed) }
 
     subscript(row: Int, column: Int) -> Double {
       Double(buffer.pointer[transposed ? column * stride + row : row * stride + column])

@@ -1,6 +1,7 @@
 #include "rows.h"
 
 #include "dispatch.h"
+#include "half.h"
 
 PECO_CLONES void peco_add_row(float *restrict y, size_t stride, const float *restrict row, size_t rows, size_t n) {
   for (size_t r = 0; r < rows; r++, y += stride)
@@ -74,4 +75,33 @@ PECO_CLONES void peco_fold_patch(
     for (size_t y = 0; y < patch; y++)
       for (size_t x = 0; x < patch; x++)
         image[y * stride + x * channels + c] = row[(c * patch + y) * patch + x];
+}
+
+PECO_CLONES void peco_scaled_residual_bfloat16(
+    float *restrict y, const float *restrict x, const uint16_t *restrict branch, const float *restrict scale,
+    const float *restrict shift, size_t rows, size_t n) {
+  for (size_t r = 0; r < rows; r++, x += n, y += n, branch += n)
+    for (size_t i = 0; i < n; i++) y[i] = x[i] + (scale[i] * peco_widened(branch[i]) + shift[i]);
+}
+
+PECO_CLONES void peco_scaled_residual_gradient_bfloat16(
+    uint16_t *restrict dbranch, float *restrict sums, float *restrict products, const float *restrict dy,
+    const uint16_t *restrict branch, const float *restrict scale, size_t rows, size_t n) {
+  for (size_t r = 0; r < rows; r++, dy += n, dbranch += n) {
+    for (size_t i = 0; i < n; i++) {
+      dbranch[i] = peco_narrowed(scale[i] * dy[i]);
+      sums[i] += dy[i];
+    }
+    if (!branch) continue;
+    for (size_t i = 0; i < n; i++) products[i] += dy[i] * peco_widened(branch[i]);
+    branch += n;
+  }
+}
+
+PECO_CLONES void peco_unfold_patch_bfloat16(
+    uint16_t *restrict row, const float *restrict image, size_t stride, size_t patch, size_t channels) {
+  for (size_t c = 0; c < channels; c++)
+    for (size_t y = 0; y < patch; y++)
+      for (size_t x = 0; x < patch; x++)
+        row[(c * patch + y) * patch + x] = peco_narrowed(image[y * stride + x * channels + c]);
 }

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "dispatch.h"
+#include "half.h"
 #include "vectormath.h"
 
 enum { lanes = 16 };
@@ -172,5 +173,54 @@ PECO_CLONES void peco_soft_cross_entropy_gradient(
     float total = 0;
     for (size_t i = 0; i < n; i++) total += t[i];
     for (size_t i = 0; i < n; i++) dz[i] = scale * (total * peco_exp(z[i] - shift) - t[i]);
+  }
+}
+
+PECO_INLINE void scale_and_shift(
+    float *restrict s, float scale, const float *restrict bias, const int32_t *restrict positions, size_t r,
+    size_t n) {
+  if (bias) {
+    const float *b = bias_row(bias, positions, r, n);
+    for (size_t i = 0; i < n; i++) s[i] = scale * s[i] + b[i];
+  } else {
+    for (size_t i = 0; i < n; i++) s[i] *= scale;
+  }
+}
+
+PECO_CLONES void peco_attention_softmax_bfloat16(
+    uint16_t *restrict p, size_t p_stride, float *restrict normalizer, float *restrict s, float scale,
+    const float *restrict bias, const int32_t *restrict positions, size_t rows, size_t n) {
+  for (size_t r = 0; r < rows; r++, s += n, p += p_stride) {
+    scale_and_shift(s, scale, bias, positions, r, n);
+    float most = maximum(s, n);
+    float sum = exp_in_place(s, most, n);
+    float share = 1.0f / sum;
+    for (size_t i = 0; i < n; i++) p[i] = peco_narrowed(s[i] * share);
+    normalizer[r] = most + logf(sum);
+  }
+}
+
+PECO_CLONES void peco_attention_weights_bfloat16(
+    uint16_t *restrict p, size_t p_stride, const float *restrict normalizer, float *restrict s, float scale,
+    const float *restrict bias, const int32_t *restrict positions, size_t rows, size_t n) {
+  for (size_t r = 0; r < rows; r++, s += n, p += p_stride) {
+    scale_and_shift(s, scale, bias, positions, r, n);
+    exp_in_place(s, normalizer[r], n);
+    for (size_t i = 0; i < n; i++) p[i] = peco_narrowed(s[i]);
+  }
+}
+
+PECO_CLONES void peco_attention_softmax_gradient_bfloat16(
+    uint16_t *ds, const uint16_t *p, size_t p_stride, float *restrict dp, float scale,
+    float *restrict dbias, const int32_t *restrict positions, size_t rows, size_t n) {
+  for (size_t r = 0; r < rows; r++, p += p_stride, ds += p_stride, dp += n) {
+    float dot = 0;
+    for (size_t i = 0; i < n; i++) dot += peco_widened(p[i]) * dp[i];
+    for (size_t i = 0; i < n; i++) dp[i] = peco_widened(p[i]) * (dp[i] - dot);
+    PECO_IN_PLACE for (size_t i = 0; i < n; i++) ds[i] = peco_narrowed(scale * dp[i]);
+    if (dbias) {
+      float *d = (float *)bias_row(dbias, positions, r, n);
+      for (size_t i = 0; i < n; i++) d[i] += dp[i];
+    }
   }
 }

@@ -11,7 +11,7 @@ public func singleHeadAttention(query q: Tensor, key k: Tensor, value v: Tensor)
   let probabilities = Tensor(uninitialized: [images, tokens, tokens])
   let y = Tensor(uninitialized: q.shape)
 
-  func matrix(_ tensor: Tensor, _ image: Int, transposed: Bool = false) -> MatrixView {
+  func matrix(_ tensor: Tensor, _ image: Int, transposed: Bool = false) -> MatrixView<Float> {
     let width = tensor.count / (images * tokens)
     return MatrixView(tensor.pointer + image * tokens * width, stride: width, transposed: transposed)
   }

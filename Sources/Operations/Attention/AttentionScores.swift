@@ -6,7 +6,7 @@ struct StridedMatrix {
   let pointer: UnsafeMutablePointer<Float>
   let stride: Int
 
-  func view(transposed: Bool = false) -> MatrixView {
+  func view(transposed: Bool = false) -> MatrixView<Float> {
     MatrixView(pointer, stride: stride, transposed: transposed)
   }
 

@@ -17,6 +17,9 @@ public struct BiasSlice {
 
 /// x Wᵀ + b, as PyTorch's `linear`: [..., inputs] → [..., outputs].
 ///
+/// The product is computed in the context's precision. x may be of any number format, and is kept for backward in that of
+/// the product; the result is float32 unless `isNarrow` lets it be that of the product too.
+///
 /// - Parameters:
 ///   - x: [..., inputs]
 ///   - norm: Normalizes x first. What it gives is computed again for backward rather than kept.
@@ -24,14 +27,19 @@ public struct BiasSlice {
 ///   - weight: W; axes after the first are flattened to [rows, inputs].
 ///   - outputs: The rows of W that are used; nil for all.
 ///   - biases: What is added to which columns of the outputs.
+///   - isNarrow: Whether what reads the result takes it in the precision of products.
 public func linear(
   _ x: Tensor, normalizedBy norm: LayerNormParameters? = nil, samples: [Int]? = nil, _ weight: Parameter,
-  outputs: Range<Int>? = nil, biases: [BiasSlice]
+  outputs: Range<Int>? = nil, biases: [BiasSlice], isNarrow: Bool = false
 ) -> Tensor {
   precondition(norm != nil || samples == nil, "only what is normalized is selected on the way")
   let inputs = weight.count / weight.shape[0]
   let outputs = outputs ?? 0..<weight.shape[0]
   precondition(x.shape.last == inputs, "\(weight.name) does not apply to shape \(x.shape)")
+  guard ExecutionContext.current.precision == .float32 else {
+    return linearInBFloat16(
+      x, normalizedBy: norm, samples: samples, weight, outputs: outputs, biases: biases, isNarrow: isNarrow)
+  }
   let pass = norm.map { LayerNormPass($0, x, samples: samples) }
   let input = pass?.forward() ?? x
   let rows = input.count / max(inputs, 1)

@@ -2,31 +2,6 @@ import COneDNN
 import COpenBLAS
 @_spi(TensorMemory) import Tensors
 
-/// A row-major matrix inside some buffer: rows × columns with `stride` elements from row to row, read as its
-/// transpose if `transposed`.
-@_spi(TensorMemory) public struct MatrixView {
-  let pointer: UnsafeMutablePointer<Float>
-  let stride: Int
-  let transposed: Bool
-
-  /// A matrix at `pointer` whose stored rows are `stride` elements apart.
-  public init(_ pointer: UnsafeMutablePointer<Float>, stride: Int, transposed: Bool = false) {
-    self.pointer = pointer
-    self.stride = stride
-    self.transposed = transposed
-  }
-
-  /// The part that starts at logical row `row` (of op(matrix)).
-  func rows(from row: Int) -> MatrixView {
-    MatrixView(pointer + (transposed ? row : row * stride), stride: stride, transposed: transposed)
-  }
-
-  /// The part that starts at logical column `column` (of op(matrix)).
-  func columns(from column: Int) -> MatrixView {
-    MatrixView(pointer + (transposed ? column * stride : column), stride: stride, transposed: transposed)
-  }
-}
-
 /// Matrix products over oneDNN, and over OpenBLAS on other processors than x86's.
 public enum MatrixMultiply {
   /// C = alpha · op(A) · op(B) + beta · C on all threads of the pool.
@@ -44,36 +19,34 @@ public enum MatrixMultiply {
   ///   - alpha: The factor of the product.
   ///   - beta: The factor of what C held; 0 does not read it.
   @_spi(TensorMemory) public static func parallel(
-    _ m: Int, _ n: Int, _ k: Int, _ a: MatrixView, _ b: MatrixView, into c: MatrixView,
+    _ m: Int, _ n: Int, _ k: Int, _ a: MatrixView<Float>, _ b: MatrixView<Float>, into c: MatrixView<Float>,
     alpha: Float = 1, beta: Float = 0
+  ) {
+    forEachPart(m, n, k) { rows, columns in
+      serial(
+        rows.count, columns.count, k, a.rows(from: rows.lowerBound), b.columns(from: columns.lowerBound),
+        into: c.rows(from: rows.lowerBound).columns(from: columns.lowerBound), alpha: alpha, beta: beta)
+    }
+  }
+
+  /// Cuts the longer side of an m × n result of products of k into one block a thread.
+  static func forEachPart(
+    _ m: Int, _ n: Int, _ k: Int, _ body: (_ rows: Range<Int>, _ columns: Range<Int>) -> Void
   ) {
     let pool = ThreadPool.current
     // Below about a megaflop a hand-over to another thread costs more than it saves.
-    guard pool.threadCount > 1, m * n * k > 1 << 19 else {
-      return serial(m, n, k, a, b, into: c, alpha: alpha, beta: beta)
-    }
+    guard pool.threadCount > 1, m * n * k > 1 << 19 else { return body(0..<m, 0..<n) }
     let tile = 16
-    if m >= n {
-      pool.forEachRange(of: (m + tile - 1) / tile) { tiles in
-        let start = tiles.lowerBound * tile
-        let end = min(tiles.upperBound * tile, m)
-        serial(
-          end - start, n, k, a.rows(from: start), b, into: c.rows(from: start), alpha: alpha, beta: beta)
-      }
-    } else {
-      pool.forEachRange(of: (n + tile - 1) / tile) { tiles in
-        let start = tiles.lowerBound * tile
-        let end = min(tiles.upperBound * tile, n)
-        serial(
-          m, end - start, k, a, b.columns(from: start), into: c.columns(from: start), alpha: alpha,
-          beta: beta)
-      }
+    let side = max(m, n)
+    pool.forEachRange(of: (side + tile - 1) / tile) { tiles in
+      let part = tiles.lowerBound * tile..<min(tiles.upperBound * tile, side)
+      if m >= n { body(part, 0..<n) } else { body(0..<m, part) }
     }
   }
 
   /// C = alpha · op(A) · op(B) + beta · C on the calling thread.
   @_spi(TensorMemory) public static func serial(
-    _ m: Int, _ n: Int, _ k: Int, _ a: MatrixView, _ b: MatrixView, into c: MatrixView,
+    _ m: Int, _ n: Int, _ k: Int, _ a: MatrixView<Float>, _ b: MatrixView<Float>, into c: MatrixView<Float>,
     alpha: Float = 1, beta: Float = 0
   ) {
     precondition(!c.transposed, "the result of a product is stored as it is")

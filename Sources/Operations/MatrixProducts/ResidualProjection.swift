@@ -8,6 +8,8 @@ import CKernels
 /// for backward, in the pass that needs its slope; and layer scale's gradient, Σ dy ∘ (h Wᵀ + b), is taken from the
 /// gradient of the weight, Σ_k (dyᵀ h)_jk W_jk + (Σ dy)_j b_j, so that the branch's result is not needed.
 ///
+/// x and the result are float32. Where the context's precision is bfloat16, the product is of bfloat16, and h may be.
+///
 /// - Parameters:
 ///   - x: [B, ..., D]
 ///   - h: [B or samples.count, ..., inputs]; its memory is overwritten by backward if there is an activation.
@@ -25,6 +27,11 @@ public func residual(
   let entries = x.shape.first ?? 1
   let selection = EntrySelection(
     samples, of: entries, rowsPerEntry: x.shape.dropFirst().dropLast().reduce(1, *))
+  guard ExecutionContext.current.precision == .float32 else {
+    return residualInBFloat16(
+      x, h, weight: weight, bias: bias, activation: activation, gamma: gamma, selection: selection,
+      factor: factor)
+  }
   let pass = ResidualProjectionPass(
     weight: weight, bias: bias, activation: activation, gamma: gamma, factor: factor, selection: selection,
     rows: selection.rows, inputs: weight.shape[1], outputs: weight.shape[0])

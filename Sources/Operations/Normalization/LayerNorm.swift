@@ -51,23 +51,30 @@ struct LayerNormPass {
     statistics = Tensor(uninitialized: [2, selection.rows])
   }
 
-  /// The normalized rows. May be called again: cheaper than keeping them.
-  func forward() -> Tensor {
+  /// The normalized rows, in a number format. May be called again: cheaper than keeping them.
+  func forward(_ dtype: DType = .float32) -> Tensor {
     let (width, rows) = (norm.weight.count, selection.rows)
-    let y = Tensor(uninitialized: shape)
+    let y = Tensor(uninitialized: shape, dtype: dtype)
     let (mean, deviationInverse) = (statistics.pointer, statistics.pointer + rows)
     let (w, b) = (norm.weight.value, norm.bias.value)
     ThreadPool.current.forEachRange(of: rows, grain: rowGrain(width)) { range in
       selection.forEachRun(in: range) { selected, whole, count in
-        peco_layer_norm(
-          y.pointer + selected * width, mean + selected, deviationInverse + selected,
-          x.pointer + whole * width, w.pointer, b.pointer, norm.epsilon, count, width)
+        let (start, x) = (selected * width, x.pointer + whole * width)
+        let (mean, deviationInverse) = (mean + selected, deviationInverse + selected)
+        switch dtype {
+        case .float32:
+          peco_layer_norm(
+            y.pointer + start, mean, deviationInverse, x, w.pointer, b.pointer, norm.epsilon, count, width)
+        case .bfloat16:
+          peco_layer_norm_bfloat16(
+            y.halves + start, mean, deviationInverse, x, w.pointer, b.pointer, norm.epsilon, count, width)
+        }
       }
     }
     return y
   }
 
-  /// The gradient with respect to `x`; adds the parameters'.
+  /// The gradient with respect to `x`, of dy in either number format; adds the parameters'.
   func backward(_ dy: Tensor) -> Tensor {
     let (width, rows) = (norm.weight.count, selection.rows)
     let (mean, deviationInverse) = (statistics.pointer, statistics.pointer + rows)
@@ -76,9 +83,16 @@ struct LayerNormPass {
     let w = norm.weight.value
     accumulateOverRows(rows, grain: rowGrain(width), into: sums) { range, sums in
       selection.forEachRun(in: range) { selected, whole, count in
-        peco_layer_norm_gradient(
-          dx.pointer + whole * width, sums[0], sums[1], dy.pointer + selected * width,
-          x.pointer + whole * width, mean + selected, deviationInverse + selected, w.pointer, count, width)
+        let (dx, x) = (dx.pointer + whole * width, x.pointer + whole * width)
+        let (start, mean, deviationInverse) = (selected * width, mean + selected, deviationInverse + selected)
+        switch dy.dtype {
+        case .float32:
+          peco_layer_norm_gradient(
+            dx, sums[0], sums[1], dy.pointer + start, x, mean, deviationInverse, w.pointer, count, width)
+        case .bfloat16:
+          peco_layer_norm_gradient_bfloat16(
+            dx, sums[0], sums[1], dy.halves + start, x, mean, deviationInverse, w.pointer, count, width)
+        }
       }
     }
     let others = selection.complement(of: x.shape[0])

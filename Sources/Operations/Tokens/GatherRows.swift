@@ -10,15 +10,20 @@ public func gatherRows(_ x: Tensor, _ indices: [Int]) -> Tensor {
     precondition(index >= 0 && index < rows && !isTaken[index], "row \(index) of \(rows), or twice")
     isTaken[index] = true
   }
-  let y = Tensor(uninitialized: [indices.count, width])
+  let y = Tensor(uninitialized: [indices.count, width], dtype: x.dtype)
+  let bytes = width * x.dtype.size
   ThreadPool.current.forEachRange(of: indices.count, grain: rowGrain(width)) { range in
-    for i in range { (y.pointer + i * width).update(from: x.pointer + indices[i] * width, count: width) }
+    for i in range {
+      (y.memory + i * bytes).copyMemory(from: x.memory + indices[i] * bytes, byteCount: bytes)
+    }
   }
   let target = x.gradientTarget
   return Tape.record(y, from: [x]) { dy in
-    let dx = Tensor(target.shape)
+    let dx = Tensor(target.shape, dtype: dy.dtype)
     ThreadPool.current.forEachRange(of: indices.count, grain: rowGrain(width)) { range in
-      for i in range { (dx.pointer + indices[i] * width).update(from: dy.pointer + i * width, count: width) }
+      for i in range {
+        (dx.memory + indices[i] * bytes).copyMemory(from: dy.memory + i * bytes, byteCount: bytes)
+      }
     }
     target.add(dx)
   }

@@ -28,21 +28,27 @@ public func repeatRows(_ x: Tensor, _ repetition: RowRepetition, shape: [Int]) -
   let places = repetition.places
   precondition(x.count == repetition.distinct.count * width, "\(x.shape) are not the distinct rows")
   precondition(shape.reduce(1, *) == places.count, "\(places.count) rows do not make up \(shape)")
-  let y = Tensor(uninitialized: shape + [width])
+  let y = Tensor(uninitialized: shape + [width], dtype: x.dtype)
+  let bytes = width * x.dtype.size
   ThreadPool.current.forEachRange(of: places.count, grain: rowGrain(width)) { range in
     for row in range {
-      (y.pointer + row * width).update(from: x.pointer + places[row] * width, count: width)
+      (y.memory + row * bytes).copyMemory(from: x.memory + places[row] * bytes, byteCount: bytes)
     }
   }
   return Tape.record(y, from: [x]) { dy in
     var rows = [[Int]](repeating: [], count: repetition.distinct.count)
     for (row, place) in places.enumerated() { rows[place].append(row) }
-    let dx = Tensor(uninitialized: x.shape)
+    // Sums of many rows are float32, whatever is added.
+    let dx = Tensor(x.shape)
     ThreadPool.current.forEachRange(of: rows.count, grain: rowGrain(width)) { range in
       for place in range {
         let sum = dx.pointer + place * width
-        sum.update(from: dy.pointer + rows[place][0] * width, count: width)
-        for row in rows[place].dropFirst() { peco_add_in_place(sum, dy.pointer + row * width, width) }
+        for row in rows[place] {
+          switch dy.dtype {
+          case .float32: peco_add_in_place(sum, dy.pointer + row * width, width)
+          case .bfloat16: peco_sum_bfloat16(sum, dy.halves + row * width, width)
+          }
+        }
       }
     }
     x.addGradient(dx)

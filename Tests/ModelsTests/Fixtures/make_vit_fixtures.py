@@ -1,11 +1,13 @@
 """Writes vit.h5: BEiT models by Hugging Face's implementation, with random weights: logits, loss and gradients.
 
 Parameters are stored under the names of BEiT's published code. Everything is computed in float64 and stored as
-float32.
+float32. `autocast/NAME` is the cosine between a gradient in float64 and under autocast to bfloat16; `autocast/loss` the
+relative error of the loss there.
 
     python make_vit_fixtures.py
 """
 
+import copy
 import sys
 from pathlib import Path
 
@@ -48,6 +50,34 @@ def names(name):
         name = name.replace(old, new)
     name = name.replace(".relative_position_bias.relative_position_bias_table", ".attn.relative_position_bias_table")
     return name, part
+
+
+def gradients_by_name(module):
+    """As BEiT's code names them, queries, keys and values in one."""
+    gradients = {}
+    for name, parameter in module.named_parameters():
+        mapped, part = names(name)
+        gradient = parameter.grad.double().numpy()
+        if part is not None and not mapped.endswith("_bias"):
+            packed = gradients.setdefault(mapped, np.zeros((3 * gradient.shape[0], gradient.shape[1])))
+            packed[part * gradient.shape[0]:(part + 1) * gradient.shape[0]] = gradient
+        else:
+            gradients[mapped] = gradient
+    return gradients
+
+
+def store_autocast(group, model, images, mask, tokens, loss):
+    """How near autocast comes to the gradients that the model has in float64."""
+    exact = gradients_by_name(model)
+    rough = copy.deepcopy(model).float()
+    rough.zero_grad()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = F.cross_entropy(rough(images.detach().float(), bool_masked_pos=mask).logits[mask], tokens)
+    found.backward()
+    out[f"{group}/autocast/loss"] = np.float32(abs(found.item() / loss.item() - 1))
+    for name, gradient in gradients_by_name(rough).items():
+        cosine = (gradient * exact[name]).sum() / np.linalg.norm(gradient) / np.linalg.norm(exact[name])
+        out[f"{group}/autocast/{name}"] = np.float32(cosine)
 
 
 def store_parameters(group, module, prefix=""):
@@ -95,6 +125,7 @@ def masked_image_model(group, **changes):
     out[f"{group}/logits"] = logits.detach().numpy().astype(np.float32)
     out[f"{group}/loss"] = np.float32(loss.item())
     store_parameters(group, model)
+    store_autocast(group, model, images, mask, tokens, loss)
     with torch.no_grad():
         output = model.beit(images, output_hidden_states=True, output_attentions=True)
     # [samples, heads, tokens, tokens]

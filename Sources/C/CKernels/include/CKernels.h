@@ -4,6 +4,7 @@
 #pragma once
 #include "activations.h"
 #include "batchnorm.h"
+#include "bfloat16.h"
 #include "blur.h"
 #include "channels.h"
 #include "differences.h"

@@ -1,6 +1,7 @@
 // Loops over the rows of a matrix: biases, their gradients, residual connections, patches.
 #pragma once
 #include <stddef.h>
+#include <stdint.h>
 
 /// y[r, i] += row[i]; rows of y are `stride` apart.
 void peco_add_row(float *y, size_t stride, const float *row, size_t rows, size_t n);
@@ -25,3 +26,14 @@ void peco_residual_gradient(
 void peco_unfold_patch(float *row, const float *image, size_t stride, size_t patch, size_t channels);
 /// Writes it back.
 void peco_fold_patch(float *image, const float *row, size_t stride, size_t patch, size_t channels);
+
+/// As peco_scaled_residual, with a branch of bfloat16.
+void peco_scaled_residual_bfloat16(
+    float *y, const float *x, const uint16_t *branch, const float *scale, const float *shift, size_t rows, size_t n);
+/// Its backward: dbranch = scale[i] · dy in bfloat16; sums[i] += Σ_r dy; products[i] += Σ_r dy branch, unless `branch` is
+/// null.
+void peco_scaled_residual_gradient_bfloat16(
+    uint16_t *dbranch, float *sums, float *products, const float *dy, const uint16_t *branch, const float *scale,
+    size_t rows, size_t n);
+/// As peco_unfold_patch, into bfloat16.
+void peco_unfold_patch_bfloat16(uint16_t *row, const float *image, size_t stride, size_t patch, size_t channels);

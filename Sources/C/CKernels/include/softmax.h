@@ -35,3 +35,18 @@ double peco_soft_cross_entropy(float *normalizer, const float *z, const float *t
 /// dz = scale · (softmax(z) Σ t - t)
 void peco_soft_cross_entropy_gradient(
     float *dz, const float *z, const float *normalizer, const float *t, float scale, size_t rows, size_t n);
+
+/// As peco_attention_softmax, of scale · s + bias, with the weights in bfloat16; s, in float32, is overwritten. Rows of s
+/// and of the weights are n and p_stride apart.
+void peco_attention_softmax_bfloat16(
+    uint16_t *p, size_t p_stride, float *normalizer, float *s, float scale, const float *bias,
+    const int32_t *positions, size_t rows, size_t n);
+/// As peco_attention_weights, likewise.
+void peco_attention_weights_bfloat16(
+    uint16_t *p, size_t p_stride, const float *normalizer, float *s, float scale, const float *bias,
+    const int32_t *positions, size_t rows, size_t n);
+/// p ∘ (dp - Σ p dp) is added into dbias unless that is null, and ds is its product with `scale`; ds may be p, and dp is
+/// overwritten.
+void peco_attention_softmax_gradient_bfloat16(
+    uint16_t *ds, const uint16_t *p, size_t p_stride, float *dp, float scale, float *dbias,
+    const int32_t *positions, size_t rows, size_t n);

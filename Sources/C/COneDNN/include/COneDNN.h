@@ -1,4 +1,4 @@
-// Matrix products and two-dimensional convolution over oneDNN, for float32. Images have channels last (NHWC), weights
+// Matrix products in float32 and bfloat16, and two-dimensional convolution in float32, over oneDNN. Images have channels last (NHWC), weights
 // lie as PyTorch lays them out (OIHW).
 //
 // Primitives are made once per shape and kept. Every function may be called from any thread; convolutions compute on
@@ -45,11 +45,31 @@ int peco_dnn_convolution_add_gradient(const peco_dnn_convolution *shape, const f
 int peco_dnn_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
                    int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
 
+/// The shape of a product of bfloat16 matrices, which adds up in float32. No field is left to chance: the bytes are what
+/// products are known by.
+typedef struct {
+  int32_t m, n, k;
+  /// From row to row of the stored matrices, in elements.
+  int32_t lda, ldb, ldc;
+  int8_t transpose_a, transpose_b;
+  /// Not 0: C is bfloat16.
+  int8_t is_narrow;
+  /// Not 0: the product is added to what C, in float32, holds.
+  int8_t accumulates;
+} peco_dnn_product;
+
+/// C = op(A) op(B) + bias[n] for row-major matrices, on the calling thread alone; `bias` may be null. All of m, n and k
+/// are above 0.
+int peco_dnn_bfloat16_product(const peco_dnn_product *shape, const uint16_t *a, const uint16_t *b, const float *bias,
+                              void *c);
+
 /// What went wrong in the last call on this thread that did not return 0.
 const char *peco_dnn_last_error(void);
 
 /// The widest instruction set the library uses on this processor, such as "AVX-512".
 const char *peco_dnn_instruction_set(void);
+/// Not 0 where the processor multiplies bfloat16 by instructions of its own, and the library uses them.
+int peco_dnn_has_bfloat16(void);
 /// Not 0 where the library works on blocks of 16 channels, as it does with AVX-512.
 int peco_dnn_has_wide_blocks(void);
 

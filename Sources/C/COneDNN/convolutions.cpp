@@ -1,10 +1,5 @@
 #include "COneDNN.h"
 
-#include <dlfcn.h>
-
-#include <algorithm>
-#include <cstdlib>
-#include <dnnl.hpp>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -12,35 +7,11 @@
 #include <tuple>
 #include <unordered_map>
 
+#include "shared.h"
+
 namespace {
 
-using dnnl::memory;
-using tag = memory::format_tag;
-
-dnnl::engine &engine() {
-  static dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
-  return cpu;
-}
-
-dnnl::stream &stream() {
-  thread_local dnnl::stream here(engine());
-  return here;
-}
-
-thread_local std::string last_error;
-
-// OpenMP keeps the number of threads per calling thread. The function is looked up when the program runs, so
-// that whichever OpenMP library oneDNN brought along is the one that is told.
-int use_threads(int wanted) {
-  using setter = void (*)(int);
-  static setter set = reinterpret_cast<setter>(dlsym(RTLD_DEFAULT, "omp_set_num_threads"));
-  thread_local int applied = 0;
-  if (wanted != applied) {
-    if (set) set(wanted);
-    applied = wanted;
-  }
-  return applied;
-}
+using namespace peco;
 
 enum class Operation { forward, forward_bias, forward_relu, forward_bias_relu, data, weights, weights_bias };
 
@@ -189,35 +160,11 @@ std::shared_ptr<Primitive> primitive(const peco_dnn_convolution &c, Operation op
   return entry;
 }
 
-// Memory for what a kernel wants beside its arguments while it runs: one block a thread, which only grows.
-class Scratch {
- public:
-  float *at_least(size_t bytes) {
-    if (bytes > size_) {
-      std::free(block_);
-      block_ = nullptr;
-      size_ = 0;
-      size_t rounded = (bytes + 4095) / 4096 * 4096;
-      if (posix_memalign(&block_, 4096, rounded) != 0) throw std::bad_alloc();
-      size_ = rounded;
-    }
-    return static_cast<float *>(block_);
-  }
-  ~Scratch() { std::free(block_); }
-
- private:
-  void *block_ = nullptr;
-  size_t size_ = 0;
-};
-
 memory wrap(const memory::desc &description, const float *data) {
   return memory(description, engine(), const_cast<float *>(data));
 }
 
-memory scratchpad(const Primitive &p) {
-  thread_local Scratch here;
-  return wrap(p.scratchpad, here.at_least(p.scratchpad.get_size()));
-}
+memory scratchpad(const Primitive &p) { return peco::scratchpad(p.scratchpad); }
 
 // Room for arguments in a layout of the kernel's own.
 float *layout_scratch(size_t floats) {
@@ -258,24 +205,13 @@ void weight_gradient(const Primitive &p, const float *dy, const float *x, float 
 
 template <typename Body>
 int guarded(const peco_dnn_convolution &c, const char *what, Body body) {
-  int status;
-  std::string reason;
-  try {
-    body();
-    return 0;
-  } catch (const dnnl::error &error) {
-    status = error.status ? error.status : 1;
-    reason = error.what();
-  } catch (const std::exception &error) {
-    status = 1;
-    reason = error.what();
-  }
-  last_error = std::string("oneDNN cannot ") + what + " of a convolution from " +
-               std::to_string(c.in_channels) + " to " + std::to_string(c.out_channels) + " channels, kernel " +
-               std::to_string(c.kernel_height) + "x" + std::to_string(c.kernel_width) + ", stride " +
-               std::to_string(c.stride) + ", on " + std::to_string(c.batch) + " images of " +
-               std::to_string(c.height) + "x" + std::to_string(c.width) + ": " + reason;
-  return status;
+  auto words = [&] {
+    return std::string("oneDNN cannot ") + what + " of a convolution from " + std::to_string(c.in_channels) + " to " +
+           std::to_string(c.out_channels) + " channels, kernel " + std::to_string(c.kernel_height) + "x" +
+           std::to_string(c.kernel_width) + ", stride " + std::to_string(c.stride) + ", on " +
+           std::to_string(c.batch) + " images of " + std::to_string(c.height) + "x" + std::to_string(c.width);
+  };
+  return peco::guarded(words, body);
 }
 
 }  // namespace
@@ -339,18 +275,7 @@ int peco_dnn_convolution_add_gradient(const peco_dnn_convolution *shape, const f
   });
 }
 
-const char *peco_dnn_last_error(void) { return last_error.c_str(); }
-
-int peco_dnn_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
-                   int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
-  if (k == 0) {  // of which oneDNN thinks that there is nothing to do
-    for (int64_t row = 0; row < m; row++)
-      for (int64_t i = 0; i < n; i++) c[row * ldc + i] = beta == 0 ? 0 : beta * c[row * ldc + i];
-    return 0;
-  }
-  use_threads(1);
-  return dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
-}
+const char *peco_dnn_last_error(void) { return last_error().c_str(); }
 
 const char *peco_dnn_instruction_set(void) {
   switch (dnnl::get_effective_cpu_isa()) {
@@ -364,6 +289,11 @@ const char *peco_dnn_instruction_set(void) {
     case dnnl::cpu_isa::avx512_core_amx: return "AVX-512 with AMX";
     default: return "generic";
   }
+}
+
+int peco_dnn_has_bfloat16(void) {
+  auto set = dnnl::get_effective_cpu_isa();
+  return set == dnnl::cpu_isa::avx512_core_bf16 || set == dnnl::cpu_isa::avx512_core_amx;
 }
 
 int peco_dnn_has_wide_blocks(void) { return std::string(peco_dnn_instruction_set()).rfind("AVX-512", 0) == 0; }

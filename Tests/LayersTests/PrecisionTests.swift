@@ -1,0 +1,134 @@
+import Foundation
+import ImageOperations
+import Layers
+import Operations
+import Tensors
+import TestSupport
+import Testing
+
+/// Operations with products of bfloat16 are no further from the truth than PyTorch's autocast is on the same inputs.
+@Suite struct PrecisionTests {
+  /// Runs an operation on a group of the fixture, and compares its errors with autocast's.
+  ///
+  /// - Parameters:
+  ///   - inputs: The tensors among the group's inputs; those that are narrow in a network are named in `narrow`.
+  ///   - parameters: The parameters among them.
+  private func expectAsNear(
+    _ group: String, inputs: [String], narrow: Set<String> = [], parameters: [String] = [],
+    checkpointing: ActivationCheckpointing = .none,
+    _ operation: @escaping ([String: Tensor], [String: Parameter]) -> Tensor
+  ) throws {
+    try withPrecision(.bfloat16) {
+      let fixture = try FixtureFile("precision.h5", of: "OperationsTests")[group]
+      let tape = Tape(activationCheckpointing: checkpointing)
+      var leaves: [String: Tensor] = [:]
+      for name in inputs {
+        let value = try fixture.tensor(name)
+        leaves[name] = tape.leaf(narrow.contains(name) ? value.converted(to: .bfloat16) : value)
+      }
+      let scope = ParameterScope(seed: 0)
+      var weights: [String: Parameter] = [:]
+      for name in parameters {
+        let value = try fixture.tensor(name)
+        weights[name] = scope.parameter(name, value.shape, .values(value.elements), role: .weight)
+        weights[name]?.enableGradient()
+      }
+      let y = operation(leaves, weights)
+      tape.backward(from: innerProduct(y, try fixture.tensor("dy")))
+      var results: [(name: String, value: Tensor?)] = [("y", y)]
+      results += leaves.map { ("d" + $0.key, $0.value.gradient) }
+      results += weights.map { ("d" + $0.key, $0.value.gradient) }
+      for (name, value) in results {
+        let found = error(try #require(value, "\(name)").elements, try fixture.tensor(name).elements)
+        let allowed = 1.2 * Double(try fixture["autocast"].tensor(name).item) + 1e-6
+        #expect(found <= allowed, "\(group), \(name)")
+      }
+    }
+  }
+
+  /// The length of the error over the length of what is expected.
+  private func error(_ found: [Float], _ expected: [Float]) -> Double {
+    guard found.count == expected.count else { return .infinity }
+    let squares = zip(found, expected).reduce((0.0, 0.0)) {
+      let difference = Double($1.0) - Double($1.1)
+      return ($0.0 + difference * difference, $0.1 + Double($1.1) * Double($1.1))
+    }
+    return (squares.0 / squares.1).squareRoot()
+  }
+
+  @Test(arguments: [false, true]) func linearMaps(isNarrow: Bool) throws {
+    for (group, narrow) in [("linear", []), ("linear_of_narrow", ["x"])] as [(String, Set<String>)] {
+      try expectAsNear(group, inputs: ["x"], narrow: narrow, parameters: ["weight", "bias"]) {
+        linear($0["x"]!, $1["weight"]!, biases: [BiasSlice($1["bias"]!)], isNarrow: isNarrow)
+      }
+    }
+  }
+
+  @Test func linearMapsOfNormalizedRows() throws {
+    try expectAsNear(
+      "normalized_linear", inputs: ["x"], parameters: ["norm_weight", "norm_bias", "weight", "bias"]
+    ) {
+      let norm = LayerNormParameters(weight: $1["norm_weight"]!, bias: $1["norm_bias"]!, epsilon: 1e-6)
+      return linear(
+        $0["x"]!, normalizedBy: norm, $1["weight"]!, biases: [BiasSlice($1["bias"]!)], isNarrow: true)
+    }
+  }
+
+  @Test(arguments: ActivationCheckpointing.allCases) func attention(checkpointing: ActivationCheckpointing)
+    throws
+  {
+    try expectAsNear("attention", inputs: ["qkv", "bias"], narrow: ["qkv"], checkpointing: checkpointing) {
+      inputs, _ in scaledDotProductAttention(inputs["qkv"]!, heads: 2, bias: inputs["bias"])
+    }
+    let rows = [0, 3, 17, 34, 70, 71, 104]
+    try expectAsNear(
+      "attention_of_rows", inputs: ["query", "key_value", "bias"], narrow: ["query", "key_value"],
+      checkpointing: checkpointing
+    ) { inputs, _ in
+      scaledDotProductAttention(
+        inputs["query"]!, rows: rows, keyValue: inputs["key_value"]!, heads: 2, bias: inputs["bias"])
+    }
+  }
+
+  @Test func endsOfBranches() throws {
+    try expectAsNear(
+      "residual", inputs: ["x", "h"], narrow: ["h"], parameters: ["weight", "bias", "gamma"]
+    ) {
+      residual($0["x"]!, $0["h"]!, weight: $1["weight"]!, bias: $1["bias"], gamma: $1["gamma"])
+    }
+    try expectAsNear(
+      "mlp", inputs: ["x", "h"], narrow: ["h"], parameters: ["activation", "weight", "bias", "gamma"]
+    ) {
+      residual(
+        $0["x"]!, $0["h"]!, weight: $1["weight"]!, bias: $1["bias"], activation: $1["activation"],
+        gamma: $1["gamma"])
+    }
+  }
+
+  @Test func patches() throws {
+    try expectAsNear("patch_embedding", inputs: ["images"], parameters: ["weight", "bias"]) {
+      linear(unfoldPatches($0["images"]!, patchSize: 4), $1["weight"]!, biases: [BiasSlice($1["bias"]!)])
+    }
+  }
+
+  /// What stochastic depth leaves of a batch, and tokens of which some are the same.
+  @Test func partsOfABatchAreThoseOfTheWhole() throws {
+    try withPrecision(.bfloat16) {
+      let scope = ParameterScope(seed: 3)
+      let (attention, norm) = (Attention(32, heads: 2, in: scope / "a"), LayerNorm(32, in: scope / "n"))
+      let x = randomTensor([4, 9, 32], seed: 1)
+      let kept = [0, 2, 3]
+      let whole = attention.heads(x, normalizedBy: norm)
+      let some = attention.heads(x, normalizedBy: norm, samples: kept)
+      #expect(whole.dtype == .bfloat16 && some.shape == [3, 9, 32])
+      for (place, sample) in kept.enumerated() {
+        #expect(some[row: place].elements == whole[row: sample].elements)
+      }
+      let kinds = (0..<36).map { $0 % 7 }
+      let repetition = RowRepetition(kinds)
+      let repeated = repeatRows(gatherRows(x, repetition.distinct), repetition, shape: [4, 9])
+      let computedOnce = attention.heads(repeated, normalizedBy: norm, repetition: repetition)
+      #expect(computedOnce.elements == attention.heads(repeated, normalizedBy: norm).elements)
+    }
+  }
+}
