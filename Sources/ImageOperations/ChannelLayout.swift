@@ -78,8 +78,8 @@ private func rearranged(_ x: Tensor, _ layout: ChannelLayout, blocked: Bool) -> 
   precondition(channels % block == 0, "\(channels) channels cannot be cut into blocks")
   let y = Tensor(
     uninitialized: ChannelLayout.shape(
-      batch: layout.batch, height: layout.height, width: layout.width, channels: channels, isBlocked: blocked)
-  )
+      batch: layout.batch, height: layout.height, width: layout.width, channels: channels, isBlocked: blocked),
+    dtype: x.dtype)
   // A few rows of pixels at a time: all blocks of them before the next, so that both sides stay in cache.
   let piece = max(1, (1 << 14) / channels)
   let pieces = (pixels + piece - 1) / piece
@@ -91,10 +91,12 @@ private func rearranged(_ x: Tensor, _ layout: ChannelLayout, blocked: Bool) -> 
       for start in stride(from: 0, to: channels, by: block) {
         let last = (image * pixels + first) * channels + start
         let inBlocks = (image * channels + start) * pixels + first * block
-        if blocked {
-          peco_copy_rows(y.pointer + inBlocks, block, x.pointer + last, channels, count, block)
-        } else {
-          peco_copy_rows(y.pointer + last, channels, x.pointer + inBlocks, block, count, block)
+        let (from, to) = blocked ? (last, inBlocks) : (inBlocks, last)
+        let (fromStride, toStride) = blocked ? (channels, block) : (block, channels)
+        switch x.dtype {
+        case .float32: peco_copy_rows(y.pointer + to, toStride, x.pointer + from, fromStride, count, block)
+        case .bfloat16:
+          peco_copy_rows_bfloat16(y.halves + to, toStride, x.halves + from, fromStride, count, block)
         }
       }
     }

@@ -14,9 +14,12 @@ func addChannelSums(of x: Tensor, into total: Tensor) {
   let partial = DoubleSum(count: planes * ranges * run)
   pool.forEach(planes) { plane in
     pool.forEachIndexedRange(of: rows, grain: grain) { index, range in
-      peco_channel_sums(
-        x.pointer + (plane * rows + range.lowerBound) * run, range.count, run,
-        partial.pointer + (plane * ranges + index) * run)
+      let start = (plane * rows + range.lowerBound) * run
+      let sums = partial.pointer + (plane * ranges + index) * run
+      switch x.dtype {
+      case .float32: peco_channel_sums(x.pointer + start, range.count, run, sums)
+      case .bfloat16: peco_channel_sums_bfloat16(x.halves + start, range.count, run, sums)
+      }
     }
   }
   for plane in 0..<planes {

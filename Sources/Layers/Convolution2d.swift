@@ -45,9 +45,14 @@ public struct Convolution2d {
     convolution2dWeightGradient(dy, x, weightShape: weight.shape, stride: stride, padding: padding)
   }
 
-  /// [batch, height, width, in] → [batch, (height + padding − kernel)/stride + 1, …, out].
+  /// [batch, height, width, in] → [batch, (height + padding − kernel)/stride + 1, …, out], in float32.
   public func callAsFunction(_ x: Tensor) -> Tensor {
     convolution2d(x, weight: weight, bias: bias, stride: stride, padding: padding)
+  }
+
+  /// The same in the context's precision, for what takes it: group normalization, sums, other convolutions.
+  public func narrow(_ x: Tensor) -> Tensor {
+    convolution2d(x, weight: weight, bias: bias, stride: stride, padding: padding, isNarrow: true)
   }
 
   /// The convolution followed by ReLU, in one pass.

@@ -23,7 +23,7 @@ public struct SpatialAttention {
     let normalized = channelsLast(norm(x))
     let attended = singleHeadAttention(
       query: query(normalized), key: key(normalized), value: value(normalized))
-    let y = projection(attended)
+    let y = projection.narrow(attended)
     return add(x, isChannelBlocked(x) ? channelBlocked(y) : y)
   }
 }

@@ -23,8 +23,8 @@ struct ResidualBlock {
   }
 
   func callAsFunction(_ x: Tensor) -> Tensor {
-    let h = conv2(norm2.withSiLU(conv1(norm1.withSiLU(x))))
-    return add(shortcut?(x) ?? x, h)
+    let h = conv2.narrow(norm2.withSiLU(conv1.narrow(norm1.withSiLU(x))))
+    return add(shortcut?.narrow(x) ?? x, h)
   }
 }
 

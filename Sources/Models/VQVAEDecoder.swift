@@ -38,12 +38,12 @@ struct VQVAEDecoder {
 
   /// What the last layer draws images from, [batch, height, width, base width].
   func features(_ z: Tensor) -> Tensor {
-    var h = input(z)
+    var h = input.narrow(z)
     if isBlocked { h = channelBlocked(h) }
     h = middle(h)
     for level in levels {
       h = level.blocks(h)
-      if let upsample = level.upsample { h = upsample(upsampleNearest(h)) }
+      if let upsample = level.upsample { h = upsample.narrow(upsampleNearest(h)) }
     }
     return channelsLast(norm.withSiLU(h))
   }

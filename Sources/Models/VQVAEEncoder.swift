@@ -38,11 +38,11 @@ struct VQVAEEncoder {
   }
 
   func callAsFunction(_ images: Tensor) -> Tensor {
-    var h = input(images)
+    var h = input.narrow(images)
     if isBlocked { h = channelBlocked(h) }
     for level in levels {
       h = level.blocks(h)
-      if let downsample = level.downsample { h = downsample(h) }
+      if let downsample = level.downsample { h = downsample.narrow(h) }
     }
     return output(channelsLast(norm.withSiLU(middle(h))))
   }

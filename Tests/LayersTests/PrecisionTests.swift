@@ -111,6 +111,47 @@ import Testing
     }
   }
 
+  @Test(arguments: [false, true]) func convolutions(isNarrow: Bool) throws {
+    let parameters = ["weight", "bias"]
+    try expectAsNear("convolution", inputs: ["x"], narrow: ["x"], parameters: parameters) {
+      convolution2d($0["x"]!, weight: $1["weight"]!, bias: $1["bias"], padding: 1, isNarrow: isNarrow)
+    }
+    if prefersChannelBlocks([16, 32]) {
+      try expectAsNear("convolution", inputs: ["x"], narrow: ["x"], parameters: parameters) {
+        channelsLast(
+          convolution2d(
+            channelBlocked($0["x"]!), weight: $1["weight"]!, bias: $1["bias"], padding: 1, isNarrow: isNarrow)
+        )
+      }
+    }
+    try expectAsNear("convolution_of_wide", inputs: ["x"], parameters: parameters) {
+      convolution2d(
+        $0["x"]!, weight: $1["weight"]!, bias: $1["bias"], stride: 2, padding: 1, isNarrow: isNarrow)
+    }
+    try expectAsNear("convolution_1x1", inputs: ["x"], narrow: ["x"], parameters: parameters) {
+      convolution2d($0["x"]!, weight: $1["weight"]!, bias: $1["bias"], isNarrow: isNarrow)
+    }
+    try expectAsNear("convolution_transposed", inputs: ["x"], parameters: parameters) {
+      convolutionTranspose2d($0["x"]!, weight: $1["weight"]!, bias: $1["bias"], stride: 2, padding: 1)
+    }
+  }
+
+  @Test func imagesBetweenConvolutions() throws {
+    try expectAsNear("group_norm_silu", inputs: ["x"], narrow: ["x"], parameters: ["weight", "bias"]) {
+      groupNorm($0["x"]!, groups: 4, weight: $1["weight"]!, bias: $1["bias"]!, epsilon: 1e-6, silu: true)
+    }
+    try expectAsNear("upsample", inputs: ["x"], narrow: ["x"]) { inputs, _ in
+      upsampleNearest(inputs["x"]!)
+    }
+    try withPrecision(.bfloat16) {
+      let (x, y) = (randomTensor([3, 5], seed: 1), randomTensor([3, 5], seed: 2))
+      let (a, b) = (x.converted(to: .bfloat16), y.converted(to: .bfloat16))
+      #expect(add(a, y).dtype == .float32 && add(a, b).dtype == .bfloat16)
+      let exact = zip(a.elements, b.elements).map { $0 + $1 }
+      #expect(add(a, b).elements == Tensor(exact, shape: [15]).converted(to: .bfloat16).elements)
+    }
+  }
+
   /// What stochastic depth leaves of a batch, and tokens of which some are the same.
   @Test func partsOfABatchAreThoseOfTheWhole() throws {
     try withPrecision(.bfloat16) {

@@ -62,6 +62,39 @@ import Testing
     }
   }
 
+  /// With products of bfloat16 gradients point where the exact ones do, at least where PyTorch's autocast brings them so.
+  @Test func gradientsInBFloat16PointWhereTheyShould() throws {
+    let whole = try FixtureFile("vqvae.h5")
+    let fixture = whole["precision"]
+    try withPrecision(.bfloat16) {
+      let model = try VQVAE(Self.small(), in: ParameterScope(seed: 0))
+      let vectors = try whole.tensor("embedding")
+      model.quantizer.revive(entries: Array(0..<vectors.shape[0]), with: vectors)
+      let trained = model.parameters.filter { $0.kind == .trained }
+      for parameter in trained { parameter.set(try whole["parameters"].tensor(parameter.name)) }
+      let tape = Tape()
+      let input = tape.constant(try fixture.tensor("images"))
+      let output = model(input, mode: .training)
+      #expect(output.tokens.map { Int($0) } == (try fixture.integers("indices")))
+      let loss = weightedSum([
+        (1, meanSquaredError(output.reconstruction, input)), (0.25, output.commitment),
+      ])
+      let error = abs(loss.item / (try fixture.tensor("loss").item) - 1)
+      #expect(error <= max(1.2 * (try fixture["autocast"].tensor("loss").item), 1e-3))
+      tape.backward(from: loss)
+      var (own, autocasts) = (0.0, 0.0)
+      for parameter in trained {
+        let expected = try fixture["gradients"].tensor(parameter.name)
+        if (expected.elements.map { abs($0) }.max() ?? 0) < 1e-7 { continue }
+        own += 1 - cosine(try #require(parameter.gradient).elements, expected.elements)
+        autocasts += 1 - Double(try fixture["autocast"].tensor(parameter.name).item)
+      }
+      // So small a network is at the mercy of each rounding: all parameters together tell.
+      #expect(own < 1.2 * autocasts && own < 0.002 * Double(trained.count), "\(own), \(autocasts)")
+      print("cosines fall short of one by \(own) in all, by \(autocasts) under autocast")
+    }
+  }
+
   @Test func tokensAndImagesGoTogether() throws {
     let model = try VQVAE(Self.small(), in: ParameterScope(seed: 1))
     // So that something is drawn beyond black and white.

@@ -93,16 +93,6 @@ import Testing
     }
   }
 
-  private func cosine(_ a: [Float], _ b: [Float]) -> Double {
-    var (product, squaresA, squaresB) = (0.0, 0.0, 0.0)
-    for (x, y) in zip(a, b) {
-      product += Double(x) * Double(y)
-      squaresA += Double(x) * Double(x)
-      squaresB += Double(y) * Double(y)
-    }
-    return product / (squaresA * squaresB).squareRoot()
-  }
-
   @Test func featuresMatchHuggingFace() throws {
     let fixture = try FixtureFile("vit.h5")["shared"]
     let scope = ParameterScope(seed: 0)

@@ -1,6 +1,7 @@
 #include "resampling.h"
 
 #include "dispatch.h"
+#include "half.h"
 
 PECO_CLONES void peco_repeat_pixels(float *restrict y, const float *restrict x, float scale, size_t width,
                                     size_t channels, size_t window) {
@@ -26,6 +27,30 @@ PECO_CLONES void peco_sum_windows(float *restrict y, const float *restrict x, fl
         for (size_t c = 0; c < channels; c++) y[c] += x[j * row_stride + k * channels + c];
     for (size_t c = 0; c < channels; c++) y[c] *= scale;
   }
+}
+
+PECO_CLONES void peco_repeat_pixels_bfloat16(uint16_t *restrict y, const uint16_t *restrict x, float scale,
+                                             size_t width, size_t channels, size_t window) {
+  for (size_t w = 0; w < width; w++, x += channels)
+    for (size_t k = 0; k < window; k++, y += channels)
+      for (size_t c = 0; c < channels; c++) y[c] = peco_narrowed(scale * peco_widened(x[c]));
+}
+
+enum { strip = 16 };
+
+PECO_CLONES void peco_sum_windows_bfloat16(uint16_t *restrict y, const uint16_t *restrict x, float scale,
+                                           size_t width, size_t channels, size_t window, size_t row_stride) {
+  for (size_t w = 0; w < width; w++, y += channels, x += window * channels)
+    for (size_t start = 0; start < channels; start += strip) {
+      float sum[strip] = {0};
+      size_t count = channels - start < strip ? channels - start : strip;
+      for (size_t j = 0; j < window; j++)
+        for (size_t k = 0; k < window; k++) {
+          const uint16_t *pixel = x + j * row_stride + k * channels + start;
+          for (size_t c = 0; c < count; c++) sum[c] += peco_widened(pixel[c]);
+        }
+      for (size_t c = 0; c < count; c++) y[start + c] = peco_narrowed(scale * sum[c]);
+    }
 }
 
 PECO_CLONES void peco_max_pool_2x2(float *restrict y, const float *restrict top, const float *restrict bottom,

@@ -55,6 +55,12 @@ PECO_CLONES void peco_copy_rows(
     for (size_t i = 0; i < n; i++) y[i] = x[i];
 }
 
+PECO_CLONES void peco_copy_rows_bfloat16(
+    uint16_t *restrict y, size_t y_stride, const uint16_t *restrict x, size_t x_stride, size_t rows, size_t n) {
+  for (size_t r = 0; r < rows; r++, y += y_stride, x += x_stride)
+    for (size_t i = 0; i < n; i++) y[i] = x[i];
+}
+
 PECO_CLONES float peco_dot(const float *restrict x, const float *restrict y, size_t n) {
   float sum = 0;
   for (size_t i = 0; i < n; i++) sum += x[i] * y[i];

@@ -37,19 +37,25 @@ memory::dims output_size(const peco_dnn_convolution &c) {
 
 std::shared_ptr<Primitive> make(const peco_dnn_convolution &c, Operation operation, dnnl::algorithm algorithm) {
   const auto f32 = memory::data_type::f32;
+  const auto type = c.is_narrow ? memory::data_type::bf16 : f32;
+  const auto result_type = c.is_wide_result ? f32 : type;
   const auto layout = c.channel_block == 16 ? tag::nChw16c : tag::nhwc;
   auto out = output_size(c);
   memory::dims weight_dims{c.out_channels, c.in_channels, c.kernel_height, c.kernel_width};
   memory::dims strides{c.stride, c.stride}, before{c.pad_top, c.pad_left}, after{c.pad_bottom, c.pad_right};
 
   auto result = std::make_shared<Primitive>();
-  result->source = memory::desc({c.batch, c.in_channels, c.height, c.width}, f32, layout);
-  result->destination = memory::desc({c.batch, c.out_channels, out[0], out[1]}, f32, layout);
+  const bool is_forward = operation != Operation::data && operation != Operation::weights &&
+                          operation != Operation::weights_bias;
+  memory::dims source_dims{c.batch, c.in_channels, c.height, c.width};
+  memory::dims destination_dims{c.batch, c.out_channels, out[0], out[1]};
+  result->source = memory::desc(source_dims, operation == Operation::data ? result_type : type, layout);
+  result->destination = memory::desc(destination_dims, is_forward ? result_type : type, layout);
   result->weight = memory::desc(weight_dims, f32, tag::oihw);
   result->inner_source = result->source;
   result->inner_destination = result->destination;
   result->bias = memory::desc({c.out_channels}, f32, tag::x);
-  memory::desc any_weight(weight_dims, f32, tag::any);
+  memory::desc any_weight(weight_dims, type, tag::any);
 
   bool has_bias = operation == Operation::forward_bias || operation == Operation::forward_bias_relu ||
                   operation == Operation::weights_bias;
@@ -64,12 +70,13 @@ std::shared_ptr<Primitive> make(const peco_dnn_convolution &c, Operation operati
     after_convolution.append_eltwise(1, dnnl::algorithm::eltwise_relu, 0, 0);
     attributes.set_post_ops(after_convolution);
   }
+  // For a backward this is a hint, of images in one number format.
+  const auto source = is_forward ? result->source : memory::desc(source_dims, type, layout);
   dnnl::convolution_forward::primitive_desc forward(
-      has_bias ? dnnl::convolution_forward::desc(dnnl::prop_kind::forward_training, algorithm, result->source,
-                                                 any_weight, result->bias, result->destination, strides,
-                                                 before, after)
-               : dnnl::convolution_forward::desc(dnnl::prop_kind::forward_training, algorithm, result->source,
-                                                 any_weight, result->destination, strides, before, after),
+      has_bias ? dnnl::convolution_forward::desc(dnnl::prop_kind::forward_training, algorithm, source, any_weight,
+                                                 result->bias, result->destination, strides, before, after)
+               : dnnl::convolution_forward::desc(dnnl::prop_kind::forward_training, algorithm, source, any_weight,
+                                                 result->destination, strides, before, after),
       attributes, engine());
 
   switch (operation) {
@@ -90,13 +97,14 @@ std::shared_ptr<Primitive> make(const peco_dnn_convolution &c, Operation operati
       // only be padded to a block.
       memory::desc source = result->source, destination = result->destination;
       if (c.channel_block == 0 && c.out_channels >= 16) {
-        source = memory::desc(source.dims(), f32, tag::any);
-        destination = memory::desc(destination.dims(), f32, tag::any);
+        source = memory::desc(source.dims(), type, tag::any);
+        destination = memory::desc(destination.dims(), type, tag::any);
       }
+      memory::desc any_gradient(weight_dims, f32, tag::any);
       primitive::primitive_desc description(
-          has_bias ? primitive::desc(algorithm, source, any_weight, result->bias, destination, strides, before,
+          has_bias ? primitive::desc(algorithm, source, any_gradient, result->bias, destination, strides, before,
                                      after)
-                   : primitive::desc(algorithm, source, any_weight, destination, strides, before, after),
+                   : primitive::desc(algorithm, source, any_gradient, destination, strides, before, after),
           backward_attributes, engine(), forward);
       result->convolution = primitive(description);
       result->inner_source = description.src_desc();
@@ -131,7 +139,7 @@ std::shared_ptr<Primitive> make(const peco_dnn_convolution &c, Operation operati
 // Winograd's algorithm (Lavin and Gray, 1509.09308) takes a quarter of the multiplications for a 3 × 3 kernel, and
 // about half of the time; oneDNN has it on blocks of channels. Few channels do not fill its products.
 bool suits_winograd(const peco_dnn_convolution &c) {
-  return c.channel_block == 16 && c.kernel_height == 3 && c.kernel_width == 3 && c.stride == 1 && c.in_channels >= 32 &&
+  return !c.is_narrow && c.channel_block == 16 && c.kernel_height == 3 && c.kernel_width == 3 && c.stride == 1 && c.in_channels >= 32 &&
          c.out_channels >= 32;
 }
 
@@ -160,8 +168,8 @@ std::shared_ptr<Primitive> primitive(const peco_dnn_convolution &c, Operation op
   return entry;
 }
 
-memory wrap(const memory::desc &description, const float *data) {
-  return memory(description, engine(), const_cast<float *>(data));
+memory wrap(const memory::desc &description, const void *data) {
+  return memory(description, engine(), const_cast<void *>(data));
 }
 
 memory scratchpad(const Primitive &p) { return peco::scratchpad(p.scratchpad); }
@@ -177,7 +185,7 @@ size_t room(const memory::desc &description) { return (description.get_size() + 
 
 // `data` in the layout `inner`: itself, or a copy at `place`.
 memory prepared(const memory::desc &outer, const memory::desc &inner, const dnnl::reorder &reorder,
-                const float *data, float *place) {
+                const void *data, float *place) {
   if (inner == outer) return wrap(outer, data);
   memory from = wrap(outer, data), to = wrap(inner, place);
   dnnl::reorder(reorder).execute(stream(), from, to);
@@ -189,7 +197,7 @@ memory prepared_weight(const Primitive &p, const float *weight) {
 }
 
 // Computes what some images give to the gradients of weight, in the convolution's own layout, and after it of bias.
-void weight_gradient(const Primitive &p, const float *dy, const float *x, float *gradient, bool has_bias) {
+void weight_gradient(const Primitive &p, const void *dy, const void *x, float *gradient, bool has_bias) {
   float *source = layout_scratch(room(p.inner_source) + room(p.inner_destination));
   float *destination = source + room(p.inner_source);
   std::unordered_map<int, memory> arguments{
@@ -218,8 +226,8 @@ int guarded(const peco_dnn_convolution &c, const char *what, Body body) {
 
 extern "C" {
 
-int peco_dnn_convolution_forward(const peco_dnn_convolution *shape, const float *x, const float *weight,
-                                 const float *bias, float *y, int relu, int threads) {
+int peco_dnn_convolution_forward(const peco_dnn_convolution *shape, const void *x, const float *weight,
+                                 const float *bias, void *y, int relu, int threads) {
   return guarded(*shape, "compute the output", [&] {
     auto p = primitive(*shape, bias ? (relu ? Operation::forward_bias_relu : Operation::forward_bias)
                                     : (relu ? Operation::forward_relu : Operation::forward),
@@ -234,8 +242,8 @@ int peco_dnn_convolution_forward(const peco_dnn_convolution *shape, const float 
   });
 }
 
-int peco_dnn_convolution_backward_data(const peco_dnn_convolution *shape, const float *dy,
-                                       const float *weight, float *dx, int threads) {
+int peco_dnn_convolution_backward_data(const peco_dnn_convolution *shape, const void *dy,
+                                       const float *weight, void *dx, int threads) {
   return guarded(*shape, "compute the input gradient", [&] {
     auto p = primitive(*shape, Operation::data, threads);
     p->convolution.execute(stream(), {{DNNL_ARG_DIFF_DST, wrap(p->destination, dy)},
@@ -255,7 +263,7 @@ int64_t peco_dnn_convolution_gradient_size(const peco_dnn_convolution *shape, in
   return size;
 }
 
-int peco_dnn_convolution_gradient(const peco_dnn_convolution *shape, const float *dy, const float *x, float *gradient,
+int peco_dnn_convolution_gradient(const peco_dnn_convolution *shape, const void *dy, const void *x, float *gradient,
                                   int has_bias, int threads) {
   return guarded(*shape, "compute the weight gradient", [&] {
     auto p = primitive(*shape, has_bias ? Operation::weights_bias : Operation::weights, threads);

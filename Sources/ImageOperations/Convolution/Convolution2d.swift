@@ -10,22 +10,27 @@ import Tensors
 ///   - stride: Step from one output pixel to the next, in input pixels.
 ///   - padding: Zeros around each image.
 ///   - relu: Whether ReLU follows in the same pass.
+///   - isNarrow: Whether what reads the result takes it in the context's precision; otherwise it is float32.
 public func convolution2d(
-  _ x: Tensor, weight: Parameter, bias: Parameter?, stride: Int = 1, padding: Padding = 0, relu: Bool = false
+  _ x: Tensor, weight: Parameter, bias: Parameter?, stride: Int = 1, padding: Padding = 0, relu: Bool = false,
+  isNarrow: Bool = false
 ) -> Tensor {
   let kernel = ConvolutionKernel(input: x.shape, weight: weight.shape, stride: stride, padding: padding)
-  let y = kernel.forward(x, weight: weight.value, bias: bias?.value, relu: relu)
+  precondition(!(relu && isNarrow), "ReLU gives float32")
+  let images = x.converted(to: kernel.dtype)
+  let y = kernel.forward(
+    images, weight: weight.value, bias: bias?.value, relu: relu, result: isNarrow ? nil : .float32)
   let parameters = [weight] + (bias.map { [$0] } ?? [])
   let mask = relu ? y.detached : nil
   // The weights' gradient alone reads the input: frozen weights let go of it.
-  let input = weight.gradient == nil ? nil : x
+  let input = weight.gradient == nil ? nil : images
   let target = x.gradientTarget
   return Tape.record(y, from: [x], parameters: parameters) { dy in
-    let dy = mask.map { reluBackward(dy, output: $0) } ?? dy
+    let dy = (mask.map { reluBackward(dy, output: $0) } ?? dy).converted(to: kernel.dtype)
     if let input, let weightGradient = weight.gradient {
       kernel.backwardWeights(dy, input, weightGradient: weightGradient, biasGradient: bias?.gradient)
     }
-    target.add(kernel.backwardData(dy, weight: weight.value))
+    if target.isWanted { target.add(kernel.backwardData(dy, weight: weight.value, result: target.dtype)) }
   }
 }
 

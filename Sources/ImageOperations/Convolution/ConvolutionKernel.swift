@@ -1,9 +1,15 @@
 import COneDNN
+import Operations
 @_spi(TensorMemory) import Tensors
 
-/// oneDNN's convolution of one shape: images NHWC or in blocks of channels, weights OIHW.
+/// oneDNN's convolution of one shape: images NHWC or in blocks of channels, weights OIHW. Images are in the context's
+/// precision, and results too unless they are asked for in float32; weights and their gradients are float32.
 struct ConvolutionKernel {
   private var shape: peco_dnn_convolution
+  /// The number format of images.
+  let dtype = ExecutionContext.current.precision
+  /// Where the processor lacks instructions for bfloat16, the library may lack kernels: images go through float32.
+  private var isNative: Bool { dtype == .float32 || MatrixMultiply.hasNativeBFloat16 }
 
   /// The convolution of `input` [batch, height, width, in channels], or the same in blocks of channels (then the
   /// output has them, too), with `weight` [out, in, height, width].
@@ -24,7 +30,8 @@ struct ConvolutionKernel {
       in_channels: Int32(layout.channels), out_channels: Int32(weight[0]), kernel_height: Int32(weight[2]),
       kernel_width: Int32(weight[3]), stride: Int32(stride), pad_top: Int32(padding.top),
       pad_bottom: Int32(padding.bottom), pad_left: Int32(padding.left), pad_right: Int32(padding.right),
-      channel_block: layout.isBlocked ? Int32(ChannelLayout.block) : 0)
+      channel_block: layout.isBlocked ? Int32(ChannelLayout.block) : 0, is_narrow: 0, is_wide_result: 0)
+    if dtype == .bfloat16, isNative { shape.is_narrow = 1 }
   }
 
   /// Shape of the output, [batch, height, width, out channels] or the same in blocks of channels.
@@ -43,21 +50,38 @@ struct ConvolutionKernel {
       isBlocked: shape.channel_block != 0)
   }
 
-  func forward(_ x: Tensor, weight: Tensor, bias: Tensor?, relu: Bool = false) -> Tensor {
-    let y = Tensor(uninitialized: outputShape)
-    run { shape, threads in
+  /// - Parameter result: The number format of the output; nil for that of images.
+  func forward(
+    _ x: Tensor, weight: Tensor, bias: Tensor?, relu: Bool = false, result: DType? = nil
+  ) -> Tensor {
+    into(outputShape, x, result) { shape, x, y, threads in
       peco_dnn_convolution_forward(
-        shape, x.pointer, weight.pointer, bias?.pointer, y.pointer, relu ? 1 : 0, threads)
+        shape, x.memory, weight.pointer, bias?.pointer, y.memory, relu ? 1 : 0, threads)
     }
-    return y
   }
 
-  func backwardData(_ dy: Tensor, weight: Tensor) -> Tensor {
-    let dx = Tensor(uninitialized: inputShape)
-    run { shape, threads in
-      peco_dnn_convolution_backward_data(shape, dy.pointer, weight.pointer, dx.pointer, threads)
+  /// - Parameter result: The number format of the gradient; nil for that of images.
+  func backwardData(_ dy: Tensor, weight: Tensor, result: DType? = nil) -> Tensor {
+    into(inputShape, dy, result) { shape, dy, dx, threads in
+      peco_dnn_convolution_backward_data(shape, dy.memory, weight.pointer, dx.memory, threads)
     }
-    return dx
+  }
+
+  /// Makes images of others, in the number formats that the library is given.
+  private func into(
+    _ resultShape: [Int], _ images: Tensor, _ result: DType?,
+    _ body: (UnsafePointer<peco_dnn_convolution>, Tensor, Tensor, _ threads: Int32) -> Int32
+  ) -> Tensor {
+    let wanted = result ?? dtype
+    let images = images.converted(to: isNative ? dtype : .float32)
+    let y = Tensor(uninitialized: resultShape, dtype: isNative ? wanted : .float32)
+    if shape.batch > 0 {
+      var shape = shape
+      shape.is_wide_result = shape.is_narrow != 0 && wanted == .float32 ? 1 : 0
+      let threads = Int32(ThreadPool.current.threadCount)
+      if withUnsafePointer(to: shape, { body($0, images, y, threads) }) != 0 { Self.giveUp() }
+    }
+    return y.converted(to: wanted)
   }
 
   /// Most groups of images whose gradients of the weight are computed apart.
@@ -73,8 +97,13 @@ struct ConvolutionKernel {
     let pool = ThreadPool.current
     let batch = Int(shape.batch)
     guard batch > 0 else { return }
+    let (dy, x) = (
+      dy.converted(to: isNative ? dtype : .float32), x.converted(to: isNative ? dtype : .float32)
+    )
     let manyChannels = 1 << 16
-    let isCutByChannels = shape.kernel_height == 3 && shape.out_channels * shape.in_channels >= manyChannels
+    let isCutByChannels =
+      shape.is_narrow == 0 && shape.kernel_height == 3
+      && shape.out_channels * shape.in_channels >= manyChannels
     let canGroup = !isCutByChannels && min(batch, Self.mostGroups) >= pool.threadCount
     let (groups, threads) = canGroup ? (min(batch, Self.mostGroups), 1) : (1, pool.threadCount)
     if !canGroup, let biasGradient { addChannelSums(of: dy, into: biasGradient) }
@@ -91,8 +120,9 @@ struct ConvolutionKernel {
       let first = batch * group / groups
       var part = parts[group].shape
       let status = peco_dnn_convolution_gradient(
-        &part, dy.pointer + first * (dy.count / batch), x.pointer + first * (x.count / batch),
-        parts[group].gradient.pointer, hasBias, Int32(threads))
+        &part, dy.memory + first * (dy.count / batch) * dy.dtype.size,
+        x.memory + first * (x.count / batch) * x.dtype.size, parts[group].gradient.pointer, hasBias,
+        Int32(threads))
       if status != 0 { Self.giveUp() }
     }
     for (var part, gradient) in parts {
@@ -100,12 +130,6 @@ struct ConvolutionKernel {
         &part, gradient.pointer, weightGradient.pointer, biasGradient?.pointer, Int32(threads))
       if status != 0 { Self.giveUp() }
     }
-  }
-
-  private func run(_ body: (UnsafePointer<peco_dnn_convolution>, _ threads: Int32) -> Int32) {
-    guard shape.batch > 0 else { return }
-    let threads = Int32(ThreadPool.current.threadCount)
-    if withUnsafePointer(to: shape, { body($0, threads) }) != 0 { Self.giveUp() }
   }
 
   /// What is left here is the library out of memory, or unable to run on this processor at all.

@@ -18,14 +18,16 @@ public func convolutionTranspose2d(
   let kernel = ConvolutionKernel(
     input: [x.shape[0], height, width, weight.shape[1]], weight: weight.shape, stride: stride,
     padding: padding)
-  let y = kernel.backwardData(x, weight: weight.value)
+  let images = x.converted(to: kernel.dtype)
+  let y = kernel.backwardData(images, weight: weight.value, result: .float32)
   if let bias { addToChannels(of: y, bias.value) }
+  let target = x.gradientTarget
   return Tape.record(y, from: [x], parameters: [weight] + (bias.map { [$0] } ?? [])) { dy in
     if let weightGradient = weight.gradient {
-      kernel.backwardWeights(x, dy, weightGradient: weightGradient, biasGradient: nil)
+      kernel.backwardWeights(images, dy, weightGradient: weightGradient, biasGradient: nil)
     }
     if let biasGradient = bias?.gradient { addChannelSums(of: dy, into: biasGradient) }
-    x.addGradient(kernel.forward(dy, weight: weight.value, bias: nil))
+    target.add(kernel.forward(dy, weight: weight.value, bias: nil, result: target.dtype))
   }
 }
 

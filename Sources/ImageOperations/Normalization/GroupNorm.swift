@@ -3,7 +3,8 @@ import Operations
 @_spi(TensorMemory) import Tensors
 
 /// Group normalization over images with channels last, or in blocks of channels, as PyTorch's `group_norm` (Wu and He,
-/// "Group Normalization", 2018), optionally followed by SiLU in the same pass.
+/// "Group Normalization", 2018), optionally followed by SiLU in the same pass. Images stay in their number format;
+/// statistics are float64.
 ///
 /// - Parameters:
 ///   - x: [batch, height, width, channels] or the same in blocks of channels.
@@ -29,15 +30,22 @@ private struct GroupNormPass {
     precondition(
       plan.channels == weight.count, "\(plan.channels) channels, where \(weight.count) are expected")
     let coefficients = GroupNormCoefficients(images: plan.images, channels: plan.channels)
-    let y = Tensor(uninitialized: x.shape)
+    let y = Tensor(uninitialized: x.shape, dtype: x.dtype)
     let sums = GroupNormSums(plan)
 
     plan.forEachGroup { images in
       plan.forEachChunk(of: images) { chunk in
         // Sums about a value of the channel itself keep the digits of the variance where the mean is large.
         let sum = sums.partial(chunk.slot)
-        peco_channel_moments(
-          x.pointer + chunk.start, x.pointer + chunk.planeStart, chunk.rows, plan.run, sum, sum + plan.run)
+        let (start, plane) = (chunk.start, chunk.planeStart)
+        switch x.dtype {
+        case .float32:
+          peco_channel_moments(
+            x.pointer + start, x.pointer + plane, chunk.rows, plan.run, sum, sum + plan.run)
+        case .bfloat16:
+          peco_channel_moments_bfloat16(
+            x.halves + start, x.halves + plane, chunk.rows, plan.run, sum, sum + plan.run)
+        }
       }
       for image in images {
         sums.add(of: image)
@@ -48,11 +56,16 @@ private struct GroupNormPass {
           coefficients.scale(chunk.image) + chunk.channel,
           coefficients.offset(chunk.image) + chunk.channel
         )
-        let (output, input) = (y.pointer + chunk.start, x.pointer + chunk.start)
-        if silu {
-          peco_channel_affine_silu(output, input, scale, offset, chunk.rows, plan.run)
-        } else {
-          peco_channel_affine(output, input, scale, offset, chunk.rows, plan.run)
+        let (start, rows, run) = (chunk.start, chunk.rows, plan.run)
+        switch (x.dtype, silu) {
+        case (.float32, true):
+          peco_channel_affine_silu(y.pointer + start, x.pointer + start, scale, offset, rows, run)
+        case (.float32, false):
+          peco_channel_affine(y.pointer + start, x.pointer + start, scale, offset, rows, run)
+        case (.bfloat16, true):
+          peco_channel_affine_silu_bfloat16(y.halves + start, x.halves + start, scale, offset, rows, run)
+        case (.bfloat16, false):
+          peco_channel_affine_bfloat16(y.halves + start, x.halves + start, scale, offset, rows, run)
         }
       }
     }
@@ -70,7 +83,13 @@ private struct GroupNormPass {
     let width = weight.count / groups
     let rows = Double(plan.rows)
     let count = rows * Double(width)
-    func shift(_ c: Int) -> Double { Double(x.pointer[plan.firstElement(of: image, channel: c)]) }
+    func shift(_ c: Int) -> Double {
+      let place = plan.firstElement(of: image, channel: c)
+      switch x.dtype {
+      case .float32: return Double(x.pointer[place])
+      case .bfloat16: return Double(Float(bitPattern: UInt32(x.halves[place]) << 16))
+      }
+    }
     for group in 0..<groups {
       let members = group * width..<(group + 1) * width
       let mean = members.reduce(0.0) { $0 + sums.first(image, $1) + rows * shift($1) } / count
@@ -96,7 +115,7 @@ private struct GroupNormPass {
     -> Tensor
   {
     let (rows, channels) = (plan.rows, plan.channels)
-    let dx = Tensor(uninitialized: x.shape)
+    let dx = Tensor(uninitialized: x.shape, dtype: x.dtype)
     let sums = GroupNormSums(plan)
     let slope = Tensor(uninitialized: [plan.images, channels])
     let constant = Tensor(uninitialized: [plan.images, channels])
@@ -105,14 +124,22 @@ private struct GroupNormPass {
       plan.forEachChunk(of: images) { chunk in
         let (image, c) = (chunk.image, chunk.channel)
         let sum = sums.partial(chunk.slot)
-        let (input, gradient) = (x.pointer + chunk.start, dy.pointer + chunk.start)
+        let (start, rows, run) = (chunk.start, chunk.rows, plan.run)
+        let (scale, offset) = (coefficients.scale(image) + c, coefficients.offset(image) + c)
         let (factor, shift) = (coefficients.factor(image) + c, coefficients.shift(image) + c)
-        if silu {
+        switch (x.dtype, silu) {
+        case (.float32, true):
           peco_group_norm_silu_sums(
-            input, gradient, coefficients.scale(image) + c, coefficients.offset(image) + c, factor, shift,
-            chunk.rows, plan.run, sum, sum + plan.run)
-        } else {
-          peco_group_norm_sums(input, gradient, factor, shift, chunk.rows, plan.run, sum, sum + plan.run)
+            x.pointer + start, dy.pointer + start, scale, offset, factor, shift, rows, run, sum, sum + run)
+        case (.float32, false):
+          peco_group_norm_sums(
+            x.pointer + start, dy.pointer + start, factor, shift, rows, run, sum, sum + run)
+        case (.bfloat16, true):
+          peco_group_norm_silu_sums_bfloat16(
+            x.halves + start, dy.halves + start, scale, offset, factor, shift, rows, run, sum, sum + run)
+        case (.bfloat16, false):
+          peco_group_norm_sums_bfloat16(
+            x.halves + start, dy.halves + start, factor, shift, rows, run, sum, sum + run)
         }
       }
       for image in images {
@@ -137,16 +164,22 @@ private struct GroupNormPass {
       }
       plan.forEachChunk(of: images) { chunk in
         let (image, c) = (chunk.image, chunk.channel)
-        let (input, gradient) = (x.pointer + chunk.start, dy.pointer + chunk.start)
+        let (start, rows, run) = (chunk.start, chunk.rows, plan.run)
+        let (scale, offset) = (coefficients.scale(image) + c, coefficients.offset(image) + c)
         let (a, b) = (slope.pointer + image * channels + c, constant.pointer + image * channels + c)
-        if silu {
+        switch (x.dtype, silu) {
+        case (.float32, true):
           peco_group_norm_silu_backward(
-            dx.pointer + chunk.start, input, gradient, coefficients.scale(image) + c,
-            coefficients.offset(image) + c, a, b, chunk.rows, plan.run)
-        } else {
+            dx.pointer + start, x.pointer + start, dy.pointer + start, scale, offset, a, b, rows, run)
+        case (.float32, false):
           peco_group_norm_backward(
-            dx.pointer + chunk.start, input, gradient, coefficients.scale(image) + c, a, b, chunk.rows,
-            plan.run)
+            dx.pointer + start, x.pointer + start, dy.pointer + start, scale, a, b, rows, run)
+        case (.bfloat16, true):
+          peco_group_norm_silu_backward_bfloat16(
+            dx.halves + start, x.halves + start, dy.halves + start, scale, offset, a, b, rows, run)
+        case (.bfloat16, false):
+          peco_group_norm_backward_bfloat16(
+            dx.halves + start, x.halves + start, dy.halves + start, scale, a, b, rows, run)
         }
       }
     }

@@ -1,15 +1,20 @@
 import CKernels
 @_spi(TensorMemory) import Tensors
 
-/// x + y, of the same shape.
+/// x + y, of the same shape: bfloat16 where both are, float32 otherwise.
 public func add(_ x: Tensor, _ y: Tensor) -> Tensor {
   precondition(x.shape == y.shape, "shapes \(x.shape) and \(y.shape) do not add")
-  let sum = Tensor(uninitialized: x.shape)
+  let (first, second) = (x.gradientTarget, y.gradientTarget)
+  let dtype = x.dtype == y.dtype ? x.dtype : .float32
+  let sum = Tensor(uninitialized: x.shape, dtype: dtype)
+  let (a, b) = (x.converted(to: dtype), y.converted(to: dtype))
   ThreadPool.current.forEachRange(of: x.count, grain: 1 << 15) { range in
     let i = range.lowerBound
-    peco_add(sum.pointer + i, x.pointer + i, y.pointer + i, range.count)
+    switch dtype {
+    case .float32: peco_add(sum.pointer + i, a.pointer + i, b.pointer + i, range.count)
+    case .bfloat16: peco_add_bfloat16(sum.halves + i, a.halves + i, b.halves + i, range.count)
+    }
   }
-  let (first, second) = (x.gradientTarget, y.gradientTarget)
   return Tape.record(sum, from: [x, y]) { gradient in
     first.add(gradient)
     second.add(gradient)

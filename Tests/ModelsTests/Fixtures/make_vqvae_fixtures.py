@@ -4,6 +4,7 @@ sixteenth of its width; forward, loss and every gradient in PyTorch.
     python make_vqvae_fixtures.py
 """
 
+import copy
 import pathlib
 
 import h5py
@@ -191,6 +192,41 @@ with h5py.File(here / "vqvae.h5", "w") as file:
     for name, parameter in model.named_parameters():
         write(file, "parameters/" + name, parameter)
         write(file, "gradients/" + name, parameter.grad)
+
+
+def margin(image):
+    """How much farther the second nearest entry is than the nearest, for the vector where that is least."""
+    with torch.no_grad():
+        vectors = channels_last(model.quant_conv(model.encoder(image))).reshape(-1, model.embedding.shape[1])
+        nearest = torch.cdist(vectors, model.embedding).topk(2, largest=False).values
+    return (nearest[:, 1] - nearest[:, 0]).min().item()
+
+
+# Of many images the one whose tokens rounding changes least: another token would be another loss.
+candidates = [(torch.rand(1, 3, 16, 16) * 2 - 1).float().double() for _ in range(2000)]
+image = max(candidates, key=margin)
+model.zero_grad()
+_, indices, commitment, reconstruction = model(image)
+loss = F.mse_loss(reconstruction, image) + 0.25 * commitment
+loss.backward()
+rough = copy.deepcopy(model).float()
+rough.embedding = rough.embedding.float()
+rough.zero_grad()
+with torch.autocast("cpu", dtype=torch.bfloat16):
+    _, rough_indices, rough_commitment, rough_reconstruction = rough(image.float())
+    rough_loss = F.mse_loss(rough_reconstruction.float(), image.float()) + 0.25 * rough_commitment
+rough_loss.backward()
+assert (rough_indices == indices).all()
+with h5py.File(here / "vqvae.h5", "a") as file:
+    write(file, "precision/images", channels_last(image))
+    write(file, "precision/indices", indices)
+    write(file, "precision/loss", loss)
+    # How near autocast to bfloat16 comes: the relative error of the loss, the cosines of gradients.
+    write(file, "precision/autocast/loss", (rough_loss / loss - 1).abs())
+    for (name, parameter), (_, other) in zip(model.named_parameters(), rough.named_parameters()):
+        cosine = F.cosine_similarity(parameter.grad.flatten(), other.grad.double().flatten(), 0)
+        write(file, "precision/gradients/" + name, parameter.grad)
+        write(file, "precision/autocast/" + name, cosine)
 
 torch.manual_seed(1)
 cfg = [4, 4, "M", 8, 8, "M", 16, 16, 16, "M", 32, 32, 32, "M", 32, 32, 32, "M"]

@@ -102,3 +102,27 @@ run("patch_embedding",
     lambda images, weight, bias: F.conv2d(images.permute(0, 3, 1, 2), weight, bias, stride=4).flatten(2).transpose(1, 2)
     .reshape(-1, 24),
     images=wide(2, 8, 12, 3), weight=wide(24, 3, 4, 4, scale=0.2), bias=wide(24))
+
+
+def convolve(x, weight, bias, **options):
+    return F.conv2d(x.permute(0, 3, 1, 2), weight, bias, **options).permute(0, 2, 3, 1)
+
+
+run("convolution", lambda x, weight, bias: convolve(x, weight, bias, padding=1),
+    x=narrow(3, 9, 10, 32), weight=wide(16, 32, 3, 3, scale=0.1), bias=wide(16))
+run("convolution_of_wide", lambda x, weight, bias: convolve(x, weight, bias, padding=1, stride=2),
+    x=wide(2, 8, 10, 3), weight=wide(16, 3, 3, 3, scale=0.3), bias=wide(16))
+run("convolution_1x1", lambda x, weight, bias: convolve(x, weight, bias),
+    x=narrow(2, 5, 6, 32), weight=wide(32, 32, 1, 1, scale=0.2), bias=wide(32))
+run("convolution_transposed",
+    lambda x, weight, bias: F.conv_transpose2d(x.permute(0, 3, 1, 2), weight, bias, stride=2, padding=1)
+    .permute(0, 2, 3, 1), x=wide(2, 5, 4, 8), weight=wide(8, 6, 4, 4, scale=0.2), bias=wide(6))
+
+
+def normalize(x, weight, bias):
+    x = x.permute(0, 3, 1, 2)
+    return F.silu(F.group_norm(x, 4, weight.to(x.dtype), bias.to(x.dtype), 1e-6)).permute(0, 2, 3, 1)
+
+
+run("group_norm_silu", normalize, x=narrow(2, 6, 7, 32, scale=2), weight=wide(32), bias=wide(32))
+run("upsample", lambda x: F.interpolate(x.permute(0, 3, 1, 2), scale_factor=2).permute(0, 2, 3, 1), x=narrow(2, 3, 4, 16))

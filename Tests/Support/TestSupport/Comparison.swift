@@ -58,3 +58,14 @@ public func slopeError(
   let found = zip(gradient.elements, direction.elements).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }
   return Float(abs(found - expected) / max(abs(expected), 1e-6))
 }
+
+/// The cosine of the angle between two lists of equal length.
+public func cosine(_ a: [Float], _ b: [Float]) -> Double {
+  var (product, squaresA, squaresB) = (0.0, 0.0, 0.0)
+  for (x, y) in zip(a, b) {
+    product += Double(x) * Double(y)
+    squaresA += Double(x) * Double(x)
+    squaresB += Double(y) * Double(y)
+  }
+  return product / (squaresA * squaresB).squareRoot()
+}

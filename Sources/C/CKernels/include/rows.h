@@ -15,6 +15,9 @@ void peco_scaled_residual(
     float *y, const float *x, const float *branch, const float *scale, const float *shift, size_t rows, size_t n);
 /// y[r, i] = x[r, i]; rows are y_stride and x_stride apart.
 void peco_copy_rows(float *y, size_t y_stride, const float *x, size_t x_stride, size_t rows, size_t n);
+/// The same of bfloat16.
+void peco_copy_rows_bfloat16(
+    uint16_t *y, size_t y_stride, const uint16_t *x, size_t x_stride, size_t rows, size_t n);
 /// Σ x[i] y[i].
 float peco_dot(const float *x, const float *y, size_t n);
 /// dbranch = factor · gamma[i] · dy; dgamma[i] += factor · Σ_r dy branch unless dgamma is null.

@@ -1,4 +1,4 @@
-// Matrix products in float32 and bfloat16, and two-dimensional convolution in float32, over oneDNN. Images have channels last (NHWC), weights
+// Matrix products and two-dimensional convolution over oneDNN, of float32 and bfloat16. Images have channels last (NHWC), weights
 // lie as PyTorch lays them out (OIHW).
 //
 // Primitives are made once per shape and kept. Every function may be called from any thread; convolutions compute on
@@ -19,22 +19,26 @@ typedef struct {
   int32_t pad_top, pad_bottom, pad_left, pad_right;
   /// 0: channels last, as below; 16: input and output lie in blocks of 16 channels, [N, C/16, H, W, 16].
   int32_t channel_block;
+  /// Not 0: images and their gradients are bfloat16, but for a result that `is_wide_result` makes float32. Weights, bias
+  /// and their gradients are float32 in any case.
+  int32_t is_narrow;
+  int32_t is_wide_result;
 } peco_dnn_convolution;
 
 /// y[N,OH,OW,O] = x[N,H,W,I] * weight[O,I,KH,KW] + bias[O], and its ReLU if `relu` is not 0. `bias` may be null.
-int peco_dnn_convolution_forward(const peco_dnn_convolution *shape, const float *x, const float *weight,
-                                 const float *bias, float *y, int relu, int threads);
+int peco_dnn_convolution_forward(const peco_dnn_convolution *shape, const void *x, const float *weight,
+                                 const float *bias, void *y, int relu, int threads);
 
 /// dx[N,H,W,I], overwritten, from dy[N,OH,OW,O] and weight[O,I,KH,KW].
-int peco_dnn_convolution_backward_data(const peco_dnn_convolution *shape, const float *dy,
-                                       const float *weight, float *dx, int threads);
+int peco_dnn_convolution_backward_data(const peco_dnn_convolution *shape, const void *dy,
+                                       const float *weight, void *dx, int threads);
 
 /// The gradients of weight and bias go by way of a buffer in a layout of the kernel's own, of this many floats; below 0
 /// if that fails. `threads` is one number for this and the next two.
 int64_t peco_dnn_convolution_gradient_size(const peco_dnn_convolution *shape, int has_bias, int threads);
 
 /// Overwrites that buffer with what dy[N,OH,OW,O] and x[N,H,W,I] give.
-int peco_dnn_convolution_gradient(const peco_dnn_convolution *shape, const float *dy, const float *x, float *gradient,
+int peco_dnn_convolution_gradient(const peco_dnn_convolution *shape, const void *dy, const void *x, float *gradient,
                                   int has_bias, int threads);
 
 /// Adds the buffer to dweight[O,I,KH,KW], and to dbias[O] unless it is null.
