@@ -47,7 +47,7 @@ let package = Package(
     .target(name: "Hashing", dependencies: ["CXXHash"]),
 
     // Floor 1: the world outside
-    .target(name: "Communication", dependencies: ["Hashing", "Threads", "CMPI"]),
+    .target(name: "Communication", dependencies: ["Hashing", "Threads", "CKernels", "CMPI"]),
     .target(name: "Storage", dependencies: ["Hashing", "Threads", "CFileIO", "CHDF5"]),
     .target(name: "Imaging", dependencies: ["CKernels", "CWebP", "CPNG", "CJPEG"]),
 
@@ -100,7 +100,8 @@ let package = Package(
     .target(
       name: "TaskSupport",
       dependencies: [
-        "Evaluation", "Trainer", "Models", "Datasets", "Tensors", "Visualization", "Terminal", "Imaging",
+        "Evaluation", "Trainer", "Configuration", "Models", "Datasets", "Tensors", "Visualization",
+        "Terminal", "Imaging",
         "Storage", "Communication", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Sources/Tasks/Support"),
     .target(
@@ -187,7 +188,8 @@ let package = Package(
     .executableTarget(
       name: "peco",
       dependencies: [
-        "Benchmarks", "Tasks", "TaskSupport", "Interoperability", "Trainer", "Configuration", "Models",
+        "Benchmarks", "Tasks", "TaskSupport", "Interoperability", "Storage", "Trainer", "Configuration",
+        "Models",
         "Preparation", "Datasets", "Layers", "Operations", "Tensors", "Visualization", "Terminal", "Imaging",
         "Communication", "Threads", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),

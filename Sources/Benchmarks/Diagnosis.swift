@@ -47,6 +47,7 @@ public enum Diagnosis {
     report(kernels())
     report(matrixMultiply(peak: peak))
     report(convolution(peak: peak))
+    report(bfloat16(peak: peak))
     report(Finding("MPI", communication(communicator)))
     report(Finding("HDF5", HDF5File.libraryVersion))
     report(disk(directory))
@@ -81,6 +82,27 @@ public enum Diagnosis {
       _ = layer(images)
     }
     return compared("convolution 3×3, \(channels) channels at \(side)²", best, peak, least: 0.6)
+  }
+
+  /// The same product and convolution in bfloat16, where the processor has instructions for it.
+  private static func bfloat16(peak: Double) -> Finding {
+    guard MatrixMultiply.hasNativeBFloat16 else {
+      return Finding("bfloat16", "no instructions for it: training.precision auto is float32 here")
+    }
+    return ExecutionContext.current.withPrecision(.bfloat16) {
+      let scope = ParameterScope(seed: 0, frozen: true)
+      let (m, n, k) = (16 * 197, 3072, 768)
+      let layer = Linear(k, n, bias: false, in: scope)
+      let x = Tensor([m, k], filledWith: 0.5, dtype: .bfloat16)
+      let best = bestRate(operations: 2 * Double(m * n * k)) {
+        _ = linear(x, layer.weight, biases: [], isNarrow: true)
+      }
+      let value = "native: training.precision auto is bfloat16; matrix product \(m)×\(n)×\(k): \(rate(best))"
+      return Finding(
+        "bfloat16", String(format: "%@, %.1f × the float32 peak", value, best / peak),
+        best < peak ? .poor : .good,
+        advice: "it should be faster than float32: are other programs running?")
+    }
   }
 
   private static func communication(_ communicator: Communicator) -> String {

@@ -118,6 +118,7 @@ final class InProcessTransport: Transport {
       case .float: combine(all, as: Float.self, slice, reduction) { $0 + $1 }
       case .double: combine(all, as: Double.self, slice, reduction) { $0 + $1 }
       case .int64: combine(all, as: Int64.self, slice, reduction) { $0 &+ $1 }
+      case .bfloat16: combine(all, as: BFloat16.self, slice, reduction) { $0 + $1 }
       case .byte: break  // Not a `ReducibleScalar`.
       }
     }

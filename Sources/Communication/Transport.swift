@@ -11,6 +11,7 @@ public enum ScalarType: String, Sendable {
   case double = "Double"
   case int64 = "Int64"
   case byte = "UInt8"
+  case bfloat16 = "BFloat16"
 
   /// Bytes of one number.
   var stride: Int {
@@ -18,6 +19,7 @@ public enum ScalarType: String, Sendable {
     case .float: 4
     case .double, .int64: 8
     case .byte: 1
+    case .bfloat16: 2
     }
   }
 }

@@ -147,13 +147,13 @@ public struct CheckpointConfiguration: Sendable, Equatable {
 public struct CommunicationConfiguration: Sendable, Equatable {
   /// A precision of sums.
   public enum Dtype: String, Sendable, CaseIterable {
-    case float32, float64
+    case bfloat16, float32, float64
   }
 
   /// How much gradient is reduced at once.
   public var bucketMegabytes = 8.0
   /// The precision of the sums. With `float64` and the same micro-batches a run is the same to the bit on any number
-  /// of ranks; it takes the memory and the messages of two more gradients.
+  /// of ranks; it takes the memory and the messages of two more gradients. With `bfloat16` ranks send half the bytes.
   public var reduceDtype = Dtype.float32
 
   /// The defaults.

@@ -23,10 +23,13 @@ public struct TokenFileDescription: Sendable, Equatable {
   public var seed: UInt64
   /// How crops were resized.
   public var interpolation: ResampleFilter
+  /// The number format of the tokenizer's products, as PyTorch calls it.
+  public var precision: String
 
   public init(
     count: Int, views: Int, gridHeight: Int, gridWidth: Int, codebookSize: Int, datasetFingerprint: UInt64,
-    tokenizerChecksum: UInt64, seed: UInt64, interpolation: ResampleFilter = .bicubic
+    tokenizerChecksum: UInt64, seed: UInt64, interpolation: ResampleFilter = .bicubic,
+    precision: String = "float32"
   ) {
     self.count = count
     self.views = views
@@ -37,6 +40,7 @@ public struct TokenFileDescription: Sendable, Equatable {
     self.tokenizerChecksum = tokenizerChecksum
     self.seed = seed
     self.interpolation = interpolation
+    self.precision = precision
   }
 
   /// Tokens of one view.
@@ -98,7 +102,8 @@ public final class TokenFile: @unchecked Sendable {
       tokenizerChecksum: try required("tokenizer_checksum"), seed: try required("seed"),
       // Not said before there was another.
       interpolation: try file.attribute("interpolation", as: String.self).flatMap { .init(rawValue: $0) }
-        ?? .bicubic)
+        ?? .bicubic,
+      precision: try file.attribute("precision", as: String.self) ?? "float32")
     // The sides are checked before they are multiplied.
     guard
       [header.gridHeight, header.gridWidth, header.codebookSize].allSatisfy({ (1..<1 << 31).contains($0) }),
@@ -140,6 +145,9 @@ public final class TokenFile: @unchecked Sendable {
     Array(header.interpolation.rawValue.utf8).withUnsafeBytes { hash.update($0) }
     for number in [header.datasetFingerprint, header.tokenizerChecksum] {
       withUnsafeBytes(of: number.littleEndian) { hash.update($0) }
+    }
+    if header.precision != "float32" {
+      Array(header.precision.utf8).withUnsafeBytes { hash.update($0) }
     }
     crops.withUnsafeBytes { hash.update($0) }
     flips.withUnsafeBytes { hash.update($0) }
@@ -253,6 +261,7 @@ public final class TokenFileWriter {
     try file.setAttribute("tokenizer_checksum", header.tokenizerChecksum)
     try file.setAttribute("seed", header.seed)
     try file.setAttribute("interpolation", header.interpolation.rawValue)
+    try file.setAttribute("precision", header.precision)
     let shape = [header.count, header.views, header.tokensPerView]
     if header.codebookSize > 1 << 16 {
       try file.createDataset(TokenFormat.tokens, shape: shape, of: Int32.self)

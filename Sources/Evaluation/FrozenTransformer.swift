@@ -23,6 +23,8 @@ public struct FrozenTransformer {
     public var standardDeviation: [Double]?
     public var batchSize = 32
     public var workers = 2
+    /// The number format of products.
+    public var precision = Precision.float32
 
     public init() {}
   }
@@ -50,6 +52,8 @@ public struct FrozenTransformer {
   ) throws {
     try ComputeThreads.configure(requested: nil, communicator: communicator)
     let logger = ConsoleLog.logger(rank: communicator.rank)
+    let warning = try ComputePrecision.configure(view.precision, communicator: communicator).warning
+    if communicator.isRoot, let warning { logger.warning("\(warning)") }
     let weights = try TransformerWeights(opening: path, averaged: averaged, communicator: communicator) {
       logger.warning("\($0)")
     }

@@ -155,9 +155,11 @@ public enum WeightConversion {
   ///   - layout: Whose names are written.
   ///   - output: Path of the safetensors file.
   ///   - averaged: Whether fine-tuning's moving averages are wanted in place of the weights themselves.
+  ///   - type: The number format of the weights there.
   ///   - isStrict: Whether nothing is written where something that matters has no place there.
   public static func export(
-    checkpoint: String, layout: WeightLayout, output: String, averaged: Bool, isStrict: Bool = false
+    checkpoint: String, layout: WeightLayout, output: String, averaged: Bool,
+    as type: SafetensorsFile.ElementType = .float32, isStrict: Bool = false
   ) throws -> Report {
     try FileSystem.requireOutput(output, madeFrom: [checkpoint])
     let (file, card) = try TransformerWeights.open(checkpoint, averaged: averaged)
@@ -208,7 +210,7 @@ public enum WeightConversion {
       ModelCard.metadataKey: try exportedCard(tensors.map { ($0.name, $0.shape) }, card, layout, output)
         .json(),
     ]
-    try SafetensorsFile.write(tensors: tensors, metadata: metadata, to: output)
+    try SafetensorsFile.write(tensors: tensors, metadata: metadata, as: type, to: output)
     switch layout {
     case .beit: break
     case .timm: report.kept = try TimmExport.write(beside: output, card)

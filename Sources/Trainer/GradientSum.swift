@@ -8,7 +8,8 @@ import Tensors
 /// In float32 micro-batches add to the flat gradients one after the other and ranks reduce those: nothing more is
 /// kept and sent than gradients, and their last bits depend on the number of ranks. In float64 each micro-batch's
 /// gradients move into sums of double precision, which ranks reduce and which are rounded once: micro-batches of
-/// one size give the same bits on any number of ranks.
+/// one size give the same bits on any number of ranks. In bfloat16 micro-batches add up in float32, and the sums are
+/// rounded to travel: ranks send half the bytes.
 final class GradientSum {
   private let flat: FlatParameters
   /// Nil in float32, and where there is but one term.
@@ -25,9 +26,12 @@ final class GradientSum {
     reducer = try GradientReducer(
       communicator: communicator, count: flat.count, parameters: flat.ranges,
       bucketElements: Int(plan.shared.communication.bucketMegabytes * 1_048_576) / elementBytes
-    ) { [wide, gradients = flat.gradients] communicator, range in
+    ) {
+      [wide, gradients = flat.gradients, dtype = plan.shared.communication.reduceDtype] communicator, range in
       if let wide {
         try communicator.allReduce(.sum, wide, in: range)
+      } else if dtype == .bfloat16 {
+        try communicator.allReduceAsBFloat16(gradients, in: range)
       } else {
         try communicator.allReduce(.sum, gradients, in: range)
       }

@@ -13,6 +13,14 @@ extension Communicator {
     try tensor.withUnsafeMutableElements { try allReduce(reduction, $0, in: range) }
   }
 
+  /// Sums some elements of a tensor over all ranks, rounded to bfloat16 on their way.
+  func allReduceAsBFloat16(_ tensor: Tensor, in range: Range<Int>) throws {
+    try tensor.withUnsafeMutableElements { elements in
+      guard let base = elements.baseAddress else { return }
+      try allReduceAsBFloat16(base + range.lowerBound, count: range.count)
+    }
+  }
+
   /// Reduces sums of double precision over all ranks.
   ///
   /// - Parameters:

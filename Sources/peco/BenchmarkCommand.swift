@@ -32,11 +32,7 @@ struct BenchmarkCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Threads of each rank; by default as training would choose.", valueName: "n"))
     var threads: Int?
 
-    @Option(
-      help: ArgumentHelp(
-        "The number format of products: float32, bfloat16, or auto (bfloat16 where the processor has instructions for it).",
-        valueName: "format"))
-    var precision = Precision.float32
+    @OptionGroup var products: PrecisionOptions
 
     @Flag(help: "Print one JSON object in place of a table.")
     var json = false
@@ -51,7 +47,7 @@ struct BenchmarkCommand: ParsableCommand {
     func run(_ body: @escaping (Communicator) throws -> BenchmarkReport?) {
       onAllRanks { communicator in
         try ComputeThreads.configure(requested: threads, communicator: communicator)
-        let format = try ComputePrecision.configure(precision, communicator: communicator)
+        let format = try ComputePrecision.configure(products.precision, communicator: communicator)
         if communicator.isRoot, let warning = format.warning {
           ConsoleLog.logger(rank: communicator.rank).warning("\(warning)")
         }
@@ -248,4 +244,3 @@ struct BenchmarkCommand: ParsableCommand {
 
 extension ViTSize: ExpressibleByArgument {}
 extension ActivationCheckpointing: ExpressibleByArgument {}
-extension Precision: ExpressibleByArgument {}

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Interoperability
+import Storage
 import TaskSupport
 
 /// `peco export`: weights for others.
@@ -26,6 +27,10 @@ struct ExportCommand: ParsableCommand {
   var layout: WeightLayout
   @Option(help: ArgumentHelp("The file to write.", valueName: "file.safetensors"), completion: .safetensors)
   var output: String
+  @Option(
+    help: ArgumentHelp("The number format of the weights: float32, bfloat16 or float16.", valueName: "format")
+  )
+  var dtype = SafetensorsFile.ElementType.float32
   @Flag(help: "Take the moving averages of fine-tuning in place of the weights themselves.")
   var ema = false
   @Flag(help: "If anything that matters has no place there, name it, write nothing and exit with 1.")
@@ -33,7 +38,8 @@ struct ExportCommand: ParsableCommand {
 
   func run() throws {
     let report = try WeightConversion.export(
-      checkpoint: checkpoint, layout: layout, output: output, averaged: ema, isStrict: check)
+      checkpoint: checkpoint, layout: layout, output: output, averaged: ema, as: dtype,
+      isStrict: check)
     tell("left out", report.unmatched)
     tell("note", report.notes)
     tell("kept", report.kept)
@@ -51,3 +57,5 @@ struct ExportCommand: ParsableCommand {
 func tell(_ what: String, _ lines: [String]) {
   for line in lines { FileHandle.standardError.write(Data("\(what): \(line)\n".utf8)) }
 }
+
+extension SafetensorsFile.ElementType: ExpressibleByArgument {}

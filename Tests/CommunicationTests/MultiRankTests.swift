@@ -5,7 +5,7 @@ import Testing
 /// small machine's cores already.
 @Suite("Several ranks under mpirun", .serialized, .timeLimit(.minutes(2)))
 struct MultiRankTests {
-  @Test("collectives give every rank the right values", arguments: [2, 3])
+  @Test("collectives give every rank the right values", arguments: [2, 3, 4, 8])
   func collectives(ranks: Int) throws {
     let run = try mpirun(ranks: ranks, "collectives")
     #expect(run.exitCode == 0 && run.output.contains("passed"), "\(run)")

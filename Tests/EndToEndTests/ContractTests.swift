@@ -60,6 +60,44 @@ import Testing
     }
   }
 
+  @Test func `in bfloat16 runs repeat and resume to the bit, agree on other ranks, and may go on in float32`()
+    throws
+  {
+    let workshop = try Workshop()
+    try workshop.prepare()
+    try workshop.train(.tokenizer, set: ["training.steps=2"])
+    let four = ["training.steps=4"]
+    let narrow = four + ["training.precision=bfloat16"]
+    for stage in [Workshop.Stage.tokenizer, .pretrain] {
+      let name = "\(stage)-"
+      try workshop.train(stage, run: name + "wide", set: four)
+      for run in ["whole", "again"] { try workshop.train(stage, run: name + run, set: narrow) }
+      try workshop.train(stage, run: name + "parts", set: narrow + ["training.stop_after_step=2"])
+      try workshop.train(stage, run: name + "parts", set: narrow)
+      let losses = try workshop.metric("loss", of: name + "whole")
+      #expect(losses.count == 4 && Set(losses).count == 4)
+      #expect(try workshop.metric("loss", of: name + "again") == losses)
+      #expect(try workshop.metric("loss", of: name + "parts") == losses)
+      let whole = try workshop.weights(of: name + "whole", step: 4)
+      #expect(try workshop.weights(of: name + "parts", step: 4) == whole)
+      let wide = try workshop.metric("loss", of: name + "wide")
+      #expect(wide != losses)
+
+      try workshop.train(stage, run: name + "ranks", set: narrow, ranks: 2)
+      try workshop.train(
+        stage, run: name + "wire", set: narrow + ["communication.reduce_dtype=bfloat16"], ranks: 2)
+      try workshop.train(stage, run: name + "changed", set: narrow + ["training.stop_after_step=2"])
+      try workshop.train(stage, run: name + "changed", set: four + ["training.precision=float32"])
+      for (run, tolerance) in [("wide", 0.02), ("ranks", 0.001), ("wire", 0.03), ("changed", 0.02)] {
+        let others = try workshop.metric("loss", of: name + run)
+        #expect(others.count == 4)
+        for (loss, other) in zip(losses.compactMap(Double.init), others.compactMap(Double.init)) {
+          #expect(abs(other - loss) <= tolerance * loss, "\(stage), \(run)")
+        }
+      }
+    }
+  }
+
   @Test func `tokens of a token file are those that the tokenizer computes on the fly`() throws {
     let workshop = try Workshop()
     try workshop.prepare()

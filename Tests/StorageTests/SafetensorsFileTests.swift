@@ -63,6 +63,45 @@ import Testing
     }
   }
 
+  @Test func halvesAreRoundedToNearest() throws {
+    try withTemporaryFolder { folder in
+      let path = folder + "/weights.safetensors"
+      let values: [Float] = [
+        0, -0.0, 1, 1.00390625, 1.01171875, -3.14159, 6.1e-5, 5.9e-8, 65504, .infinity, .nan, 0.333,
+      ]
+      for (type, expected) in [
+        // Ties go to even: 1 + 2⁻⁸ down, 1 + 3 · 2⁻⁸ up.
+        (
+          SafetensorsFile.ElementType.bfloat16,
+          [
+            0, -0.0, 1, 1, 1.015625, -3.140625, 6.103515625e-5, 5.8906152844429016e-08, 65536, .infinity,
+            .nan, 0.33203125,
+          ]
+            as [Float]
+        ),
+        (
+          .float16,
+          [
+            0, -0.0, 1, 1.00390625, 1.01171875, -3.140625, 6.097555160522461e-05, 5.960464477539063e-08,
+            65504,
+            .infinity, .nan, 0.3330078125,
+          ]
+        ),
+      ] {
+        try SafetensorsFile.write(tensors: [("a", [12], values)], as: type, to: path)
+        let file = try SafetensorsFile(opening: path)
+        let found = try file.readFloats("a")
+        for (value, wanted) in zip(found, expected) {
+          #expect(value == wanted || value.isNaN && wanted.isNaN, "\(type)")
+        }
+      }
+      let error = storageError {
+        try SafetensorsFile.write(tensors: [("b", [2], [1, 7e4])], as: .float16, to: path)
+      }
+      #expect(error?.object == "b" && error?.problem.contains("70000") == true)
+    }
+  }
+
   @Test(.enabled(if: canFillDisk)) func aFullDiskLeavesTheFileAsItWas() throws {
     try withTemporaryFolder { folder in
       let path = folder + "/x.safetensors"

@@ -5,6 +5,7 @@ from .comparison import Row, alternate, assert_same_loss, fastest, progress, val
 
 GIBIBYTE = 2**30
 TUNED = "PyTorch, tuned"
+OWN = "peco, float32"
 KEEP = ["--activation-checkpointing", "none"]  # attention's weights, as PyTorch does
 WARMUP = 2  # a process's second step still touches memory for the first time
 
@@ -27,6 +28,20 @@ class TrainingComparison:
                 len(processes.cores()))
         return path
 
+    def peers(self):
+        """The peer's ways to do it, as lists of its options by name."""
+        ways = {name: [self.option, name] for name in self.variants}
+        if self.context.precision == "float32":
+            return ways
+        first, *others = ways
+        autocast = ["--precision", "autocast"]
+        result = {f"{name}, autocast": ways[name] + autocast for name in ways}
+        result[f"{first}, bfloat16 model"] = [*ways[first], "--precision", "bfloat16"]
+        result[f"{first}, autocast, compiled"] = [*ways[first], *autocast, "--compile"]
+        if self.ranks > 1:
+            result[f"{first}, autocast, gradients in bfloat16"] = [*ways[first], *autocast, "--compress"]
+        return result
+
     def common(self, steps):
         return ["--problem", self.context.directory / self.problem, "--threads", self.threads, "--warmup", WARMUP,
                 "--steps", steps]
@@ -34,13 +49,14 @@ class TrainingComparison:
     def peer(self, variant, setting, steps):
         return processes.peer(
             self.context.python, self.script,
-            [self.option, variant, *self.arguments.get("peer", []), *self.common(steps)],
+            [*self.peers()[variant], *self.arguments.get("peer", []), *self.common(steps)],
             self.threads, self.context.settings[setting], self.ranks)
 
     def peco(self, steps, *more):
         return processes.peco(
             self.context.peco,
-            [self.benchmark, *self.arguments["peco"], *self.common(steps), *more], self.threads, self.ranks)
+            [self.benchmark, *self.arguments["peco"], *self.common(steps), "--precision", self.context.precision, *more],
+            self.threads, self.ranks)
 
     def run(self, steps, more={}):
         """PyTorch, PyTorch tuned further and peco in turns: results by side, and what the two peers were.
@@ -49,14 +65,14 @@ class TrainingComparison:
         """
         progress(self.what)
         counts, tuned, *others = self.context.settings
-        variant, rates = fastest({name: name for name in self.variants}, lambda name: self.peer(name, counts, 2))
+        variant, rates = fastest({name: name for name in self.peers()}, lambda name: self.peer(name, counts, 2))
         trial = {f"{name}, {counts}": rate for name, rate in rates.items()}
         for setting in others:
             trial[f"{variant}, {setting}"] = self.peer(variant, setting, 2)["images_per_second"]
         results = alternate(self.context.rounds, {
             "PyTorch": lambda: self.peer(variant, counts, steps), TUNED: lambda: self.peer(variant, tuned, steps),
             "peco": lambda: self.peco(steps)} | more)
-        assert_same_loss(self.what, results["PyTorch"], results["peco"])
+        assert_same_loss(self.what, results["PyTorch"], results["peco"], self.context.precision)
         self.context.record(self.what, results, trial)
         return results, (f"{variant}, {counts}", f"{variant}, {tuned}")
 
@@ -66,6 +82,12 @@ class TrainingComparison:
         return [
             Row(self.what, "images/s", values(results["PyTorch"], "images_per_second"), ours, goal, must, peer=peers[0]),
             Row("… the same", "images/s", values(results[TUNED], "images_per_second"), ours, peer=peers[1])]
+
+    def gain(self, results, goal, must):
+        """The ratio to our own float32."""
+        return Row(
+            "… against peco in float32", "images/s", values(results[OWN], "images_per_second"),
+            values(results["peco"], "images_per_second"), goal, must, peer=OWN)
 
     def memory(self, results, goal=None, must=None):
         def gibibytes(runs):
@@ -87,12 +109,18 @@ def pretraining(context, batch, threads, ranks=1, *more):
 
 def vit(context):
     # In two pieces whose gradients add up: the same step, a little slower, in a third less memory.
+    narrow = context.precision == "bfloat16"
+    must, most = (1.25, 0.55) if narrow else (1.2, 0.5)
     comparison = pretraining(context, 16, 2, 1, "--micro-batch", 8)
-    results, peers = comparison.run(context.steps(4))
-    rows = [*comparison.speed(results, peers, 1.5, 1.2), comparison.memory(results, 0.4, 0.5)]
+    steps = context.steps(4)
+    own = {OWN: lambda: comparison.peco(steps, "--precision", "float32")} if narrow else {}
+    results, peers = comparison.run(steps, own)
+    rows = [*comparison.speed(results, peers, 1.5, must), comparison.memory(results, 0.4, most)]
+    if narrow:
+        rows.append(comparison.gain(results, 1.9, 1.65))
     comparison = pretraining(context, 8, 1, 1, *KEEP)
     results, peers = comparison.run(context.steps(4))
-    return rows + [*comparison.speed(results, peers, 1.5, 1.2), comparison.memory(results)]
+    return rows + [*comparison.speed(results, peers, 1.5, must), comparison.memory(results)]
 
 
 def ranks(context):
@@ -104,12 +132,16 @@ def ranks(context):
         "peco: 2 ranks × 1 thread against 1 rank × 2 threads, batch 16 in all", "images/s",
         values(results["peco, one rank"], "images_per_second"), values(results["peco"], "images_per_second"), 1.0, 0.95,
         peer="peco, one rank")
-    return [*comparison.speed(results, peers, 1.6, 1.25), comparison.memory(results), split]
+    must = 1.3 if context.precision == "bfloat16" else 1.25
+    return [*comparison.speed(results, peers, 1.6, must), comparison.memory(results), split]
 
 
 def tokenizer(context):
     rows = []
-    for width, batch, steps, goals in [(64, 4, 3, [(2.5, 1.8), (1.5, 1.3)]), (128, 2, 2, [(), ()])]:
+    asked = {
+        "float32": [[(2.5, 1.8), (1.5, 1.3)], [(), ()]], "bfloat16": [[(2.2, 1.7), (1.7, 1.35)], [(2.2, 1.7), ()]],
+    }[context.precision]
+    for width, batch, steps, goals in [(64, 4, 3, asked[0]), (128, 2, 2, asked[1])]:
         for encodes, goal in zip([False, True], goals):
             flag = ["--encode"] if encodes else []
             what = f"tokenizer {'encoding' if encodes else 'training step'}, width {width}, batch {batch}"

@@ -20,6 +20,29 @@ def use_threads(count):
     torch.set_flush_denormal(True)
 
 
+def add_precision(parser):
+    """What a peer may be told about its number format, and whether it is compiled."""
+    parser.add_argument("--precision", default="float32", choices=["float32", "autocast", "bfloat16"],
+                        help="bfloat16: the whole model, its optimizer's moments too")
+    parser.add_argument("--compile", action="store_true")
+
+
+def prepared(model, arguments):
+    """The model in the number format of its parameters, compiled if asked for."""
+    if arguments.precision == "bfloat16":
+        model.to(torch.bfloat16)
+    return torch.compile(model) if arguments.compile else model
+
+
+def autocast(arguments):
+    """In which forward runs."""
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=arguments.precision == "autocast")
+
+
+def images_for(arguments, images):
+    return images.to(torch.bfloat16) if arguments.precision == "bfloat16" else images
+
+
 def timed(step, warmup, steps):
     """Wall time of each step after the warm-up, in seconds."""
     seconds = []

@@ -11,6 +11,7 @@ import argparse
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 
 import measure
 import problem
@@ -46,6 +47,8 @@ def main():
     parser.add_argument("--size", default="base", choices=vit.SIZES)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--model", default="plain", choices=vit.MODELS)
+    parser.add_argument("--compress", action="store_true", help="gradients travel in bfloat16")
+    measure.add_precision(parser)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--warmup", type=int, default=1)
     parser.add_argument("--steps", type=int, default=4)
@@ -58,23 +61,31 @@ def main():
     if ranks > 1:
         dist.init_process_group("gloo")
     state, inputs = problem.read(arguments.problem)
-    images, masked, tokens = inputs["images"], inputs["masked"].long(), inputs["tokens"].long()
+    images = measure.images_for(arguments, inputs["images"])
+    masked, tokens = inputs["masked"].long(), inputs["tokens"].long()
     model = vit.MODELS[arguments.model](arguments.size, 0.1)
     model.load_state_dict(state)
     del state, inputs
+    replica = model = measure.prepared(model, arguments)
+
+    def loss_of(model):
+        with measure.autocast(arguments):
+            return F.cross_entropy(model(images, masked), tokens)
+
     with torch.no_grad():
-        loss = F.cross_entropy(model.eval()(images, masked), tokens).item()
+        loss = loss_of(model.eval()).item()
 
     torch.manual_seed(measure.environment_int("RANK", 0))
     model.train()
     adam = optimizer(model)
-    replica = model
     if ranks > 1:
         replica = torch.nn.parallel.DistributedDataParallel(model, gradient_as_bucket_view=True, static_graph=True)
+        if arguments.compress:
+            replica.register_comm_hook(None, default_hooks.bf16_compress_hook)
 
     def step():
         adam.zero_grad(set_to_none=ranks == 1)
-        F.cross_entropy(replica(images, masked), tokens).backward()
+        loss_of(replica).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 3.0, foreach=True)
         adam.step()
 

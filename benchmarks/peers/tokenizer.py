@@ -34,6 +34,7 @@ def main():
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--layout", default="channels-last", choices=["channels-last", "default"])
+    measure.add_precision(parser)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--warmup", type=int, default=1)
     parser.add_argument("--steps", type=int, default=4)
@@ -44,18 +45,19 @@ def main():
 
     layout = torch.channels_last if arguments.layout == "channels-last" else torch.contiguous_format
     state, inputs = problem.read(arguments.problem)
-    images = inputs["images"].permute(0, 3, 1, 2).contiguous(memory_format=layout)
+    images = measure.images_for(arguments, inputs["images"].permute(0, 3, 1, 2).contiguous(memory_format=layout))
     model = vqvae.VQVAE(arguments.width)
     model.load_state_dict(state)
-    model.to(memory_format=layout)
-    with torch.no_grad():
+    model = measure.prepared(model.to(memory_format=layout), arguments)
+    with torch.no_grad(), measure.autocast(arguments):
         loss = model.eval()(images).item()
 
     if arguments.encode:
 
         @torch.inference_mode()
         def step():
-            model.quantize.nearest(model.encode(images))
+            with measure.autocast(arguments):
+                model.quantize.nearest(model.encode(images))
 
     else:
         model.train()
@@ -63,7 +65,9 @@ def main():
 
         def step():
             adam.zero_grad()
-            model(images).backward()
+            with measure.autocast(arguments):
+                loss = model(images)
+            loss.backward()
             adam.step()
 
     seconds = measure.timed(step, arguments.warmup, arguments.steps)

@@ -67,7 +67,7 @@ class Block(nn.Module):
     def connect(self, x, branch, gamma):
         if not self.training or self.drop == 0:
             return torch.addcmul(x, gamma, branch)
-        kept = torch.empty(x.shape[0], 1, 1).bernoulli_(1 - self.drop).div_(1 - self.drop)
+        kept = torch.empty(x.shape[0], 1, 1, dtype=gamma.dtype).bernoulli_(1 - self.drop).div_(1 - self.drop)
         return torch.addcmul(x, gamma * kept, branch)
 
     def forward(self, x, bias):

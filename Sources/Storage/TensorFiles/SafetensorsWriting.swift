@@ -1,10 +1,33 @@
 import Foundation
 
 extension SafetensorsFile {
-  /// Writes tensors of `F32`, in the order given, so that `path` holds the old file or the whole new one.
+  /// The number format that values are written in, under the names of PyTorch's `dtype`.
+  public enum ElementType: String, Sendable, CaseIterable {
+    case float32, bfloat16, float16
+
+    /// As safetensors spells it.
+    fileprivate var spelling: String {
+      switch self {
+      case .float32: "F32"
+      case .bfloat16: "BF16"
+      case .float16: "F16"
+      }
+    }
+
+    fileprivate var size: Int { self == .float32 ? 4 : 2 }
+  }
+
+  /// Writes tensors in the order given, so that `path` holds the old file or the whole new one.
+  ///
+  /// - Parameters:
+  ///   - tensors: Their names, shapes and values.
+  ///   - metadata: Free-form strings of the header.
+  ///   - type: The number format; values are rounded to nearest, ties to even.
+  ///   - path: The file.
+  /// - Throws: `StorageError`, also where a finite value has no place in the number format.
   public static func write(
     tensors: [(name: String, shape: [Int], values: [Float])], metadata: [String: String] = [:],
-    to path: String
+    as type: ElementType = .float32, to path: String
   ) throws {
     var header: [String: Any] = [:]
     if !metadata.isEmpty { header["__metadata__"] = metadata }
@@ -19,8 +42,8 @@ extension SafetensorsFile {
         throw StorageError(path: path, object: tensor.name, problem: "two tensors would have this name")
       }
       let start = end
-      end += tensor.values.count * MemoryLayout<Float>.size
-      header[tensor.name] = ["dtype": "F32", "shape": tensor.shape, "data_offsets": [start, end]]
+      end += tensor.values.count * type.size
+      header[tensor.name] = ["dtype": type.spelling, "shape": tensor.shape, "data_offsets": [start, end]]
     }
     var text: Data
     do {
@@ -41,13 +64,47 @@ extension SafetensorsFile {
       }
       try text.withUnsafeBytes { try FileSystem.write(descriptor, partial, $0) }
       for tensor in tensors {
-        #if _endian(big)
-          let values = tensor.values.map(\.bitPattern.littleEndian)
-        #else
-          let values = tensor.values
-        #endif
-        try values.withUnsafeBytes { try FileSystem.write(descriptor, partial, $0) }
+        switch type {
+        case .float32:
+          let bits = tensor.values.map(\.bitPattern.littleEndian)
+          try bits.withUnsafeBytes { try FileSystem.write(descriptor, partial, $0) }
+        case .bfloat16, .float16:
+          let bits = tensor.values.map { (type == .bfloat16 ? rounded($0) : halfPrecision($0)).littleEndian }
+          let infinity: UInt16 = type == .bfloat16 ? 0x7F80 : 0x7C00
+          if let place = bits.indices.first(where: {
+            UInt16(littleEndian: bits[$0]) & 0x7FFF == infinity && tensor.values[$0].isFinite
+          }) {
+            throw StorageError(
+              path: path, object: tensor.name,
+              problem: "holds \(tensor.values[place]), which is beyond the range of \(type.rawValue)")
+          }
+          try bits.withUnsafeBytes { try FileSystem.write(descriptor, partial, $0) }
+        }
       }
     }
   }
+}
+
+/// The bits of a number as bfloat16.
+private func rounded(_ value: Float) -> UInt16 {
+  let bits = value.bitPattern
+  if value.isNaN { return UInt16(bits >> 16) | 0x40 }
+  return UInt16(truncatingIfNeeded: (bits &+ 0x7FFF &+ (bits >> 16 & 1)) >> 16)
+}
+
+/// The bits of a number as float16.
+private func halfPrecision(_ value: Float) -> UInt16 {
+  #if os(macOS) && arch(x86_64)
+    // Swift has no Float16 there: through the exponent that float16 has.
+    let scaled = value.magnitude
+    let sign = UInt16(value.sign == .minus ? 0x8000 : 0)
+    if value.isNaN { return sign | 0x7E00 }
+    if scaled >= 65520 { return sign | 0x7C00 }
+    let exponent = max(scaled.isZero ? -14 : Int(scaled.exponent), -14)
+    let unit = Float(sign: .plus, exponent: exponent - 10, significand: 1)
+    let steps = UInt16((scaled / unit).rounded(.toNearestOrEven))
+    return sign | UInt16(exponent + 14) << 10 + steps
+  #else
+    return Float16(value).bitPattern
+  #endif
 }

@@ -33,6 +33,8 @@ package struct ViewOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Threads of each rank that decode.", valueName: "n"))
   package var workers = 2
 
+  @OptionGroup package var products: PrecisionOptions
+
   package func validate() throws {
     guard [0, 3].contains(mean.count), [0, 3].contains(std.count), std.allSatisfy({ $0 > 0 }) else {
       throw ValidationError("--mean and --std need three numbers each, deviations above 0")
@@ -50,7 +52,7 @@ package struct ViewOptions: ParsableArguments {
   package var settings: FrozenTransformer.View {
     var view = FrozenTransformer.View()
     (view.imageSize, view.resize) = (imageSize, resize)
-    (view.batchSize, view.workers) = (batchSize, workers)
+    (view.batchSize, view.workers, view.precision) = (batchSize, workers, products.precision)
     if !mean.isEmpty { view.mean = mean }
     if !std.isEmpty { view.standardDeviation = std }
     return view

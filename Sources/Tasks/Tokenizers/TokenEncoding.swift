@@ -1,10 +1,12 @@
 import Communication
+import Configuration
 import Datasets
 import Evaluation
 import Imaging
 import Logging
 import Models
 import Storage
+import Tensors
 import Terminal
 import Trainer
 
@@ -30,11 +32,14 @@ public enum TokenEncoding {
     public var imageSize: Int?
     /// How crops are resized.
     public var interpolation: ResampleFilter
+    /// The number format of products.
+    public var precision: Precision
 
     /// A request, as the command line makes it.
     public init(
       tokenizer: String, dataset: String, output: String, views: Int, leastCropScale: Double, seed: UInt64,
-      batchSize: Int, imageSize: Int? = nil, interpolation: ResampleFilter = .bicubic
+      batchSize: Int, imageSize: Int? = nil, interpolation: ResampleFilter = .bicubic,
+      precision: Precision = .float32
     ) {
       self.tokenizer = tokenizer
       self.dataset = dataset
@@ -45,6 +50,7 @@ public enum TokenEncoding {
       self.batchSize = batchSize
       self.imageSize = imageSize
       self.interpolation = interpolation
+      self.precision = precision
     }
   }
 
@@ -55,6 +61,8 @@ public enum TokenEncoding {
   public static func run(_ request: Request, communicator: Communicator) throws {
     try ComputeThreads.configure(requested: nil, communicator: communicator)
     let logger = ConsoleLog.logger(rank: communicator.rank)
+    let format = try ComputePrecision.configure(request.precision, communicator: communicator)
+    if communicator.isRoot, let warning = format.warning { logger.warning("\(warning)") }
     try communicator.agree {
       guard communicator.isRoot else { return }
       try FileSystem.requireOutput(request.output, madeFrom: [request.dataset, request.tokenizer])
@@ -75,7 +83,8 @@ public enum TokenEncoding {
     let header = TokenFileDescription(
       count: dataset.count, views: views, gridHeight: model.gridSize, gridWidth: model.gridSize,
       codebookSize: model.vocabulary, datasetFingerprint: dataset.fingerprint,
-      tokenizerChecksum: tokenizer.checksum, seed: request.seed, interpolation: request.interpolation)
+      tokenizerChecksum: tokenizer.checksum, seed: request.seed, interpolation: request.interpolation,
+      precision: format.dtype.rawValue)
 
     /// The tokens of all images to the writer, which rank 0 has.
     func encode(_ writer: TokenFileWriter?) throws {

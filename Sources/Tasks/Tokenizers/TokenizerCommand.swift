@@ -82,6 +82,7 @@ struct TokenizerCommand: ParsableCommand {
     var interpolation = ResampleFilter.bicubic
     @Option(help: ArgumentHelp("Images a rank encodes at a time.", valueName: "n"))
     var batchSize = 16
+    @OptionGroup var products: PrecisionOptions
 
     func validate() throws {
       guard views >= 0, views <= 64 else { throw ValidationError("--views must be 0 to 64") }
@@ -96,7 +97,8 @@ struct TokenizerCommand: ParsableCommand {
       let request = TokenEncoding.Request(
         tokenizer: options.tokenizer, dataset: options.data, output: output, views: views,
         leastCropScale: cropScale,
-        seed: seed, batchSize: batchSize, imageSize: imageSize, interpolation: interpolation)
+        seed: seed, batchSize: batchSize, imageSize: imageSize, interpolation: interpolation,
+        precision: products.precision)
       onAllRanks {
         try TokenEncoding.run(request, communicator: $0)
         return 0

@@ -15,6 +15,24 @@ func probeCollectives(_ ranks: Communicator) throws {
     let sums = try ranks.allReduce(.sum, (0..<count).map { Float(($0 % 7) * (rank + 1)) })
     try expect(sums.indices.allSatisfy { sums[$0] == Float(($0 % 7) * triangle) }, "sum of \(count) floats")
   }
+  // As bfloat16: within its bound, and the same on all ranks.
+  var rough = (0..<2_500_001).map { Float(($0 * 7 + rank * 13) % 1009 - 504) / 504 }
+  let exact = try ranks.allReduce(.sum, rough.map(Double.init))
+  let sizes = try ranks.allReduce(.sum, rough.map { Double(abs($0)) })
+  let count = rough.count
+  try rough.withUnsafeMutableBufferPointer { buffer in
+    if let base = buffer.baseAddress { try ranks.allReduceAsBFloat16(base, count: count) }
+  }
+  let bound = size == 1 ? 0 : Double(size) / 256
+  try expect(
+    rough.indices.allSatisfy { abs(Double(rough[$0]) - exact[$0]) <= bound * sizes[$0] + 1e-30 },
+    "sum of bfloat16")
+  try expect(size == 1 || rough.contains { $0 != rough[0] }, "sums differ")
+  var first = rough
+  try first.withUnsafeMutableBufferPointer { buffer in
+    if let base = buffer.baseAddress { try ranks.broadcast(base, count: buffer.count, from: 0) }
+  }
+  try expect(first == rough, "the same sums of bfloat16")
   // Broadcasts from the last rank.
   let last = size - 1
   var floats = [Float](repeating: Float(rank), count: 4_200_001)
