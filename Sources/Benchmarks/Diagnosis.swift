@@ -84,7 +84,7 @@ public enum Diagnosis {
     return compared("convolution 3×3, \(channels) channels at \(side)²", best, peak, least: 0.6)
   }
 
-  /// The same product and convolution in bfloat16, where the processor has instructions for it.
+  /// The same product in bfloat16, the weight's rounding included, where the processor has instructions for it.
   private static func bfloat16(peak: Double) -> Finding {
     guard MatrixMultiply.hasNativeBFloat16 else {
       return Finding("bfloat16", "no instructions for it: training.precision auto is float32 here")

@@ -24,30 +24,36 @@ extension BFloat16: Comparable {
   static func + (a: BFloat16, b: BFloat16) -> BFloat16 { BFloat16(rounding: a.float + b.float) }
 }
 
-extension Communicator {
-  /// Sums numbers of float32 over all ranks, in place, that travel as bfloat16: half the bytes.
-  ///
-  /// Each rank's numbers are rounded, added in float32, and rounded after each addition. So of P ranks the sum of x is
-  /// wrong by at most P · 2⁻⁸ · Σ |x|, to first order, and mostly by far less: ranks are added in a tree. Every rank gets
-  /// the same bits.
-  ///
-  /// - Parameters:
-  ///   - values: What is summed.
-  ///   - count: How many.
-  ///   - piece: The most that travel at once; memory for so many is taken.
-  public func allReduceAsBFloat16(
-    _ values: UnsafeMutablePointer<Float>, count: Int, piece: Int = 1 << 20
-  ) throws {
-    guard size > 1, count > 0 else { return }
-    let halves = UnsafeMutablePointer<UInt16>.allocate(capacity: min(piece, count))
-    defer { halves.deallocate() }
-    for start in stride(from: 0, to: count, by: piece) {
-      let length = min(piece, count - start)
-      peco_to_bfloat16(halves, values + start, length)
-      try halves.withMemoryRebound(to: BFloat16.self, capacity: length) {
-        try allReduce(.sum, $0, count: length)
+/// Sums numbers of float32 over ranks that travel as bfloat16: half the bytes. It keeps the memory that they travel in.
+///
+/// Each rank's numbers are rounded, added in float32, and rounded after each addition. So of P ranks the sum of x is wrong
+/// by at most P · 2⁻⁸ · Σ |x|, to first order, and mostly by far less: ranks are added in a tree. Every rank gets the same
+/// bits.
+public final class BFloat16Sum {
+  private let halves: UnsafeMutablePointer<BFloat16>
+  private let capacity: Int
+
+  /// - Parameter capacity: The most numbers that travel at once.
+  public init(capacity: Int = 1 << 20) {
+    self.capacity = max(capacity, 1)
+    halves = .allocate(capacity: self.capacity)
+    halves.initialize(repeating: BFloat16(rounding: 0), count: self.capacity)
+  }
+
+  deinit { halves.deallocate() }
+
+  /// Sums over the ranks of a communicator, in place. Collective; of one rank the numbers stay as they are.
+  public func allReduce(_ values: UnsafeMutablePointer<Float>, count: Int, over ranks: Communicator) throws {
+    guard ranks.size > 1 else { return }
+    for start in stride(from: 0, to: count, by: capacity) {
+      let length = min(capacity, count - start)
+      halves.withMemoryRebound(to: UInt16.self, capacity: length) { bits in
+        peco_to_bfloat16(bits, values + start, length)
       }
-      peco_from_bfloat16(values + start, halves, length)
+      try ranks.allReduce(.sum, halves, count: length)
+      halves.withMemoryRebound(to: UInt16.self, capacity: length) { bits in
+        peco_from_bfloat16(values + start, bits, length)
+      }
     }
   }
 }

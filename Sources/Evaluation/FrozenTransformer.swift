@@ -52,8 +52,7 @@ public struct FrozenTransformer {
   ) throws {
     try ComputeThreads.configure(requested: nil, communicator: communicator)
     let logger = ConsoleLog.logger(rank: communicator.rank)
-    let warning = try ComputePrecision.configure(view.precision, communicator: communicator).warning
-    if communicator.isRoot, let warning { logger.warning("\(warning)") }
+    try ComputePrecision.configure(view.precision, communicator: communicator, logger: logger)
     let weights = try TransformerWeights(opening: path, averaged: averaged, communicator: communicator) {
       logger.warning("\($0)")
     }

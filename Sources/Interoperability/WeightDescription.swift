@@ -103,6 +103,8 @@ extension WeightDescription {
       }
       result.heads = table
     }
+    // A side that the image cannot be cut out of belongs to images of another size than was asked for.
+    if let side = result.resize, side < result.imageSize ?? facts.imageHeight { result.resize = nil }
     return result
   }
 

@@ -52,6 +52,14 @@ public final class Tensor {
     return base.assumingMemoryBound(to: UInt16.self)
   }
 
+  /// An element, as float32.
+  @_spi(TensorMemory) public func element(at index: Int) -> Float {
+    switch dtype {
+    case .float32: pointer[index]
+    case .bfloat16: Float(bitPattern: UInt32(halves[index]) << 16)
+    }
+  }
+
   /// The memory whatever the number format, for operations that move elements and do not compute with them.
   @_spi(TensorMemory) public var memory: UnsafeMutableRawPointer { base }
 
@@ -79,7 +87,7 @@ public final class Tensor {
   /// The only element of a tensor of one.
   public var item: Float {
     precondition(count == 1, "item of a tensor of \(count) elements")
-    return elements[0]
+    return element(at: 0)
   }
 
   /// Hands the elements of a float32 tensor to `body`, in row-major order and without a copy: for MPI, HDF5 and

@@ -22,16 +22,16 @@ final class GradientSum {
     let isWide =
       plan.shared.communication.reduceDtype == .float64 && plan.microBatches * communicator.size > 1
     wide = isWide ? DoubleSum(count: flat.count) : nil
+    let narrow = plan.shared.communication.reduceDtype == .bfloat16 ? BFloat16Sum() : nil
     let elementBytes = isWide ? MemoryLayout<Double>.stride : MemoryLayout<Float>.stride
     reducer = try GradientReducer(
       communicator: communicator, count: flat.count, parameters: flat.ranges,
       bucketElements: Int(plan.shared.communication.bucketMegabytes * 1_048_576) / elementBytes
-    ) {
-      [wide, gradients = flat.gradients, dtype = plan.shared.communication.reduceDtype] communicator, range in
+    ) { [wide, gradients = flat.gradients] communicator, range in
       if let wide {
         try communicator.allReduce(.sum, wide, in: range)
-      } else if dtype == .bfloat16 {
-        try communicator.allReduceAsBFloat16(gradients, in: range)
+      } else if let narrow {
+        try communicator.allReduce(by: narrow, gradients, in: range)
       } else {
         try communicator.allReduce(.sum, gradients, in: range)
       }

@@ -47,8 +47,8 @@ public struct RunSetup<Configuration: RunConfiguration> {
     self.resolved = resolved
     let shared = configuration.shared
     try ComputeThreads.configure(requested: shared.training.threads, communicator: communicator)
-    let precision = try ComputePrecision.configure(shared.training.precision, communicator: communicator)
-    if communicator.isRoot, let warning = precision.warning { logger.warning("\(warning)") }
+    let precision = try ComputePrecision.configure(
+      shared.training.precision, communicator: communicator, logger: logger)
 
     let dataset = try ImageDataset.open(shared.data.path, on: communicator)
     self.dataset = dataset
@@ -87,7 +87,7 @@ public struct RunSetup<Configuration: RunConfiguration> {
       \(sampler.count) images, \(plan.steps) steps of \(shared.training.globalBatchSize) \
       (\(communicator.size) ranks × \(plan.microBatches) × \(plan.microBatchSize)), \
       \(ThreadPool.current.threadCount) threads a rank, \(MatrixMultiply.kernelName) kernels, \
-      products in \(precision.dtype)
+      products in \(precision)
       """)
   }
 

@@ -14,10 +14,10 @@ extension Communicator {
   }
 
   /// Sums some elements of a tensor over all ranks, rounded to bfloat16 on their way.
-  func allReduceAsBFloat16(_ tensor: Tensor, in range: Range<Int>) throws {
+  func allReduce(by sum: BFloat16Sum, _ tensor: Tensor, in range: Range<Int>) throws {
     try tensor.withUnsafeMutableElements { elements in
       guard let base = elements.baseAddress else { return }
-      try allReduceAsBFloat16(base + range.lowerBound, count: range.count)
+      try sum.allReduce(base + range.lowerBound, count: range.count, over: self)
     }
   }
 

@@ -2,7 +2,6 @@ import ArgumentParser
 import Benchmarks
 import Communication
 import Configuration
-import Logging
 import Models
 import TaskSupport
 import Tensors
@@ -47,10 +46,8 @@ struct BenchmarkCommand: ParsableCommand {
     func run(_ body: @escaping (Communicator) throws -> BenchmarkReport?) {
       onAllRanks { communicator in
         try ComputeThreads.configure(requested: threads, communicator: communicator)
-        let format = try ComputePrecision.configure(products.precision, communicator: communicator)
-        if communicator.isRoot, let warning = format.warning {
-          ConsoleLog.logger(rank: communicator.rank).warning("\(warning)")
-        }
+        try ComputePrecision.configure(
+          products.precision, communicator: communicator, logger: ConsoleLog.logger(rank: communicator.rank))
         let report = try body(communicator)
         if communicator.isRoot, let report { print(json ? report.json.text : report.text) }
         return 0

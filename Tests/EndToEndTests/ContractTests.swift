@@ -98,6 +98,33 @@ import Testing
     }
   }
 
+  @Test func `tokenizers of each kind and contrastive learning train in bfloat16`() throws {
+    let workshop = try Workshop()
+    try workshop.prepare()
+    let narrow = ["training.precision=bfloat16", "training.steps=2"]
+    let adversarial = "adversarial={discriminator: patch, start_step: 0, base_width: 8, layers: 2}"
+    try workshop.train(.tokenizer, run: "adversarial", set: narrow + [adversarial])
+    for network in ["resnet50", "vit"] {
+      try workshop.train(
+        .tokenizer, run: network,
+        set: narrow + ["perceptual={network: \(network), weights: random, taps: [1, 2]}"])
+    }
+    try workshop.train(.perceptual, run: "contrast", set: narrow)
+    try workshop.write(Workshop.discreteConfiguration, to: "tokenizer.yaml")
+    try workshop.train(.tokenizer, run: "discrete", set: narrow)
+    let encoded = try workshop.peco([
+      "tokenizer", "encode", "--tokenizer", "discrete", "--data", "images.h5", "--output", "tokens.h5",
+      "--precision", "bfloat16",
+    ])
+    #expect(encoded.exitCode == 0, "\(encoded)")
+    try workshop.train(.pretrain, set: narrow + ["tokens={file: tokens.h5}"])
+    let features = try workshop.peco([
+      "features", "--checkpoint", "pretrain", "--data", "images.h5", "--output", "features.h5", "--precision",
+      "bfloat16",
+    ])
+    #expect(features.exitCode == 0, "\(features)")
+  }
+
   @Test func `tokens of a token file are those that the tokenizer computes on the fly`() throws {
     let workshop = try Workshop()
     try workshop.prepare()

@@ -152,6 +152,27 @@ import Testing
     }
   }
 
+  /// Of norms before whose input nothing is trained.
+  @Test(arguments: DType.allCases) func normsLearnWhereTheirInputWantsNothing(precision: DType) throws {
+    try withPrecision(precision) {
+      let scope = ParameterScope(seed: 1)
+      let (norm, groups) = (LayerNorm(8, in: scope / "n"), GroupNorm(groups: 2, channels: 8, in: scope / "g"))
+      let weight = Linear(8, 4, in: scope / "l")
+      for parameter in scope.parameters { parameter.enableGradient() }
+      func gradient(_ parameter: Parameter, _ body: (Tensor) -> Tensor) throws -> Bool {
+        let tape = Tape()
+        let y = body(tape.constant(randomTensor([2, 3, 3, 8], seed: 2)))
+        tape.backward(from: innerProduct(y, randomTensor(y.shape, seed: 3)))
+        return try #require(parameter.gradient).elements.contains { $0 != 0 }
+      }
+      let ofGroups = try gradient(groups.weight) { groups($0) }
+      let beforeProduct = try gradient(norm.weight) { weight.product($0, normalizedBy: norm) }
+      norm.weight.enableGradient()
+      let alone = try gradient(norm.weight) { norm($0) }
+      #expect(ofGroups && beforeProduct && alone)
+    }
+  }
+
   /// What stochastic depth leaves of a batch, and tokens of which some are the same.
   @Test func partsOfABatchAreThoseOfTheWhole() throws {
     try withPrecision(.bfloat16) {

@@ -3,7 +3,6 @@
 #include <math.h>
 
 #include "dispatch.h"
-#include "half.h"
 #include "vectormath.h"
 
 PECO_CLONES void peco_add_to_channels(float *restrict y, const float *restrict term, size_t rows,
@@ -28,21 +27,8 @@ PECO_INLINE float silu_gradient(float u, float dy) {
   return dy * s * (1 + u * (1 - s));
 }
 
-#define PECO_ELEMENT float
-#define PECO_LOAD(X) (X)
-#define PECO_STORE(X) (X)
-#define PECO_OF(NAME) NAME
-#include "channels_of.h"
-#undef PECO_ELEMENT
-#undef PECO_LOAD
-#undef PECO_STORE
-#undef PECO_OF
-
-#define PECO_ELEMENT uint16_t
-#define PECO_LOAD(X) peco_widened(X)
-#define PECO_STORE(X) peco_narrowed(X)
-#define PECO_OF(NAME) NAME##_bfloat16
-#include "channels_of.h"
+#define PECO_LOOPS "channels_of.h"
+#include "each_format.h"
 
 PECO_CLONES void peco_unit_rows(float *restrict y, const float *restrict x, float epsilon, size_t rows,
                                 size_t channels) {

@@ -1,5 +1,4 @@
-// The loops of channels.c over elements of one number format, which is included for each: PECO_ELEMENT is their type,
-// PECO_LOAD and PECO_STORE convert one to and from float32, PECO_OF names a function.
+// The loops of channels.c, for one number format (each_format.h).
 
 PECO_CLONES void PECO_OF(peco_channel_affine)(PECO_ELEMENT *restrict y, const PECO_ELEMENT *restrict x, const float *restrict scale,
                                      const float *restrict offset, size_t rows, size_t channels) {

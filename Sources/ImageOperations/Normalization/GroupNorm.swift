@@ -71,7 +71,9 @@ private struct GroupNormPass {
     }
 
     return Tape.record(y, from: [x], parameters: [weight, bias]) { dy in
-      x.addGradient(backward(x, dy, coefficients, plan, silu: silu))
+      // Computed whether or not x wants it: weight and bias do.
+      let dx = backward(x, dy, coefficients, plan, silu: silu)
+      x.addGradient(dx)
     }
   }
 
@@ -83,13 +85,7 @@ private struct GroupNormPass {
     let width = weight.count / groups
     let rows = Double(plan.rows)
     let count = rows * Double(width)
-    func shift(_ c: Int) -> Double {
-      let place = plan.firstElement(of: image, channel: c)
-      switch x.dtype {
-      case .float32: return Double(x.pointer[place])
-      case .bfloat16: return Double(Float(bitPattern: UInt32(x.halves[place]) << 16))
-      }
-    }
+    func shift(_ c: Int) -> Double { Double(x.element(at: plan.firstElement(of: image, channel: c))) }
     for group in 0..<groups {
       let members = group * width..<(group + 1) * width
       let mean = members.reduce(0.0) { $0 + sums.first(image, $1) + rows * shift($1) } / count

@@ -77,7 +77,9 @@ public func linear(
     }
     if let kept { product.addWeightGradient(pass?.forward() ?? kept, outputGradient: dy) }
     if let pass {
-      target.add(pass.backward(product.inputGradient(dy, shape: inputShape)))
+      // Computed whether or not x wants it: the norm's own parameters do.
+      let dx = pass.backward(product.inputGradient(dy, shape: inputShape))
+      target.add(dx)
     } else {
       target.add(product.inputGradient(dy, shape: target.shape))
     }

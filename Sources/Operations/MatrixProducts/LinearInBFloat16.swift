@@ -27,9 +27,10 @@ func linearInBFloat16(
     if weight.gradient != nil, let input = kept ?? pass?.forward(.bfloat16) {
       product.addWeightGradient(input, outputGradient: dy)
     }
-    guard target.isWanted || pass != nil else { return }
     if let pass {
-      target.add(pass.backward(product.inputGradient(dy, shape: inputShape, dtype: .bfloat16)))
+      // Computed whether or not x wants it: the norm's own parameters do.
+      let dx = pass.backward(product.inputGradient(dy, shape: inputShape, dtype: .bfloat16))
+      target.add(dx)
     } else {
       target.add(product.inputGradient(dy, shape: target.shape, dtype: target.dtype))
     }

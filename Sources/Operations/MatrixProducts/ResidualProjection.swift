@@ -39,7 +39,7 @@ public func residual(
   precondition(x.shape.last == pass.outputs, "\(weight.name) does not lead to shape \(x.shape)")
   let y = Tensor(uninitialized: x.shape)
   // Without a tape nobody comes back for h.
-  pass.addBranch(pass.activated(h, inPlace: h.tape == nil), to: x, into: y)
+  pass.addBranch(activated(h, activation, inPlace: h.tape == nil), to: x, into: y)
   let others = selection.complement(of: entries)
   others.forEachRun(in: 0..<others.rows) { _, whole, count in
     (y.pointer + whole * pass.outputs).update(
@@ -69,16 +69,6 @@ private struct ResidualProjectionPass {
   let outputs: Int
 
   private var grain: Int { rowGrain(outputs) }
-
-  func activated(_ h: Tensor, inPlace: Bool) -> Tensor {
-    guard let bias = activation?.value else { return h }
-    let a = inPlace ? h : Tensor(uninitialized: h.shape)
-    ThreadPool.current.forEachRange(of: rows, grain: rowGrain(inputs)) { range in
-      let start = range.lowerBound * inputs
-      peco_bias_gelu(a.pointer + start, h.pointer + start, bias.pointer, range.count, inputs)
-    }
-    return a
-  }
 
   /// y = x + scale ∘ (a Wᵀ) + shift for the selected rows.
   func addBranch(_ a: Tensor, to x: Tensor, into y: Tensor) {
@@ -181,4 +171,20 @@ private struct ResidualProjectionPass {
       for j in range { body(j) }
     }
   }
+}
+
+/// GELU(h + bias), in the number format of h; h itself without a bias.
+func activated(_ h: Tensor, _ bias: Parameter?, inPlace: Bool) -> Tensor {
+  guard let bias = bias?.value else { return h }
+  let width = bias.count
+  let a = inPlace ? h : Tensor(uninitialized: h.shape, dtype: h.dtype)
+  ThreadPool.current.forEachRange(of: h.count / width, grain: rowGrain(width)) { range in
+    let start = range.lowerBound * width
+    switch h.dtype {
+    case .float32: peco_bias_gelu(a.pointer + start, h.pointer + start, bias.pointer, range.count, width)
+    case .bfloat16:
+      peco_bias_gelu_bfloat16(a.halves + start, h.halves + start, bias.pointer, range.count, width)
+    }
+  }
+  return a
 }

@@ -15,7 +15,7 @@ func residualInBFloat16(
   precondition(h.count == selection.rows * weight.shape[1], "a branch of \(h.shape) does not fit \(x.shape)")
   precondition(x.shape.last == weight.shape[0], "\(weight.name) does not lead to shape \(x.shape)")
   let y = Tensor(uninitialized: x.shape)
-  let branch = pass.addBranch(pass.activated(h, inPlace: h.tape == nil), to: x, into: y)
+  let branch = pass.addBranch(activated(h, activation, inPlace: h.tape == nil), to: x, into: y)
   let parameters = [weight] + [bias, activation, gamma].compactMap { $0 }
   let isRead = activation != nil || weight.gradient != nil
   let (kept, keptBranch) = (isRead ? h : nil, gamma?.gradient == nil ? nil : branch)
@@ -38,16 +38,6 @@ private struct NarrowResidualProjectionPass {
   private var rows: Int { product.rows }
   private var inputs: Int { product.inputs }
   private var outputs: Int { product.outputs }
-
-  func activated(_ h: Tensor, inPlace: Bool) -> Tensor {
-    guard let bias = activation?.value else { return h }
-    let a = inPlace ? h : Tensor(uninitialized: h.shape, dtype: .bfloat16)
-    ThreadPool.current.forEachRange(of: rows, grain: rowGrain(inputs)) { range in
-      let start = range.lowerBound * inputs
-      peco_bias_gelu_bfloat16(a.halves + start, h.halves + start, bias.pointer, range.count, inputs)
-    }
-    return a
-  }
 
   /// y = x + scale ∘ (a Wᵀ) + shift for the selected rows, and x for the others; the product in bfloat16.
   func addBranch(_ a: Tensor, to x: Tensor, into y: Tensor) -> Tensor {

@@ -28,7 +28,9 @@ public struct LayerNormParameters {
 public func layerNorm(_ x: Tensor, _ norm: LayerNormParameters, samples: [Int]? = nil) -> Tensor {
   let pass = LayerNormPass(norm, x, samples: samples)
   return Tape.record(pass.forward(), from: [x], parameters: norm.parameters) { dy in
-    x.addGradient(pass.backward(dy))
+    // Computed whether or not x wants it: the norm's own parameters do.
+    let dx = pass.backward(dy)
+    x.addGradient(dx)
   }
 }
 

@@ -92,19 +92,15 @@ private func rounded(_ value: Float) -> UInt16 {
   return UInt16(truncatingIfNeeded: (bits &+ 0x7FFF &+ (bits >> 16 & 1)) >> 16)
 }
 
-/// The bits of a number as float16.
+/// The bits of a number as float16, which Swift's own type has not on every system.
 private func halfPrecision(_ value: Float) -> UInt16 {
-  #if os(macOS) && arch(x86_64)
-    // Swift has no Float16 there: through the exponent that float16 has.
-    let scaled = value.magnitude
-    let sign = UInt16(value.sign == .minus ? 0x8000 : 0)
-    if value.isNaN { return sign | 0x7E00 }
-    if scaled >= 65520 { return sign | 0x7C00 }
-    let exponent = max(scaled.isZero ? -14 : Int(scaled.exponent), -14)
-    let unit = Float(sign: .plus, exponent: exponent - 10, significand: 1)
-    let steps = UInt16((scaled / unit).rounded(.toNearestOrEven))
-    return sign | UInt16(exponent + 14) << 10 + steps
-  #else
-    return Float16(value).bitPattern
-  #endif
+  let magnitude = value.magnitude
+  let sign: UInt16 = value.sign == .minus ? 0x8000 : 0
+  if value.isNaN { return sign | 0x7E00 }
+  // From here on the next number is infinity.
+  if magnitude >= 65520 { return sign | 0x7C00 }
+  // Numbers below 2⁻¹⁴ have its exponent and fewer digits; rounding up carries into the exponent by itself.
+  let exponent = max(magnitude.isZero ? -14 : Int(magnitude.exponent), -14)
+  let unit = Float(sign: .plus, exponent: exponent - 10, significand: 1)
+  return sign | UInt16(exponent + 14) << 10 + UInt16((magnitude / unit).rounded(.toNearestOrEven))
 }

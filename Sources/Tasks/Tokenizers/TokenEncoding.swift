@@ -61,8 +61,8 @@ public enum TokenEncoding {
   public static func run(_ request: Request, communicator: Communicator) throws {
     try ComputeThreads.configure(requested: nil, communicator: communicator)
     let logger = ConsoleLog.logger(rank: communicator.rank)
-    let format = try ComputePrecision.configure(request.precision, communicator: communicator)
-    if communicator.isRoot, let warning = format.warning { logger.warning("\(warning)") }
+    let precision = try ComputePrecision.configure(
+      request.precision, communicator: communicator, logger: logger)
     try communicator.agree {
       guard communicator.isRoot else { return }
       try FileSystem.requireOutput(request.output, madeFrom: [request.dataset, request.tokenizer])
@@ -84,7 +84,7 @@ public enum TokenEncoding {
       count: dataset.count, views: views, gridHeight: model.gridSize, gridWidth: model.gridSize,
       codebookSize: model.vocabulary, datasetFingerprint: dataset.fingerprint,
       tokenizerChecksum: tokenizer.checksum, seed: request.seed, interpolation: request.interpolation,
-      precision: format.dtype.rawValue)
+      precision: precision.rawValue)
 
     /// The tokens of all images to the writer, which rank 0 has.
     func encode(_ writer: TokenFileWriter?) throws {

@@ -21,7 +21,7 @@ func probeCollectives(_ ranks: Communicator) throws {
   let sizes = try ranks.allReduce(.sum, rough.map { Double(abs($0)) })
   let count = rough.count
   try rough.withUnsafeMutableBufferPointer { buffer in
-    if let base = buffer.baseAddress { try ranks.allReduceAsBFloat16(base, count: count) }
+    if let base = buffer.baseAddress { try BFloat16Sum().allReduce(base, count: count, over: ranks) }
   }
   let bound = size == 1 ? 0 : Double(size) / 256
   try expect(
