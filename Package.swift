@@ -181,8 +181,8 @@ let package = Package(
     .target(
       name: "Benchmarks",
       dependencies: [
-        "MaskedImageModeling", "Tokenizers", "VQVAETraining", "Interoperability", "Trainer", "Configuration",
-        "Models", "Datasets", "Layers", "ImageOperations", "Operations", "Tensors", "Terminal", "Storage",
+        "Classification", "MaskedImageModeling", "Tokenizers", "VQVAETraining", "Interoperability", "Trainer",
+        "Configuration", "Models", "Datasets", "Layers", "ImageOperations", "Operations", "Tensors", "Terminal", "Storage",
         "Communication",
       ]),
     .executableTarget(

@@ -3,12 +3,14 @@ import Storage
 import Tensors
 
 /// Weights and a batch that another program wrote, so that both compute the same: a safetensors file with `model.NAME`,
-/// `images` [batch, height, width, 3] and, for masked image modeling, `masked` and `tokens`.
+/// `images` [batch, height, width, 3] and, for masked image modeling, `masked` and `tokens`, for classification `labels`.
 struct Problem {
   let images: Tensor
   let masked: [Int32]
   /// The tokens at the masked patches.
   let tokens: [Int32]
+  /// The images' classes.
+  let labels: [Int32]
   private let weights: WeightFile
 
   /// Opens a problem for a batch of images of the side `size`.
@@ -23,6 +25,7 @@ struct Problem {
     images = Tensor(try file.readFloats("images"), shape: shape)
     masked = file.contains("masked") ? try file.readIntegers("masked") : []
     tokens = file.contains("tokens") ? try file.readIntegers("tokens") : []
+    labels = file.contains("labels") ? try file.readIntegers("labels") : []
     weights = try WeightFile(opening: path, anchor: anchor)
   }
 

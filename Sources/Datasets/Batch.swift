@@ -30,16 +30,17 @@ public struct Batch {
   public var count: Int { samples.count }
 
   /// A batch of images that come from elsewhere than a loader, with nothing about how they were made. Where patches are
-  /// masked it is told how many an image has.
+  /// masked it is told how many an image has; without labels every class is -1.
   public init(
     step: Int, samples: [Int], images: Tensor? = nil, tokenizerImages: Tensor? = nil,
-    secondImages: Tensor? = nil, masked: [Int32] = [], patches: Int = 0, tokens: [Int32]? = nil
+    secondImages: Tensor? = nil, labels: [Int32]? = nil, masked: [Int32] = [], patches: Int = 0,
+    tokens: [Int32]? = nil
   ) {
     self.init(
       step: step, epoch: 0, microBatch: 0, samples: samples, images: images,
       tokenizerImages: tokenizerImages, secondImages: secondImages,
       targets: BatchTargets(
-        labels: samples.map { _ in -1 }, tokens: tokens, masked: masked, patches: patches), transforms: [],
+        labels: labels ?? samples.map { _ in -1 }, tokens: tokens, masked: masked, patches: patches), transforms: [],
       secondsWaited: 0)
   }
 

@@ -22,8 +22,8 @@ struct BenchmarkCommand: ParsableCommand {
         launch/mpirun -n 2 --threads 1 -- peco benchmark pretrain --batch 8
       """,
     subcommands: [
-      Pretrain.self, Tokenizer.self, LoaderOfImages.self, AllReduce.self, Gemm.self, Convolution.self,
-      CheckpointFiles.self,
+      Pretrain.self, Finetune.self, Tokenizer.self, LoaderOfImages.self, AllReduce.self, Gemm.self,
+      Convolution.self, CheckpointFiles.self,
     ])
 
   /// What every benchmark is told.
@@ -66,7 +66,7 @@ struct BenchmarkCommand: ParsableCommand {
   struct Steps: ParsableArguments {
     @Option(
       help: ArgumentHelp(
-        "Images of a rank's step; by default 16 for pretrain, 4 for tokenizer.", valueName: "n"))
+        "Images of a rank's step; by default 16 for pretrain and finetune, 4 for tokenizer.", valueName: "n"))
     var batch: Int?
     @Option(help: ArgumentHelp("Images computed at a time; by default the whole batch.", valueName: "n"))
     var microBatch: Int?
@@ -99,6 +99,25 @@ struct BenchmarkCommand: ParsableCommand {
     }
   }
 
+  /// The step of a transformer.
+  struct TransformerSteps: ParsableArguments {
+    @Option(help: ArgumentHelp("The transformer's size.", valueName: "size")) var size = ViTSize.base
+    @Option(
+      help: ArgumentHelp(
+        "What backward computes again: none, or selective (attention probabilities).", valueName: "choice"))
+    var activationCheckpointing = ActivationCheckpointing.selective
+    @OptionGroup var steps: Steps
+    @OptionGroup var common: Common
+
+    func run(
+      _ benchmark: @escaping (ViTSize, StepBenchmarkOptions, Communicator) throws -> BenchmarkReport
+    ) {
+      var options = steps.options(batch: 16)
+      options.activationCheckpointing = activationCheckpointing
+      common.run { [options, size] in try benchmark(size, options, $0) }
+    }
+  }
+
   struct Pretrain: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Times the step of masked image modeling.",
@@ -108,21 +127,23 @@ struct BenchmarkCommand: ParsableCommand {
         Example:
           peco benchmark pretrain --size base --batch 8 --steps 10
         """)
-    @Option(help: ArgumentHelp("The transformer's size.", valueName: "size")) var size = ViTSize.base
-    @Option(
-      help: ArgumentHelp(
-        "What backward computes again: none, or selective (attention probabilities).", valueName: "choice"))
-    var activationCheckpointing = ActivationCheckpointing.selective
-    @OptionGroup var steps: Steps
-    @OptionGroup var common: Common
+    @OptionGroup var steps: TransformerSteps
 
-    func run() {
-      var options = steps.options(batch: 16)
-      options.activationCheckpointing = activationCheckpointing
-      common.run { [options] in
-        try PretrainBenchmark.run(size: size, options, communicator: $0)
-      }
-    }
+    func run() { steps.run(PretrainBenchmark.run) }
+  }
+
+  struct Finetune: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Times the step of fine-tuning on labels.",
+      discussion: """
+        It mixes images, smooths labels and drops branches as the papers do, for 1000 classes.
+
+        Example:
+          peco benchmark finetune --size small --batch 8
+        """)
+    @OptionGroup var steps: TransformerSteps
+
+    func run() { steps.run(FinetuneBenchmark.run) }
   }
 
   struct Tokenizer: ParsableCommand {

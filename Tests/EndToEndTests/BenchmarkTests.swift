@@ -10,11 +10,12 @@ import Testing
     return try #require(JSONSerialization.jsonObject(with: Data(run.output.utf8)) as? [String: Any], "\(run)")
   }
 
-  @Test func `a training step is split into its parts`() throws {
+  @Test(arguments: ["pretrain", "finetune"])
+  func `a training step is split into its parts`(of benchmark: String) throws {
     let found = try object(
-      ["pretrain", "--size", "tiny", "--batch", "1", "--warmup", "1", "--steps", "2"], ranks: 2,
+      [benchmark, "--size", "tiny", "--batch", "2", "--warmup", "1", "--steps", "2"], ranks: 2,
       in: Workshop())
-    #expect(found["ranks"] as? Int == 2 && found["batch"] as? Int == 1)
+    #expect(found["ranks"] as? Int == 2 && found["batch"] as? Int == 2)
     let seconds = try #require(found["seconds"] as? [Double])
     #expect(seconds.count == 2)
     let parts = try ["data_wait", "forward", "backward", "communication_exposed", "optimizer"].map {
@@ -46,5 +47,7 @@ import Testing
     let run = try workshop.peco(
       ["benchmark", "pretrain", "--size", "tiny", "--batch", "1", "--problem", "problem.safetensors"])
     #expect(run.exitCode != 0 && run.errorLines.count == 1, "\(run)")
+    let odd = try workshop.peco(["benchmark", "finetune", "--size", "tiny", "--batch", "3"])
+    #expect(odd.exitCode != 0 && odd.errors.contains("pairs"), "\(odd)")
   }
 }

@@ -97,13 +97,16 @@ class TrainingComparison:
             "… its peak memory", "GiB", gibibytes(results["PyTorch"]), gibibytes(results["peco"]), goal, must, lower=True)
 
 
-def pretraining(context, batch, threads, ranks=1, *more):
-    what = f"ViT-B/16 MIM step, {ranks} × {threads} thread{'s' * (threads > 1)}, batch {batch}" + " each" * (ranks > 1)
+NAMES = {"base": "ViT-B/16", "small": "ViT-S/16", "tiny": "ViT-Ti/16"}
+
+
+def pretraining(context, batch, threads, ranks=1, *more, size="base"):
+    what = f"{NAMES[size]} MIM step, {ranks} × {threads} thread{'s' * (threads > 1)}, batch {batch}" + " each" * (ranks > 1)
     comparison = TrainingComparison(
         context, what, "pretrain.py", "pretrain", ["plain", "plain-explicit", "huggingface"], "--model",
-        f"vit-b{batch}.safetensors",
-        {"peco": ["--size", "base", "--batch", batch, *more]}, threads, ranks)
-    comparison.problem_file(["--size", "base", "--batch", batch])
+        f"vit-{size}-b{batch}.safetensors",
+        {"peer": ["--size", size], "peco": ["--size", size, "--batch", batch, *more]}, threads, ranks)
+    comparison.problem_file(["--size", size, "--batch", batch])
     return comparison
 
 
@@ -121,6 +124,27 @@ def vit(context):
     comparison = pretraining(context, 8, 1, 1, *KEEP)
     results, peers = comparison.run(context.steps(4))
     return rows + [*comparison.speed(results, peers, 1.5, must), comparison.memory(results)]
+
+
+def sizes(context):
+    """The smaller transformers, of which less is products."""
+    goals = (1.5, 1.25) if context.precision == "bfloat16" else ()
+    rows = []
+    for size, steps in [("small", 6), ("tiny", 10)]:
+        comparison = pretraining(context, 16, 2, 1, size=size)
+        results, peers = comparison.run(context.steps(steps))
+        rows += [*comparison.speed(results, peers, *goals), comparison.memory(results)]
+    return rows
+
+
+def finetune(context):
+    comparison = TrainingComparison(
+        context, "ViT-B/16 fine-tuning step, 1 × 2 threads, batch 16", "finetune.py", "finetune", ["plain", "plain-explicit"],
+        "--model", "finetune-b16.safetensors", {"peco": ["--size", "base", "--batch", 16, "--micro-batch", 8]}, 2)
+    comparison.problem_file(["--size", "base", "--batch", 16])
+    results, peers = comparison.run(context.steps(4))
+    goals = (1.5, 1.25) if context.precision == "bfloat16" else ()
+    return [*comparison.speed(results, peers, *goals), comparison.memory(results)]
 
 
 def ranks(context):

@@ -90,17 +90,22 @@ class MaskedImageModel(nn.Module):
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.lm_head = nn.Linear(width, ENTRIES)
 
-    def forward(self, images, masked):
-        b, width = images.shape[0], self.norm.weight.shape[0]
+    def tokens(self, images, masked=None):
+        """What the last block gives: [B, 1 + patches, width]."""
+        b, width = images.shape[0], self.cls_token.shape[-1]
         patches = images.view(b, GRID, PATCH, GRID, PATCH, 3).permute(0, 1, 3, 5, 2, 4).reshape(b * GRID * GRID, -1)
         x = F.linear(patches, self.patch_embed.proj.weight.view(width, -1), self.patch_embed.proj.bias)
-        x = x.index_copy(0, masked, self.mask_token.view(1, width).expand(masked.shape[0], width))
+        if masked is not None:
+            x = x.index_copy(0, masked, self.mask_token.view(1, width).expand(masked.shape[0], width))
         x = torch.cat([self.cls_token.expand(b, -1, -1), x.view(b, GRID * GRID, width)], dim=1)
         bias = self.rel_pos_bias()
         for block in self.blocks:
             x = block(x, bias)
-        x = x[:, 1:].reshape(b * GRID * GRID, width)[masked]
-        return self.lm_head(self.norm(x))
+        return x
+
+    def forward(self, images, masked):
+        x = self.tokens(images, masked)
+        return self.lm_head(self.norm(x[:, 1:].reshape(-1, x.shape[-1])[masked]))
 
 
 class HuggingFace(nn.Module):

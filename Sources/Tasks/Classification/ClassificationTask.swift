@@ -11,17 +11,17 @@ import Threads
 import Trainer
 
 /// Classification of images (PeCo, section 4; BEiT, section 2.6).
-final class ClassificationTask: TrainingTask, OptimizedUnit {
-  static let task = "classification"
-  static let headlines = ["accuracy", "evaluation_top1", "evaluation_top5", "evaluation_loss"]
-  let name = CheckpointUnit.model
-  let parameters: [Parameter]
+public final class ClassificationTask: TrainingTask, OptimizedUnit {
+  public static let task = "classification"
+  public static let headlines = ["accuracy", "evaluation_top1", "evaluation_top5", "evaluation_loss"]
+  public let name = CheckpointUnit.model
+  public let parameters: [Parameter]
   private let model: ClassificationModel
   /// The exponential moving average of the weights, where one is kept.
   private let average: AveragedUnit?
-  var metrics = MetricSums(["accuracy"])
+  public var metrics = MetricSums(["accuracy"])
   private let configuration: FinetuneConfiguration
-  let card: Card?
+  public let card: Card?
   private let layerDecay: LayerDecay
   private let evaluation: ClassificationData?
   /// When the model is evaluated; set before training begins.
@@ -36,6 +36,15 @@ final class ClassificationTask: TrainingTask, OptimizedUnit {
     func contains(_ step: Int) -> Bool {
       step == last || Int(Double(step) / every) > Int(Double(step - 1) / every)
     }
+  }
+
+  /// The task of a configuration for images of classes of these names, evaluated on nothing.
+  ///
+  /// - Parameter fill: Fills the parameters with pretrained weights.
+  public convenience init(
+    _ configuration: FinetuneConfiguration, classes: [String], fill: ([Parameter]) throws -> Void
+  ) throws {
+    try self.init(configuration, classes: classes, evaluation: nil, fill: fill)
   }
 
   /// The task of a configuration for images of classes of these names.
@@ -67,11 +76,11 @@ final class ClassificationTask: TrainingTask, OptimizedUnit {
     self.evaluation = evaluation
   }
 
-  func learningRateScale(of parameter: Parameter) -> Double { layerDecay.scale(of: parameter) }
+  public func learningRateScale(of parameter: Parameter) -> Double { layerDecay.scale(of: parameter) }
 
-  var units: [any TrainableUnit] { [self] + (average.map { [$0] } ?? []) }
+  public var units: [any TrainableUnit] { [self] + (average.map { [$0] } ?? []) }
 
-  func loss(of batch: Batch, on tape: Tape?, mode: Mode) throws -> Loss {
+  public func loss(of batch: Batch, on tape: Tape?, mode: Mode) throws -> Loss {
     var images = try batch.requiredImages
     var shares: [Float]?
     if mode == .training, let mixup = configuration.mixup {
@@ -92,13 +101,13 @@ final class ClassificationTask: TrainingTask, OptimizedUnit {
     return Loss(mean: softCrossEntropy(logits, targets), weight: Double(batch.count))
   }
 
-  func finishStep(
+  public func finishStep(
     _ step: Int, metrics: MetricSums, communicator: Communicator
   ) throws -> [NamedValue] {
     [("accuracy", metrics.mean("accuracy") ?? 0)]
   }
 
-  func evaluate(after step: Int, communicator: Communicator) throws -> [NamedValue] {
+  public func evaluate(after step: Int, communicator: Communicator) throws -> [NamedValue] {
     guard let evaluation, evaluationSteps.contains(step) else { return [] }
     // Who waits for the run to leave does not wait for this; the last step's score is what the run was for.
     let isCancelled = {
