@@ -182,7 +182,8 @@ let package = Package(
       name: "Benchmarks",
       dependencies: [
         "Classification", "MaskedImageModeling", "Tokenizers", "VQVAETraining", "Interoperability", "Trainer",
-        "Configuration", "Models", "Datasets", "Layers", "ImageOperations", "Operations", "Tensors", "Terminal", "Storage",
+        "Configuration", "Models", "Datasets", "Layers", "ImageOperations", "Operations", "Tensors",
+        "Terminal", "Storage",
         "Communication",
       ]),
     .executableTarget(

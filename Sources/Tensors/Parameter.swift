@@ -69,22 +69,6 @@ public final class Parameter {
     Parameter(name: name, kind: .frozen, role: role, depth: depth, value: value)
   }
 
-  /// The value in a number format: of another than its own a copy, which is made at its first use between
-  /// `FlatParameters.keepCopies` and `dropCopies`, and otherwise at every.
-  public func value(in dtype: DType) -> Tensor {
-    guard dtype != value.dtype else { return value }
-    if let copy, copy.dtype == dtype { return copy }
-    let copy = value.converted(to: dtype)
-    if keepsCopy { self.copy = copy }
-    return copy
-  }
-
-  /// Whether nobody changes the value, so that a copy in another number format stays good.
-  fileprivate var keepsCopy = false {
-    didSet { copy = nil }
-  }
-  private var copy: Tensor?
-
   /// Gives the parameter a gradient of its own, zero at first; for use without `FlatParameters`.
   public func enableGradient() {
     if kind == .trained { gradient = Tensor(shape) }
@@ -251,10 +235,4 @@ public final class FlatParameters {
 
   /// Number of elements with the gaps.
   public var count: Int { values.count }
-
-  /// From here to `dropCopies` nobody changes values: copies in other number formats serve every micro-batch.
-  public func keepCopies() { for parameter in parameters { parameter.keepsCopy = true } }
-
-  /// Lets go of the copies, for the values are about to change.
-  public func dropCopies() { for parameter in parameters { parameter.keepsCopy = false } }
 }

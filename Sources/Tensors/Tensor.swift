@@ -209,8 +209,14 @@ public final class Tensor {
   /// Where the gradient goes, for a backward that does not read the elements: it does not keep them.
   public var gradientTarget: GradientTarget { GradientTarget(slot: slot, shape: shape, dtype: dtype) }
 
+  /// Where a tensor like one that is read for the last time is to be written: over it, where nobody else holds it.
+  public static func inPlace(of tensor: inout Tensor) -> Tensor {
+    isKnownUniquelyReferenced(&tensor) && tensor.hasMemoryToItself()
+      ? tensor.detached : Tensor(uninitialized: tensor.shape, dtype: tensor.dtype)
+  }
+
   /// Whether nothing else holds the memory, so that it may be overwritten.
-  func hasMemoryToItself() -> Bool { isKnownUniquelyReferenced(&block) }
+  fileprivate func hasMemoryToItself() -> Bool { isKnownUniquelyReferenced(&block) }
 }
 
 /// Where the gradient of a tensor goes, which need not be there any more.

@@ -28,7 +28,6 @@ final class UnitStep {
 
   /// Starts a step.
   func begin() {
-    flat.keepCopies()
     gradientSum.begin()
     (lossSum, weight) = (0, 0)
   }
@@ -66,7 +65,6 @@ final class UnitStep {
 
   /// Makes the update of a step, counted from 0.
   func update(step: Int, gradientNorm: Double, factor: Double) {
-    flat.dropCopies()
     optimizer.update(
       learningRate: plan.learningRate(step), weightDecay: plan.weightDecay(step),
       gradientScale: factor

@@ -138,12 +138,12 @@ PECO_CLONES double peco_cross_entropy(
 }
 
 PECO_CLONES void peco_cross_entropy_gradient(
-    float *restrict dz, const float *restrict z, const float *restrict normalizer,
-    const int32_t *restrict targets, float smoothing, float scale, size_t rows, size_t n) {
+    float *dz, const float *z, const float *restrict normalizer, const int32_t *restrict targets, float smoothing,
+    float scale, size_t rows, size_t n) {
   float share = smoothing / (float)n;
   for (size_t r = 0; r < rows; r++, z += n, dz += n) {
     float shift = normalizer[r];
-    for (size_t i = 0; i < n; i++) dz[i] = scale * (peco_exp(z[i] - shift) - share);
+    PECO_IN_PLACE for (size_t i = 0; i < n; i++) dz[i] = scale * (peco_exp(z[i] - shift) - share);
     dz[targets[r]] -= scale * (1.0f - smoothing);
   }
 }

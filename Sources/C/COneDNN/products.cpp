@@ -21,7 +21,9 @@ struct Product {
 std::unique_ptr<Product> make(const peco_dnn_product &p, bool has_bias) {
   const auto half = memory::data_type::bf16, wide = memory::data_type::f32;
   memory::desc a({p.m, p.k}, half, p.transpose_a ? memory::dims{1, p.lda} : memory::dims{p.lda, 1});
-  memory::desc b({p.k, p.n}, half, p.transpose_b ? memory::dims{1, p.ldb} : memory::dims{p.ldb, 1});
+  const auto b = p.layout_b == PECO_DNN_PACKED
+                     ? memory::desc({p.k, p.n}, half, tag::BA16a64b2a)
+                     : memory::desc({p.k, p.n}, half, p.layout_b == PECO_DNN_TRANSPOSED ? memory::dims{1, p.ldb} : memory::dims{p.ldb, 1});
   memory::desc c({p.m, p.n}, p.is_narrow ? half : wide, memory::dims{p.ldc, 1});
   memory::desc bias({1, p.n}, wide, memory::dims{p.n, 1});
   dnnl::primitive_attr attributes;

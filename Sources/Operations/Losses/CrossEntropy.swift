@@ -36,9 +36,14 @@ public func crossEntropy(
     }
   }
   let loss = Tensor(Float(losses.reduce(0, +) / Double(max(rows, 1))))
+  let target = logits.gradientTarget
+  var kept: Tensor? = logits
   Tape.record(loss, from: [logits]) { dloss in
+    guard var logits = kept else { return }
+    kept = nil
     let scale = dloss.item / Float(max(rows, 1))
-    let gradient = Tensor(uninitialized: logits.shape)
+    // Of thousands of classes these are the greatest tensors there are.
+    let gradient = Tensor.inPlace(of: &logits)
     targets.withUnsafeBufferPointer { targets in
       guard let targets = targets.baseAddress else { return }
       pool.forEachRange(of: rows, grain: rowGrain(classes)) { range in
@@ -48,7 +53,7 @@ public func crossEntropy(
           targets + start, labelSmoothing, scale, range.count, classes)
       }
     }
-    logits.addGradient(gradient)
+    target.add(gradient)
   }
   return (loss, hits.reduce(0, +))
 }

@@ -17,9 +17,9 @@ import COneDNN
     self.init(tensor.memory + offset * tensor.dtype.size, tensor.dtype, stride: stride)
   }
 
-  /// The part from a row and a column on.
-  func part(row: Int, column: Int) -> ProductTarget {
-    ProductTarget(memory + (row * stride + column) * dtype.size, dtype, stride: stride)
+  /// The part from a row on.
+  func part(row: Int) -> ProductTarget {
+    ProductTarget(memory + row * stride * dtype.size, dtype, stride: stride)
   }
 }
 
@@ -34,7 +34,37 @@ extension MatrixMultiply {
     #endif
   }()
 
-  /// C = op(A) · op(B) + bias of bfloat16 matrices on all threads of the pool, added up in float32.
+  /// C = A · B + bias of bfloat16 matrices on all threads of the pool, added up in float32.
+  ///
+  /// The kernels that read packed matrices want rows without gaps, in A as in C: threads share the rows.
+  ///
+  /// - Parameters:
+  ///   - m: Rows of A and C.
+  ///   - a: A.
+  ///   - b: B.
+  ///   - c: C, which is written over.
+  ///   - bias: A row that is added to every row of C; nil for none.
+  ///   - isAccumulating: Whether the product is added to what C, in float32, held.
+  static func parallel(
+    _ m: Int, _ a: UnsafeMutablePointer<UInt16>, _ b: PackedMatrix, into c: ProductTarget,
+    bias: UnsafePointer<Float>? = nil, isAccumulating: Bool = false
+  ) {
+    precondition(c.stride == b.columns, "rows of the result have gaps")
+    let tile = 8
+    // Below about a megaflop a hand-over to another thread costs more than it saves.
+    let grain = max(1, (1 << 18) / max(1, tile * b.rows * b.columns))
+    withExtendedLifetime(b) {
+      ThreadPool.current.forEachRange(of: (m + tile - 1) / tile, grain: grain) { tiles in
+        let first = tiles.lowerBound * tile
+        serial(
+          min(m, tiles.upperBound * tile) - first, b.columns, b.rows,
+          MatrixView(a + first * b.rows, stride: b.rows), b.operand, into: c.part(row: first),
+          bias: bias, isAccumulating: isAccumulating)
+      }
+    }
+  }
+
+  /// C = op(A) · op(B) of bfloat16 matrices on the calling thread, added up in float32.
   ///
   /// - Parameters:
   ///   - m: Rows of op(A) and C.
@@ -43,36 +73,34 @@ extension MatrixMultiply {
   ///   - a: A.
   ///   - b: B.
   ///   - c: C, which is written over.
-  ///   - bias: A row of n that is added to every row; nil for none.
-  ///   - isAccumulating: Whether the product is added to what C, in float32, held.
-  @_spi(TensorMemory) public static func parallel(
-    _ m: Int, _ n: Int, _ k: Int, _ a: MatrixView<UInt16>, _ b: MatrixView<UInt16>, into c: ProductTarget,
-    bias: UnsafePointer<Float>? = nil, isAccumulating: Bool = false
+  @_spi(TensorMemory) public static func serial(
+    _ m: Int, _ n: Int, _ k: Int, _ a: MatrixView<UInt16>, _ b: MatrixView<UInt16>, into c: ProductTarget
   ) {
-    forEachPart(m, n, k) { rows, columns in
-      serial(
-        rows.count, columns.count, k, a.rows(from: rows.lowerBound), b.columns(from: columns.lowerBound),
-        into: c.part(row: rows.lowerBound, column: columns.lowerBound),
-        bias: bias.map { $0 + columns.lowerBound }, isAccumulating: isAccumulating)
-    }
+    serial(m, n, k, a, .plain(b), into: c, bias: nil, isAccumulating: false)
   }
 
-  /// The same on the calling thread.
-  @_spi(TensorMemory) public static func serial(
-    _ m: Int, _ n: Int, _ k: Int, _ a: MatrixView<UInt16>, _ b: MatrixView<UInt16>, into c: ProductTarget,
-    bias: UnsafePointer<Float>? = nil, isAccumulating: Bool = false
+  private static func serial(
+    _ m: Int, _ n: Int, _ k: Int, _ a: MatrixView<UInt16>, _ b: BFloat16Operand, into c: ProductTarget,
+    bias: UnsafePointer<Float>?, isAccumulating: Bool
   ) {
     precondition(!isAccumulating || c.dtype == .float32, "sums are float32")
     guard m > 0, n > 0 else { return }
-    guard hasNativeBFloat16, k > 0 else {
-      return serialThroughFloat32(m, n, k, a, b, into: c, bias: bias, isAccumulating: isAccumulating)
+    let (matrix, stride, layout): (UnsafePointer<UInt16>, Int, peco_dnn_layout)
+    switch b {
+    case .plain(let b):
+      guard hasNativeBFloat16, k > 0 else {
+        return serialThroughFloat32(m, n, k, a, b, into: c, bias: bias, isAccumulating: isAccumulating)
+      }
+      (matrix, stride) = (UnsafePointer(b.pointer), b.stride)
+      layout = b.transposed ? PECO_DNN_TRANSPOSED : PECO_DNN_PLAIN
+    case .packed(let b): (matrix, stride, layout) = (b, 0, PECO_DNN_PACKED)
     }
     var shape = peco_dnn_product(
-      m: Int32(m), n: Int32(n), k: Int32(k), lda: Int32(a.stride), ldb: Int32(b.stride), ldc: Int32(c.stride),
-      transpose_a: a.transposed ? 1 : 0, transpose_b: b.transposed ? 1 : 0,
+      m: Int32(m), n: Int32(n), k: Int32(k), lda: Int32(a.stride), ldb: Int32(stride), ldc: Int32(c.stride),
+      transpose_a: a.transposed ? 1 : 0, layout_b: Int8(layout.rawValue),
       is_narrow: c.dtype == .bfloat16 ? 1 : 0,
       accumulates: isAccumulating ? 1 : 0)
-    if peco_dnn_bfloat16_product(&shape, a.pointer, b.pointer, bias, c.memory) != 0 {
+    if peco_dnn_bfloat16_product(&shape, a.pointer, matrix, bias, c.memory) != 0 {
       ExecutionContext.current.fail(ExecutionError(String(cString: peco_dnn_last_error())))
     }
   }

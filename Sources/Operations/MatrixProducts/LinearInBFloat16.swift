@@ -69,36 +69,35 @@ struct NarrowProjection {
   /// First element of the weight that is used.
   var offset = 0
 
-  private func weights(transposed: Bool) -> (view: MatrixView<UInt16>, memory: Tensor) {
-    let copy = weight.value(in: .bfloat16)
-    return (MatrixView(copy.halves + offset, stride: inputs, transposed: transposed), copy)
+  private func weights(transposed: Bool) -> PackedMatrix {
+    let matrix = MatrixView(weight.value.pointer + offset, stride: inputs, transposed: transposed)
+    return transposed
+      ? PackedMatrix(matrix, rows: inputs, columns: outputs)
+      : PackedMatrix(matrix, rows: outputs, columns: inputs)
   }
 
   func forward(_ x: Tensor, bias: Tensor? = nil, into y: Tensor) {
-    let weights = weights(transposed: true)
-    withExtendedLifetime((weights.memory, bias)) {
+    withExtendedLifetime(bias) {
       MatrixMultiply.parallel(
-        rows, outputs, inputs, MatrixView(x.halves, stride: inputs), weights.view,
+        rows, x.halves, weights(transposed: true),
         into: ProductTarget(y, stride: outputs), bias: bias?.pointer)
     }
   }
 
   func addWeightGradient(_ x: Tensor, outputGradient dy: Tensor) {
     guard let gradient = weight.gradient else { return }
+    let columns = transposed(dy, rows: rows, columns: outputs)
     MatrixMultiply.parallel(
-      outputs, inputs, rows, MatrixView(dy.halves, stride: outputs, transposed: true),
-      MatrixView(x.halves, stride: inputs), into: ProductTarget(gradient, at: offset, stride: inputs),
-      isAccumulating: true)
+      outputs, columns.halves,
+      PackedMatrix(MatrixView(x.halves, stride: inputs), rows: rows, columns: inputs, in: x),
+      into: ProductTarget(gradient, at: offset, stride: inputs), isAccumulating: true)
   }
 
   func inputGradient(_ dy: Tensor, shape: [Int], dtype: DType) -> Tensor {
     let dx = Tensor(uninitialized: shape, dtype: dtype)
-    let weights = weights(transposed: false)
-    withExtendedLifetime(weights.memory) {
-      MatrixMultiply.parallel(
-        rows, inputs, outputs, MatrixView(dy.halves, stride: outputs), weights.view,
-        into: ProductTarget(dx, stride: inputs))
-    }
+    MatrixMultiply.parallel(
+      rows, dy.halves, weights(transposed: false),
+      into: ProductTarget(dx, stride: inputs))
     return dx
   }
 }

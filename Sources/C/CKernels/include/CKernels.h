@@ -15,6 +15,7 @@
 #include "layernorm.h"
 #include "maxpool.h"
 #include "optimizer.h"
+#include "packing.h"
 #include "images.h"
 #include "peak.h"
 #include "processors.h"

@@ -24,7 +24,7 @@ void peco_attention_softmax_gradient(
 double peco_cross_entropy(
     float *normalizer, size_t *correct, const float *z, const int32_t *targets, float smoothing, size_t rows,
     size_t n);
-/// dz = scale · (softmax(z) - smoothed target)
+/// dz = scale · (softmax(z) - smoothed target); dz may be z.
 void peco_cross_entropy_gradient(
     float *dz, const float *z, const float *normalizer, const int32_t *targets, float smoothing, float scale,
     size_t rows, size_t n);

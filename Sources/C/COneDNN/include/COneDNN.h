@@ -49,13 +49,23 @@ int peco_dnn_convolution_add_gradient(const peco_dnn_convolution *shape, const f
 int peco_dnn_sgemm(int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
                    int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
 
+/// How the right matrix of a product lies.
+typedef enum {
+  PECO_DNN_PLAIN,
+  PECO_DNN_TRANSPOSED,
+  /// As CKernels/packing.h says. Only of A and C whose rows have no gaps are such products fast.
+  PECO_DNN_PACKED,
+} peco_dnn_layout;
+
 /// The shape of a product of bfloat16 matrices, which adds up in float32. No field is left to chance: the bytes are what
 /// products are known by.
 typedef struct {
   int32_t m, n, k;
   /// From row to row of the stored matrices, in elements.
   int32_t lda, ldb, ldc;
-  int8_t transpose_a, transpose_b;
+  int8_t transpose_a;
+  /// Of peco_dnn_layout.
+  int8_t layout_b;
   /// Not 0: C is bfloat16.
   int8_t is_narrow;
   /// Not 0: the product is added to what C, in float32, holds.
