@@ -1,4 +1,4 @@
-"""What check_networks.py and check_exports.py share. Import it before anything that imports torchvision."""
+"""What check_networks.py, check_exports.py and check_precision.py share. Import it before anything that imports torchvision."""
 
 import argparse
 import subprocess
@@ -10,6 +10,8 @@ from safetensors.torch import save_file
 # torchvision wants operators of its compiled part, which need not be there.
 try:
     import torchvision  # noqa: F401
+except ImportError:
+    pass
 except RuntimeError:
     operators = torch.library.Library("torchvision", "DEF")
     for operator in ["nms", "qnms"]:

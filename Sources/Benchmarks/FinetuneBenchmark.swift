@@ -54,10 +54,7 @@ public enum FinetuneBenchmark {
       return Batch(
         step: step, samples: Array(first..<first + options.batch), images: images, labels: labels)
     }
-    if options.problem != nil {
-      let loss = Double(try task.loss(of: batch(0), on: nil, mode: .evaluation).mean.item)
-      report.add("loss", "loss of the problem", loss, "", digits: 7)
-    }
+    try report.addLoss(of: task, batch(0), options, communicator: communicator)
     let architecture = configuration.architecture
     let perImage =
       architecture.forwardOperations() + 2 * Double(architecture.width) * Double(classes)

@@ -54,10 +54,7 @@ public enum PretrainBenchmark {
         step: step, samples: Array(first..<first + options.batch), images: images, masked: masked,
         patches: configuration.architecture.patches, tokens: tokens)
     }
-    if options.problem != nil {
-      let loss = Double(try task.loss(of: batch(0), on: nil, mode: .evaluation).mean.item)
-      report.add("loss", "loss of the problem", loss, "", digits: 7)
-    }
+    try report.addLoss(of: task, batch(0), options, communicator: communicator)
     let architecture = configuration.architecture
     let perImage = architecture.forwardOperations(
       masked: masked.count / options.batch, vocabulary: vocabulary)

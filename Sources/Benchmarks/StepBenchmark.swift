@@ -1,6 +1,7 @@
 import Communication
 import Configuration
 import Datasets
+import Storage
 import Tensors
 import Trainer
 
@@ -18,6 +19,8 @@ public struct StepBenchmarkOptions: Sendable {
   public var steps = 4
   /// Weights and images to compute with; nil: random ones.
   public var problem: String?
+  /// Where the gradients of the problem's loss are written, as safetensors by the parameters' names; nil for nowhere.
+  public var gradients: String?
 
   public init() {}
 }
@@ -108,6 +111,30 @@ struct StepBenchmark {
       "  tensors",
       "\(BenchmarkReport.bytes(tensors.peak)) at once, \(BenchmarkReport.bytes(tensors.reserved)) held")
     report.note("memory_growth_bytes", Int(try communicator.allReduce(.max, Int64(growth))))
+  }
+}
+
+extension BenchmarkReport {
+  /// Adds the loss of a problem, without dropout, as another program has it too, and writes its gradients if asked to.
+  mutating func addLoss(
+    of unit: some OptimizedUnit, _ batch: Batch, _ options: StepBenchmarkOptions, communicator: Communicator
+  ) throws {
+    guard options.problem != nil else { return }
+    guard let path = options.gradients else {
+      let loss = Double(try unit.loss(of: batch, on: nil, mode: .evaluation).mean.item)
+      return add("loss", "loss of the problem", loss, "", digits: 7)
+    }
+    let parameters = unit.parameters.filter { $0.kind == .trained }
+    for parameter in parameters { parameter.enableGradient() }
+    let tape = Tape()
+    let loss = try unit.loss(of: batch, on: tape, mode: .evaluation).mean
+    add("loss", "loss of the problem", Double(loss.item), "", digits: 7)
+    tape.backward(from: loss)
+    try communicator.agree {
+      guard communicator.isRoot else { return }
+      try SafetensorsFile.write(
+        tensors: parameters.map { ($0.name, $0.shape, $0.gradient?.elements ?? []) }, to: path)
+    }
   }
 }
 

@@ -50,11 +50,7 @@ public enum TokenizerBenchmark {
     func batch(_ step: Int) -> Batch {
       Batch(step: step, samples: Array(0..<options.batch), tokenizerImages: images)
     }
-    if options.problem != nil {
-      report.add(
-        "loss", "loss of the problem",
-        Double(try task.loss(of: batch(0), on: nil, mode: .evaluation).mean.item), "", digits: 7)
-    }
+    try report.addLoss(of: task, batch(0), options, communicator: communicator)
     switch work {
     case .training:
       try StepBenchmark(options: options, communicator: communicator).run(

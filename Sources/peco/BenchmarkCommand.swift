@@ -79,8 +79,14 @@ struct BenchmarkCommand: ParsableCommand {
         "Weights and images that another program wrote, to compute the same as it does; by default drawn ones.",
         valueName: "file.safetensors"), completion: .safetensors)
     var problem: String?
+    @Option(
+      help: ArgumentHelp(
+        "Where to write the gradients of the problem's loss.", valueName: "file.safetensors"),
+      completion: .safetensors)
+    var gradients: String?
 
     func validate() throws {
+      if gradients != nil, problem == nil { throw ValidationError("--gradients needs --problem") }
       for (name, value, least) in [
         ("batch", batch ?? 1, 1), ("micro-batch", microBatch ?? 1, 1), ("warmup", warmup, 0),
         ("steps", steps, 1),
@@ -94,7 +100,8 @@ struct BenchmarkCommand: ParsableCommand {
       var options = StepBenchmarkOptions()
       options.batch = batch ?? standard
       options.microBatch = microBatch
-      (options.warmup, options.steps, options.problem) = (warmup, steps, problem)
+      (options.warmup, options.steps) = (warmup, steps)
+      (options.problem, options.gradients) = (problem, gradients)
       return options
     }
   }

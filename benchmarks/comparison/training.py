@@ -2,6 +2,7 @@
 
 from . import processes
 from .comparison import Row, alternate, assert_same_loss, fastest, progress, values
+from .failure import Failure
 
 GIBIBYTE = 2**30
 TUNED = "PyTorch, tuned"
@@ -65,10 +66,14 @@ class TrainingComparison:
         """
         progress(self.what)
         counts, tuned, *others = self.context.settings
-        variant, rates = fastest({name: name for name in self.peers()}, lambda name: self.peer(name, counts, 2))
-        trial = {f"{name}, {counts}": rate for name, rate in rates.items()}
-        for setting in others:
-            trial[f"{variant}, {setting}"] = self.peer(variant, setting, 2)["images_per_second"]
+        variant, trial = self.context.way, {}
+        if variant is None:
+            variant, rates = fastest({name: name for name in self.peers()}, lambda name: self.peer(name, counts, 2))
+            trial = {f"{name}, {counts}": rate for name, rate in rates.items()}
+            for setting in others:
+                trial[f"{variant}, {setting}"] = self.peer(variant, setting, 2)["images_per_second"]
+        elif variant not in self.peers():
+            raise Failure(f"{self.what}: no way of PyTorch's is named '{variant}'; there are {'; '.join(self.peers())}")
         results = alternate(self.context.rounds, {
             "PyTorch": lambda: self.peer(variant, counts, steps), TUNED: lambda: self.peer(variant, tuned, steps),
             "peco": lambda: self.peco(steps)} | more)
@@ -119,11 +124,14 @@ def vit(context):
     own = {OWN: lambda: comparison.peco(steps, "--precision", "float32")} if narrow else {}
     results, peers = comparison.run(steps, own)
     rows = [*comparison.speed(results, peers, 1.5, must), comparison.memory(results, 0.4, most)]
-    if narrow:
-        rows.append(comparison.gain(results, 1.9, 1.65))
+    return rows + ([comparison.gain(results, 1.9, 1.65)] if narrow else [])
+
+
+def thread(context):
     comparison = pretraining(context, 8, 1, 1, *KEEP)
     results, peers = comparison.run(context.steps(4))
-    return rows + [*comparison.speed(results, peers, 1.5, must), comparison.memory(results)]
+    must = 1.25 if context.precision == "bfloat16" else 1.2
+    return [*comparison.speed(results, peers, 1.5, must), comparison.memory(results)]
 
 
 def sizes(context):

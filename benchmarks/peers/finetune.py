@@ -124,4 +124,5 @@ def main():
         model=arguments.model)
 
 
-main()
+if __name__ == "__main__":
+    main()

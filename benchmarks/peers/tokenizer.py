@@ -80,4 +80,5 @@ def main():
         operations=operations * (1 if arguments.encode else 3), model=arguments.layout)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -9,11 +9,57 @@ PECO_INLINE float gelu(float x) {
   return x < -13.0f ? 0.0f : y;  // below, Φ is less than the smallest float, and -∞ · 0 has no value
 }
 
-PECO_INLINE float gelu_slope(float x) {
+// gelu(x), and gelu'(x) = Φ(x) + x φ(x).
+PECO_INLINE float gelu_and_slope(float x, float *slope) {
   float density;
   float cdf = peco_normal_cdf(x, &density);
-  float slope = cdf + 0.398942280f * x * density;
-  return x < -13.0f ? 0.0f : x > 13.0f ? 1.0f : slope;
+  *slope = x < -13.0f ? 0.0f : x > 13.0f ? 1.0f : cdf + 0.398942280f * x * density;
+  return x < -13.0f ? 0.0f : x * cdf;
+}
+
+// For numbers that are rounded to bfloat16: Φ and gelu' less a half are odd, and up to 4.5, from where on they are taken for
+// 0 and 1, x times a polynomial in v = 2 (x / 4.5)² - 1 (fitted by us in the maximum norm). They are off by 3.4e-6 at most
+// and 6.9e-5, less than a twentieth of what rounding does. No division, no exponential.
+static const float last_bend = 4.5f;
+
+PECO_INLINE float between_bends(float x) {
+  x = x < -last_bend ? -last_bend : x;
+  return x > last_bend ? last_bend : x;
+}
+
+PECO_INLINE float gelu_bfloat16(float x) {
+  float b = between_bends(x), v = b * b * (2.0f / (last_bend * last_bend)) - 1.0f;
+  float p = 8.193407e-4f;
+  p = p * v - 2.2591609e-3f;
+  p = p * v + 3.0792162e-3f;
+  p = p * v - 5.4132515e-3f;
+  p = p * v + 1.1157040e-2f;
+  p = p * v - 1.8914828e-2f;
+  p = p * v + 2.8372074e-2f;
+  p = p * v - 4.0134475e-2f;
+  p = p * v + 5.4691751e-2f;
+  p = p * v - 7.7192284e-2f;
+  p = p * v + 1.5690508e-1f;
+  float y = x * (0.5f + b * p);
+  return x < -last_bend ? 0.0f : x > last_bend ? x : y;
+}
+
+PECO_INLINE float gelu_and_slope_bfloat16(float x, float *slope) {
+  float b = between_bends(x), v = b * b * (2.0f / (last_bend * last_bend)) - 1.0f;
+  float p = 1.1935232e-2f;
+  p = p * v - 2.9362846e-2f;
+  p = p * v + 2.8460324e-2f;
+  p = p * v - 3.6211397e-2f;
+  p = p * v + 6.9761664e-2f;
+  p = p * v - 9.3837328e-2f;
+  p = p * v + 9.7899549e-2f;
+  p = p * v - 9.3922019e-2f;
+  p = p * v + 8.6987408e-2f;
+  p = p * v - 9.0013199e-2f;
+  p = p * v + 1.5943155e-1f;
+  float d = 0.5f + b * p;
+  *slope = x < -last_bend ? 0.0f : x > last_bend ? 1.0f : d;
+  return gelu_bfloat16(x);
 }
 
 PECO_CLONES void peco_gelu(float *y, const float *x, size_t n) {
@@ -21,7 +67,11 @@ PECO_CLONES void peco_gelu(float *y, const float *x, size_t n) {
 }
 
 PECO_CLONES void peco_gelu_gradient(float *dx, const float *x, const float *dy, size_t n) {
-  PECO_IN_PLACE for (size_t i = 0; i < n; i++) dx[i] = dy[i] * gelu_slope(x[i]);
+  PECO_IN_PLACE for (size_t i = 0; i < n; i++) {
+    float slope;
+    gelu_and_slope(x[i], &slope);
+    dx[i] = dy[i] * slope;
+  }
 }
 
 #define PECO_LOOPS "gelu_of.h"
