@@ -169,21 +169,26 @@ def ranks(context):
 
 
 def tokenizer(context):
+    goals = {"float32": [(2.5, 1.8), (1.5, 1.3)], "bfloat16": [(2.2, 1.7), (1.7, 1.35)]}[context.precision]
+    return tokenizers(context, 64, 4, 3, goals)
+
+
+def wide_tokenizer(context):
+    return tokenizers(context, 128, 2, 2, {"float32": [(), ()], "bfloat16": [(2.2, 1.7), ()]}[context.precision])
+
+
+def tokenizers(context, width, batch, steps, goals):
     rows = []
-    asked = {
-        "float32": [[(2.5, 1.8), (1.5, 1.3)], [(), ()]], "bfloat16": [[(2.2, 1.7), (1.7, 1.35)], [(2.2, 1.7), ()]],
-    }[context.precision]
-    for width, batch, steps, goals in [(64, 4, 3, asked[0]), (128, 2, 2, asked[1])]:
-        for encodes, goal in zip([False, True], goals):
-            flag = ["--encode"] if encodes else []
-            what = f"tokenizer {'encoding' if encodes else 'training step'}, width {width}, batch {batch}"
-            comparison = TrainingComparison(
-                context, what, "tokenizer.py", "tokenizer", ["channels-last", "default"], "--layout",
-                f"vqvae{width}-b{batch}.safetensors",
-                {"peer": ["--width", width, *flag], "peco": ["--width", width, "--batch", batch, *flag]}, 2)
-            comparison.problem_file(["--width", width, "--batch", batch])
-            results, peers = comparison.run(context.steps(8 if encodes else steps))
-            rows += comparison.speed(results, peers, *goal)
-            if not encodes:
-                rows.append(comparison.memory(results))
+    for encodes, goal in zip([False, True], goals):
+        flag = ["--encode"] if encodes else []
+        what = f"tokenizer {'encoding' if encodes else 'training step'}, width {width}, batch {batch}"
+        comparison = TrainingComparison(
+            context, what, "tokenizer.py", "tokenizer", ["channels-last", "default"], "--layout",
+            f"vqvae{width}-b{batch}.safetensors",
+            {"peer": ["--width", width, *flag], "peco": ["--width", width, "--batch", batch, *flag]}, 2)
+        comparison.problem_file(["--width", width, "--batch", batch])
+        results, peers = comparison.run(context.steps(8 if encodes else steps))
+        rows += comparison.speed(results, peers, *goal)
+        if not encodes:
+            rows.append(comparison.memory(results))
     return rows
