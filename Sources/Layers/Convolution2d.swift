@@ -51,8 +51,13 @@ public struct Convolution2d {
   }
 
   /// The same in the context's precision, for what takes it: group normalization, sums, other convolutions.
-  public func narrow(_ x: Tensor) -> Tensor {
-    convolution2d(x, weight: weight, bias: bias, stride: stride, padding: padding, isNarrow: true)
+  ///
+  /// - Parameters:
+  ///   - x: [batch, height, width, in]
+  ///   - other: Added to the result, of its shape; nil for nothing.
+  public func narrow(_ x: Tensor, addedTo other: Tensor? = nil) -> Tensor {
+    convolution2d(
+      x, weight: weight, bias: bias, stride: stride, padding: padding, isNarrow: true, addedTo: other)
   }
 
   /// The convolution followed by ReLU, in one pass.

@@ -23,8 +23,8 @@ struct ResidualBlock {
   }
 
   func callAsFunction(_ x: Tensor) -> Tensor {
-    let h = conv2.narrow(norm2.withSiLU(conv1.narrow(norm1.withSiLU(x))))
-    return add(shortcut?.narrow(x) ?? x, h)
+    let h = norm2.withSiLU(conv1.narrow(norm1.withSiLU(x)))
+    return conv2.narrow(h, addedTo: shortcut?.narrow(x) ?? x)
   }
 }
 

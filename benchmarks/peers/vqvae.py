@@ -139,7 +139,7 @@ class Quantizer(nn.Module):
             self.averages = torch.ones(ENTRIES), self.embedding.clone()
         sizes, sums = self.averages
         sizes.mul_(self.decay).add_(torch.bincount(indices, minlength=ENTRIES), alpha=1 - self.decay)
-        sums.mul_(self.decay).index_add_(0, indices, z, alpha=1 - self.decay)
+        sums.mul_(self.decay).index_add_(0, indices, z.to(sums.dtype), alpha=1 - self.decay)
         total = sizes.sum()
         smoothed = (sizes + self.epsilon) * (total / (total + ENTRIES * self.epsilon))
         torch.div(sums, smoothed[:, None], out=self.embedding)

@@ -22,11 +22,6 @@ enum { tile_rows = 32, tile_channels = 64 };
     if (channel < channels) BODY(channels - channel);                                            \
   }
 
-PECO_INLINE float silu_gradient(float u, float dy) {
-  float s = peco_sigmoid(u);
-  return dy * s * (1 + u * (1 - s));
-}
-
 #define PECO_LOOPS "channels_of.h"
 #include "each_format.h"
 

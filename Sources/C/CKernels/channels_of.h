@@ -1,5 +1,10 @@
 // The loops of channels.c, for one number format (each_format.h).
 
+PECO_INLINE float PECO_OF(silu_gradient)(float u, float dy) {
+  float s = PECO_OF(peco_sigmoid)(u);
+  return dy * s * (1 + u * (1 - s));
+}
+
 PECO_CLONES void PECO_OF(peco_channel_affine)(PECO_ELEMENT *restrict y, const PECO_ELEMENT *restrict x, const float *restrict scale,
                                      const float *restrict offset, size_t rows, size_t channels) {
   for (size_t r = 0; r < rows; r++, x += channels, y += channels)
@@ -12,7 +17,7 @@ PECO_CLONES void PECO_OF(peco_channel_affine_silu)(PECO_ELEMENT *restrict y, con
   for (size_t r = 0; r < rows; r++, x += channels, y += channels)
     for (size_t c = 0; c < channels; c++) {
       float u = PECO_LOAD(x[c]) * scale[c] + offset[c];
-      y[c] = PECO_STORE(u * peco_sigmoid(u));
+      y[c] = PECO_STORE(u * PECO_OF(peco_sigmoid)(u));
     }
 }
 
@@ -60,7 +65,7 @@ PECO_INLINE void PECO_OF(gradient_tile)(const PECO_ELEMENT *restrict x, const PE
   float first[tile_channels] = {0}, second[tile_channels] = {0};
   for (size_t r = 0; r < height; r++, x += channels, dy += channels)
     for (size_t c = 0; c < width; c++) {
-      float g = silu ? silu_gradient(PECO_LOAD(x[c]) * scale[c] + offset[c], PECO_LOAD(dy[c])) : PECO_LOAD(dy[c]);
+      float g = silu ? PECO_OF(silu_gradient)(PECO_LOAD(x[c]) * scale[c] + offset[c], PECO_LOAD(dy[c])) : PECO_LOAD(dy[c]);
       first[c] += g;
       second[c] += g * (PECO_LOAD(x[c]) * factor[c] + shift[c]);
     }
@@ -104,7 +109,7 @@ PECO_CLONES void PECO_OF(peco_group_norm_silu_backward)(PECO_ELEMENT *restrict d
                                                size_t channels) {
   for (size_t r = 0; r < rows; r++, dx += channels, x += channels, dy += channels)
     for (size_t c = 0; c < channels; c++) {
-      float g = silu_gradient(PECO_LOAD(x[c]) * scale[c] + offset[c], PECO_LOAD(dy[c]));
+      float g = PECO_OF(silu_gradient)(PECO_LOAD(x[c]) * scale[c] + offset[c], PECO_LOAD(dy[c]));
       dx[c] = PECO_STORE(g * scale[c] + (PECO_LOAD(x[c]) * slope[c] + constant[c]));
     }
 }

@@ -9,11 +9,13 @@
 enum { lanes = 16 };
 
 // Rows are rarely a multiple of the vector width: the rest goes through a padded copy instead of one by one.
-PECO_INLINE float exp_in_place(float *restrict x, float shift, size_t n) {
+//
+// narrow: Whether the numbers are rounded to bfloat16 thereafter.
+PECO_INLINE float exp_in_place(float *restrict x, float shift, size_t n, int narrow) {
   size_t whole = n / lanes * lanes;
   float sum = 0;
   for (size_t i = 0; i < whole; i++) {
-    float e = peco_exp(x[i] - shift);
+    float e = narrow ? peco_exp_bfloat16(x[i] - shift) : peco_exp(x[i] - shift);
     x[i] = e;
     sum += e;
   }
@@ -22,7 +24,7 @@ PECO_INLINE float exp_in_place(float *restrict x, float shift, size_t n) {
     for (size_t i = 0; i < lanes; i++) rest[i] = -INFINITY;
     for (size_t i = whole; i < n; i++) rest[i - whole] = x[i] - shift;
     for (size_t i = 0; i < lanes; i++) {
-      rest[i] = peco_exp(rest[i]);
+      rest[i] = narrow ? peco_exp_bfloat16(rest[i]) : peco_exp(rest[i]);
       sum += rest[i];
     }
     for (size_t i = whole; i < n; i++) x[i] = rest[i - whole];
@@ -50,7 +52,7 @@ PECO_CLONES void peco_softmax(float *restrict y, const float *restrict x, size_t
   for (size_t r = 0; r < rows; r++, x += n, y += n) {
     float most = maximum(x, n);
     for (size_t i = 0; i < n; i++) y[i] = x[i];
-    float scale = 1.0f / exp_in_place(y, most, n);
+    float scale = 1.0f / exp_in_place(y, most, n, 0);
     for (size_t i = 0; i < n; i++) y[i] *= scale;
   }
 }
@@ -77,7 +79,7 @@ PECO_CLONES void peco_attention_softmax(
       for (size_t i = 0; i < n; i++) s[i] += b[i];
     }
     float most = maximum(s, n);
-    float sum = exp_in_place(s, most, n);
+    float sum = exp_in_place(s, most, n, 0);
     float scale = 1.0f / sum;
     for (size_t i = 0; i < n; i++) s[i] *= scale;
     normalizer[r] = most + logf(sum);
@@ -92,7 +94,7 @@ PECO_CLONES void peco_attention_weights(
       const float *b = bias_row(bias, positions, r, n);
       for (size_t i = 0; i < n; i++) s[i] += b[i];
     }
-    exp_in_place(s, normalizer[r], n);
+    exp_in_place(s, normalizer[r], n, 0);
   }
 }
 
@@ -193,7 +195,7 @@ PECO_CLONES void peco_attention_softmax_bfloat16(
   for (size_t r = 0; r < rows; r++, s += n, p += p_stride) {
     scale_and_shift(s, scale, bias, positions, r, n);
     float most = maximum(s, n);
-    float sum = exp_in_place(s, most, n);
+    float sum = exp_in_place(s, most, n, 1);
     float share = 1.0f / sum;
     for (size_t i = 0; i < n; i++) p[i] = peco_narrowed(s[i] * share);
     normalizer[r] = most + logf(sum);
@@ -205,7 +207,7 @@ PECO_CLONES void peco_attention_weights_bfloat16(
     const float *restrict bias, const int32_t *restrict positions, size_t rows, size_t n) {
   for (size_t r = 0; r < rows; r++, s += n, p += p_stride) {
     scale_and_shift(s, scale, bias, positions, r, n);
-    exp_in_place(s, normalizer[r], n);
+    exp_in_place(s, normalizer[r], n, 1);
     for (size_t i = 0; i < n; i++) p[i] = peco_narrowed(s[i]);
   }
 }

@@ -59,6 +59,29 @@ PECO_INLINE float peco_log(float x) {
 /// 1 / (1 + e^-x).
 PECO_INLINE float peco_sigmoid(float x) { return 1.0f / (1.0f + peco_exp(-x)); }
 
+/// e^x for numbers that are rounded to bfloat16, with a relative error below 4e-6 for |x| < 87, where it stays beyond; NaN
+/// for NaN. Two thirds of the operations of peco_exp.
+PECO_INLINE float peco_exp_bfloat16(float x) {
+  float y = x * 1.44269504f;
+  y = y < -126.0f ? -126.0f : y;
+  y = y > 126.0f ? 126.0f : y;
+  int32_t n = (int32_t)(y + (y < 0 ? -0.5f : 0.5f));
+  float f = y - (float)n;
+  float p = 9.5701022e-3f;
+  p = p * f + 5.5917863e-2f;
+  p = p * f + 2.4024744e-1f;
+  p = p * f + 6.9312179e-1f;
+  p = p * f + 0.99999928f;
+  uint32_t bits;
+  memcpy(&bits, &p, sizeof bits);
+  bits += (uint32_t)n << 23;
+  memcpy(&p, &bits, sizeof p);
+  return y == y ? p : y;
+}
+
+/// As peco_sigmoid, likewise.
+PECO_INLINE float peco_sigmoid_bfloat16(float x) { return 1.0f / (1.0f + peco_exp_bfloat16(-x)); }
+
 /// Φ(x), the distribution function of the standard normal, with a relative error below 1e-6 for x > -5 and 5e-6
 /// down to -13, and e^(-x²/2).
 ///

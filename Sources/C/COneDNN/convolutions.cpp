@@ -13,7 +13,18 @@ namespace {
 
 using namespace peco;
 
-enum class Operation { forward, forward_bias, forward_relu, forward_bias_relu, data, weights, weights_bias };
+enum class Kind { forward, data, weights };
+
+// What a primitive computes: forward what follows it, forward and of weights whether there is a bias.
+struct Operation {
+  Kind kind;
+  bool has_bias = false;
+  peco_dnn_epilogue epilogue = PECO_DNN_NOTHING;
+
+  bool operator<(const Operation &other) const {
+    return std::tie(kind, has_bias, epilogue) < std::tie(other.kind, other.has_bias, other.epilogue);
+  }
+};
 
 // One operation on one shape: the convolution, and the reorders between the layouts that callers have and those
 // it wants.
@@ -45,11 +56,10 @@ std::shared_ptr<Primitive> make(const peco_dnn_convolution &c, Operation operati
   memory::dims strides{c.stride, c.stride}, before{c.pad_top, c.pad_left}, after{c.pad_bottom, c.pad_right};
 
   auto result = std::make_shared<Primitive>();
-  const bool is_forward = operation != Operation::data && operation != Operation::weights &&
-                          operation != Operation::weights_bias;
+  const bool is_forward = operation.kind == Kind::forward;
   memory::dims source_dims{c.batch, c.in_channels, c.height, c.width};
   memory::dims destination_dims{c.batch, c.out_channels, out[0], out[1]};
-  result->source = memory::desc(source_dims, operation == Operation::data ? result_type : type, layout);
+  result->source = memory::desc(source_dims, operation.kind == Kind::data ? result_type : type, layout);
   result->destination = memory::desc(destination_dims, is_forward ? result_type : type, layout);
   result->weight = memory::desc(weight_dims, f32, tag::oihw);
   result->inner_source = result->source;
@@ -57,19 +67,16 @@ std::shared_ptr<Primitive> make(const peco_dnn_convolution &c, Operation operati
   result->bias = memory::desc({c.out_channels}, f32, tag::x);
   memory::desc any_weight(weight_dims, type, tag::any);
 
-  bool has_bias = operation == Operation::forward_bias || operation == Operation::forward_bias_relu ||
-                  operation == Operation::weights_bias;
-  bool has_relu = operation == Operation::forward_relu || operation == Operation::forward_bias_relu;
+  const bool has_bias = operation.has_bias;
   // Working memory of our own: the library's belongs to the thread that made the primitive, and a kernel run by
   // another thread may wait for ever on a barrier that lies in it.
   dnnl::primitive_attr attributes, backward_attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   backward_attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  if (has_relu) {
-    dnnl::post_ops after_convolution;
-    after_convolution.append_eltwise(1, dnnl::algorithm::eltwise_relu, 0, 0);
-    attributes.set_post_ops(after_convolution);
-  }
+  dnnl::post_ops epilogue;
+  if (operation.epilogue == PECO_DNN_RELU) epilogue.append_eltwise(1, dnnl::algorithm::eltwise_relu, 0, 0);
+  if (operation.epilogue == PECO_DNN_ADD) epilogue.append_binary(dnnl::algorithm::binary_add, result->destination);
+  attributes.set_post_ops(epilogue);
   // For a backward this is a hint, of images in one number format.
   const auto source = is_forward ? result->source : memory::desc(source_dims, type, layout);
   dnnl::convolution_forward::primitive_desc forward(
@@ -79,8 +86,8 @@ std::shared_ptr<Primitive> make(const peco_dnn_convolution &c, Operation operati
                                                  result->destination, strides, before, after),
       attributes, engine());
 
-  switch (operation) {
-    case Operation::data: {
+  switch (operation.kind) {
+    case Kind::data: {
       dnnl::convolution_backward_data::primitive_desc description(
           {algorithm, result->source, any_weight, result->destination, strides, before, after}, backward_attributes,
           engine(), forward);
@@ -89,8 +96,7 @@ std::shared_ptr<Primitive> make(const peco_dnn_convolution &c, Operation operati
       result->scratchpad = description.scratchpad_desc();
       break;
     }
-    case Operation::weights:
-    case Operation::weights_bias: {
+    case Kind::weights: {
       using primitive = dnnl::convolution_backward_weights;
       // Reading a large image channels last, the kernel waits for memory: on copies in blocks of channels it
       // takes 0.8 of the time at stride 1 and 0.35 at stride 2, the copying included. Few output channels would
@@ -113,13 +119,13 @@ std::shared_ptr<Primitive> make(const peco_dnn_convolution &c, Operation operati
       result->scratchpad = description.scratchpad_desc();
       break;
     }
-    default:
+    case Kind::forward:
       result->convolution = dnnl::convolution_forward(forward);
       result->inner_weight = forward.weights_desc();
       result->scratchpad = forward.scratchpad_desc();
   }
 
-  if (operation == Operation::weights || operation == Operation::weights_bias) {
+  if (operation.kind == Kind::weights) {
     dnnl::primitive_attr adding;
     dnnl::post_ops sum;
     sum.append_sum(1);
@@ -227,16 +233,17 @@ int guarded(const peco_dnn_convolution &c, const char *what, Body body) {
 extern "C" {
 
 int peco_dnn_convolution_forward(const peco_dnn_convolution *shape, const void *x, const float *weight,
-                                 const float *bias, void *y, int relu, int threads) {
+                                 const float *bias, const void *added, void *y, peco_dnn_epilogue epilogue,
+                                 int threads) {
   return guarded(*shape, "compute the output", [&] {
-    auto p = primitive(*shape, bias ? (relu ? Operation::forward_bias_relu : Operation::forward_bias)
-                                    : (relu ? Operation::forward_relu : Operation::forward),
-                       threads);
+    auto p = primitive(*shape, {Kind::forward, bias != nullptr, epilogue}, threads);
     std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, wrap(p->source, x)},
                                               {DNNL_ARG_WEIGHTS, prepared_weight(*p, weight)},
                                               {DNNL_ARG_DST, wrap(p->destination, y)},
                                               {DNNL_ARG_SCRATCHPAD, scratchpad(*p)}};
     if (bias) arguments.emplace(DNNL_ARG_BIAS, wrap(p->bias, bias));
+    if (epilogue == PECO_DNN_ADD)
+      arguments.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, wrap(p->destination, added));
     p->convolution.execute(stream(), arguments);
     stream().wait();
   });
@@ -245,7 +252,7 @@ int peco_dnn_convolution_forward(const peco_dnn_convolution *shape, const void *
 int peco_dnn_convolution_backward_data(const peco_dnn_convolution *shape, const void *dy,
                                        const float *weight, void *dx, int threads) {
   return guarded(*shape, "compute the input gradient", [&] {
-    auto p = primitive(*shape, Operation::data, threads);
+    auto p = primitive(*shape, {Kind::data}, threads);
     p->convolution.execute(stream(), {{DNNL_ARG_DIFF_DST, wrap(p->destination, dy)},
                                       {DNNL_ARG_WEIGHTS, prepared_weight(*p, weight)},
                                       {DNNL_ARG_DIFF_SRC, wrap(p->source, dx)},
@@ -257,7 +264,7 @@ int peco_dnn_convolution_backward_data(const peco_dnn_convolution *shape, const 
 int64_t peco_dnn_convolution_gradient_size(const peco_dnn_convolution *shape, int has_bias, int threads) {
   int64_t size = -1;
   guarded(*shape, "prepare the weight gradient", [&] {
-    auto p = primitive(*shape, has_bias ? Operation::weights_bias : Operation::weights, threads);
+    auto p = primitive(*shape, {Kind::weights, has_bias != 0}, threads);
     size = int64_t(room(p->inner_weight) + (has_bias ? room(p->bias) : 0));
   });
   return size;
@@ -266,7 +273,7 @@ int64_t peco_dnn_convolution_gradient_size(const peco_dnn_convolution *shape, in
 int peco_dnn_convolution_gradient(const peco_dnn_convolution *shape, const void *dy, const void *x, float *gradient,
                                   int has_bias, int threads) {
   return guarded(*shape, "compute the weight gradient", [&] {
-    auto p = primitive(*shape, has_bias ? Operation::weights_bias : Operation::weights, threads);
+    auto p = primitive(*shape, {Kind::weights, has_bias != 0}, threads);
     weight_gradient(*p, dy, x, gradient, has_bias);
   });
 }
@@ -274,7 +281,7 @@ int peco_dnn_convolution_gradient(const peco_dnn_convolution *shape, const void 
 int peco_dnn_convolution_add_gradient(const peco_dnn_convolution *shape, const float *gradient, float *dweight,
                                       float *dbias, int threads) {
   return guarded(*shape, "add the weight gradient", [&] {
-    auto p = primitive(*shape, dbias ? Operation::weights_bias : Operation::weights, threads);
+    auto p = primitive(*shape, {Kind::weights, dbias != nullptr}, threads);
     memory part = wrap(p->inner_weight, gradient), total = wrap(p->weight, dweight);
     dnnl::reorder(p->reorder_weight).execute(stream(), part, total);
     stream().wait();

@@ -50,13 +50,21 @@ struct ConvolutionKernel {
       isBlocked: shape.channel_block != 0)
   }
 
-  /// - Parameter result: The number format of the output; nil for that of images.
+  /// Whether it adds images of bfloat16 to its output in the same pass. In float32 a sum of its own keeps what the output
+  /// rounds to.
+  var addsInPass: Bool { dtype == .bfloat16 && isNative }
+
+  /// - Parameters:
+  ///   - added: Added to the output, of its shape and number format; `addsInPass` tells where.
+  ///   - result: The number format of the output; nil for that of images.
   func forward(
-    _ x: Tensor, weight: Tensor, bias: Tensor?, relu: Bool = false, result: DType? = nil
+    _ x: Tensor, weight: Tensor, bias: Tensor?, relu: Bool = false, added: Tensor? = nil,
+    result: DType? = nil
   ) -> Tensor {
-    into(outputShape, x, result) { shape, x, y, threads in
+    let epilogue = added != nil ? PECO_DNN_ADD : relu ? PECO_DNN_RELU : PECO_DNN_NOTHING
+    return into(outputShape, x, result) { shape, x, y, threads in
       peco_dnn_convolution_forward(
-        shape, x.memory, weight.pointer, bias?.pointer, y.memory, relu ? 1 : 0, threads)
+        shape, x.memory, weight.pointer, bias?.pointer, added?.memory, y.memory, epilogue, threads)
     }
   }
 

@@ -25,9 +25,19 @@ typedef struct {
   int32_t is_wide_result;
 } peco_dnn_convolution;
 
-/// y[N,OH,OW,O] = x[N,H,W,I] * weight[O,I,KH,KW] + bias[O], and its ReLU if `relu` is not 0. `bias` may be null.
+/// What follows a convolution in the same pass.
+typedef enum {
+  PECO_DNN_NOTHING,
+  PECO_DNN_RELU,
+  /// Images like the result are added.
+  PECO_DNN_ADD,
+} peco_dnn_epilogue;
+
+/// y[N,OH,OW,O] = x[N,H,W,I] * weight[O,I,KH,KW] + bias[O], and what follows. `bias` may be null; `added` is read for
+/// PECO_DNN_ADD alone.
 int peco_dnn_convolution_forward(const peco_dnn_convolution *shape, const void *x, const float *weight,
-                                 const float *bias, void *y, int relu, int threads);
+                                 const float *bias, const void *added, void *y, peco_dnn_epilogue epilogue,
+                                 int threads);
 
 /// dx[N,H,W,I], overwritten, from dy[N,OH,OW,O] and weight[O,I,KH,KW].
 int peco_dnn_convolution_backward_data(const peco_dnn_convolution *shape, const void *dy,
