@@ -40,7 +40,8 @@ public struct Batch {
       step: step, epoch: 0, microBatch: 0, samples: samples, images: images,
       tokenizerImages: tokenizerImages, secondImages: secondImages,
       targets: BatchTargets(
-        labels: labels ?? samples.map { _ in -1 }, tokens: tokens, masked: masked, patches: patches), transforms: [],
+        labels: labels ?? samples.map { _ in -1 }, tokens: tokens, masked: masked, patches: patches),
+      transforms: [],
       secondsWaited: 0)
   }
 

@@ -14,15 +14,21 @@ public struct RunReport: Sendable {
 
   /// Reads the metrics of a run, or of a `metrics.jsonl`.
   public init(run: String) throws {
-    let path = run.hasSuffix(".jsonl") ? run : RunDirectory(run, keep: 1).metricsPath
-    let lines = try MetricsLine.read(path)
-    guard let last = lines.last else {
-      throw RunError("\(path) has no step yet; report on a run that has trained")
-    }
+    let lines = try Self.lines(of: run)
     self.run = run
-    steps = last.step
+    steps = lines.last?.step ?? 0
     seconds = lines.reduce(0) { $0 + ($1["seconds"] ?? 0) }
     values = lines.reduce(into: [:]) { $0.merge($1.values) { $1 } }
+  }
+
+  /// The metrics of a run, or of a `metrics.jsonl`: one step at least.
+  package static func lines(of run: String) throws -> [MetricsLine] {
+    let path = run.hasSuffix(".jsonl") ? run : RunDirectory(run, keep: 1).metricsPath
+    let lines = try MetricsLine.read(path)
+    guard !lines.isEmpty else {
+      throw RunError("\(path) has no step yet; report on a run that has trained")
+    }
+    return lines
   }
 
   /// Names of metrics that several runs have, the loss and the headlines first; without what is told otherwise.

@@ -44,6 +44,14 @@ import Testing
           == Data(contentsOf: URL(filePath: workshop.path("b.png"))), "\(arguments)")
     }
 
+    let curves = try workshop.peco(
+      [
+        "figure", "curves", "--run", "tokenizer", "--run", "pretrain", "--label", "a", "--label", "b",
+        "--output", "d.png",
+      ])
+    #expect(curves.exitCode == 0, "\(curves)")
+    #expect(try size(workshop.path("d.png")).allSatisfy { $0 > 100 })
+
     func expect(_ code: Int32, _ arguments: [String], _ tokens: String...) throws {
       let run = try workshop.peco(["figure"] + arguments + ["--output", "c.png"])
       #expect(run.exitCode == code && run.errorLines.count == 1, "\(run)")
@@ -54,6 +62,9 @@ import Testing
     try expect(1, ["reconstructions", "--tokenizer", "tokenizer", "--data", "no.h5"], "no.h5")
     try expect(1, ["reconstructions", "--tokenizer", "tokenizer", "--count", "41"] + data, "40")
     try expect(1, ["masked", "--model", "tokenizer"] + data, "vision transformer")
+    try expect(1, ["curves", "--run", "pretrain", "--metrics", "beauty"], "beauty")
+    try expect(1, ["curves", "--run", "pretrain", "--label", "a", "--label", "b"], "--label")
+    try expect(1, ["curves", "--run", "nowhere"], "nowhere")
     try expect(64, ["attention", "--checkpoint", "pretrain", "--patch", "1"] + data, "--patch")
     try expect(64, ["codebook", "--tokenizer", "tokenizer", "--codes", "0"] + data, "--codes")
     let run = try workshop.peco(

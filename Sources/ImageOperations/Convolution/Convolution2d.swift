@@ -25,7 +25,8 @@ public func convolution2d(
         x, weight: weight, bias: bias, stride: stride, padding: padding, relu: relu, isNarrow: isNarrow))
   }
   precondition(
-    other.map { $0.shape == kernel.outputShape } ?? true, "\(kernel.outputShape) does not add to other shapes")
+    other.map { $0.shape == kernel.outputShape } ?? true, "\(kernel.outputShape) does not add to other shapes"
+  )
   let images = x.converted(to: kernel.dtype)
   let y = kernel.forward(
     images, weight: weight.value, bias: bias?.value, relu: relu, added: other,

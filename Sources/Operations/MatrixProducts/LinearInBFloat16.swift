@@ -87,10 +87,12 @@ struct NarrowProjection {
   func addWeightGradient(_ x: Tensor, outputGradient dy: Tensor) {
     guard let gradient = weight.gradient else { return }
     let columns = transposed(dy, rows: rows, columns: outputs)
-    MatrixMultiply.parallel(
-      outputs, columns.halves,
-      PackedMatrix(MatrixView(x.halves, stride: inputs), rows: rows, columns: inputs, in: x),
-      into: ProductTarget(gradient, at: offset, stride: inputs), isAccumulating: true)
+    withExtendedLifetime(columns) {
+      MatrixMultiply.parallel(
+        outputs, columns.halves,
+        PackedMatrix(MatrixView(x.halves, stride: inputs), rows: rows, columns: inputs, in: x),
+        into: ProductTarget(gradient, at: offset, stride: inputs), isAccumulating: true)
+    }
   }
 
   func inputGradient(_ dy: Tensor, shape: [Int], dtype: DType) -> Tensor {
