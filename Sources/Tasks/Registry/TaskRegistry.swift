@@ -25,6 +25,8 @@ public enum TaskRegistry {
   /// What they do with perceptual networks.
   public static var perceptual: [any ParsableCommand.Type] { all.flatMap { $0.perceptual } }
 
-  /// The metrics that reports begin with.
-  public static var headlines: [String] { all.flatMap { $0.headlines } }
+  /// The metrics that reports begin with, each once.
+  public static var headlines: [String] {
+    all.flatMap { $0.headlines }.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+  }
 }
