@@ -308,8 +308,8 @@ let package = Package(
     .testTarget(
       name: "TasksTests",
       dependencies: [
-        "Classification", "MomentumContrastTraining", "MaskedImageModeling", "Tokenizers", "DVAETraining",
-        "VQVAETraining", "TokenizerSupport", "Trainer", "Configuration", "Models",
+        "Tasks", "Classification", "MomentumContrastTraining", "MaskedImageModeling", "Tokenizers",
+        "DVAETraining", "VQVAETraining", "TokenizerSupport", "Trainer", "Configuration", "Models",
       ]),
     .testTarget(name: "EndToEndTests", dependencies: ["denoise", "peco", "Storage"]),
   ],

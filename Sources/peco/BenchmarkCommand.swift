@@ -81,7 +81,8 @@ struct BenchmarkCommand: ParsableCommand {
     var problem: String?
     @Option(
       help: ArgumentHelp(
-        "Where to write the gradients of the problem's loss.", valueName: "file.safetensors"),
+        "Where to write the gradients of the problem's loss; by default nowhere.",
+        valueName: "file.safetensors"),
       completion: .safetensors)
     var gradients: String?
 

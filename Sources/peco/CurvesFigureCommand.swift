@@ -19,9 +19,12 @@ struct CurvesFigureCommand: ParsableCommand {
 
   @Option(
     name: .customLong("run"),
-    help: ArgumentHelp("A run; may be given many times.", valueName: "run"), completion: .directory)
+    help: ArgumentHelp("A run; may be given many times. There is no default.", valueName: "run"),
+    completion: .directory)
   var runs: [String] = []
-  @Option(help: ArgumentHelp("A curve's name; once for each run.", valueName: "text"))
+  @Option(
+    help: ArgumentHelp(
+      "A curve's name, once for each run; by default the run's directory.", valueName: "text"))
   var label: [String] = []
   @Option(
     parsing: .upToNextOption,

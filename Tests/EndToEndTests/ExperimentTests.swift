@@ -21,8 +21,18 @@ import Testing
     #expect(all.exitCode == 0, "\(all)")
     let lines = all.output.split(separator: "\n")
     // Images and perceptual network; by seed 2 supervised, 4 of pixels, 7 of each tokenizer; 5 masks and 2 longer ones
-    // of 4, 2 coarse ones of 7.
-    #expect(lines.count == 2 + 2 * (2 + 4 + 3 * 7) + 7 * 4 + 2 * 7, "\(all)")
+    // of 4, 2 coarse ones and 2 in bfloat16 of 7.
+    #expect(lines.count == 2 + 2 * (2 + 4 + 3 * 7) + 7 * 4 + 4 * 7, "\(all)")
+    let probe = try run(
+      "cifar10", ["images", "out", "--list", "--seeds", "3", "--only", "bfloat16-vqvae/probe"], in: workshop)
+    #expect(
+      probe.output.split(separator: "\n").map { $0.split(separator: " ").prefix(4).joined(separator: " ") }
+        == [
+          "images seed 0 prepare", "bfloat16-vqvae seed 3 tokenizer", "bfloat16-vqvae seed 3 pretrain",
+          "bfloat16-vqvae seed 3 probe",
+        ], "\(probe)")
+    let wrong = try run("cifar10", ["images", "out", "--list", "--only", "peco/probing"], in: workshop)
+    #expect(wrong.exitCode == 64 && wrong.errors.contains("probing"), "\(wrong)")
     #expect(lines.allSatisfy { $0.hasSuffix("to do") })
     for tokens in ["beit seed 1 reconstructions", "masking-random-60 seed 0 finetune-10"] {
       #expect(lines.contains { $0.split(separator: " ").joined(separator: " ").hasPrefix(tokens + " ") })
