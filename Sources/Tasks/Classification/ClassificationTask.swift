@@ -40,7 +40,10 @@ public final class ClassificationTask: TrainingTask, OptimizedUnit {
 
   /// The task of a configuration for images of classes of these names, evaluated on nothing.
   ///
-  /// - Parameter fill: Fills the parameters with pretrained weights.
+  /// - Parameters:
+  ///   - configuration: Model, changes to images and optimizer.
+  ///   - classes: The classes' names.
+  ///   - fill: Fills the parameters with pretrained weights.
   public convenience init(
     _ configuration: FinetuneConfiguration, classes: [String], fill: ([Parameter]) throws -> Void
   ) throws {
