@@ -121,8 +121,14 @@ extension BenchmarkReport {
   ) throws {
     guard options.problem != nil else { return }
     guard let path = options.gradients else {
-      let loss = Double(try unit.loss(of: batch, on: nil, mode: .evaluation).mean.item)
-      return add("loss", "loss of the problem", loss, "", digits: 7)
+      // In the pieces of a step: a whole batch would leave the pool blocks that nothing else has the size of.
+      let size = options.microBatch ?? options.batch
+      let losses = try stride(from: 0, to: options.batch, by: size).map { first in
+        let part = batch.part(first..<min(first + size, options.batch), microBatch: first / size)
+        return try unit.loss(of: part, on: nil, mode: .evaluation)
+      }
+      let weight = losses.reduce(0) { $0 + $1.weight }
+      return add("loss", "loss of the problem", losses.reduce(0) { $0 + $1.sum } / weight, "", digits: 7)
     }
     let parameters = unit.parameters.filter { $0.kind == .trained }
     for parameter in parameters { parameter.enableGradient() }
